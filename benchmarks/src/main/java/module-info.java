@@ -1,0 +1,4 @@
+/// Measurements: rings beside their peers.
+module org.splitring.benchmarks {
+    requires org.splitring.ringbuffers;
+}

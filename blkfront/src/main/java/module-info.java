@@ -1,0 +1,5 @@
+/// Block frontend: one virtual block device inside a guest.
+module org.splitring.blkfront {
+    requires transitive org.splitring.xenbus;
+    requires org.slf4j;
+}

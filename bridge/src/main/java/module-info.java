@@ -1,0 +1,4 @@
+/// The virtual switch: frames and ports, no rings.
+module org.splitring.bridge {
+    requires org.jspecify;
+}

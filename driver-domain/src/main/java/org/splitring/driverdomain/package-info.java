@@ -1,0 +1,5 @@
+/// The program.
+@NullMarked
+package org.splitring.driverdomain;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/// Backend of one virtual interface (vif).
+@NullMarked
+package org.splitring.netback;
+
+import org.jspecify.annotations.NullMarked;

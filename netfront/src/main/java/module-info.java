@@ -1,0 +1,4 @@
+/// Network frontend.
+module org.splitring.netfront {
+    requires transitive org.splitring.xenbus;
+}

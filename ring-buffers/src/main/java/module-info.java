@@ -1,0 +1,12 @@
+/// Shared memory, grants, event channels, rings and wire layouts: what a hypervisor gives and what
+/// both halves of a split driver share.
+module org.splitring.ringbuffers {
+    requires transitive org.jspecify; // @NullMarked on every package
+    requires org.slf4j;
+    requires transitive io.netty.transport; // NettyDeviceLoop shares its event loop with sockets
+    requires transitive io.netty.common;
+    requires io.netty.transport.classes.epoll;
+    requires io.netty.transport.unix.common;
+
+    exports org.splitring.hypervisor;
+}

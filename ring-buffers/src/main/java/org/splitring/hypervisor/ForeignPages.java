@@ -1,0 +1,49 @@
+package org.splitring.hypervisor;
+
+import java.lang.foreign.MemorySegment;
+
+/// One backend device's window on the pages that a frontend granted to this domain.
+///
+/// Owned by one device: calls come from one thread at a time (its loop, or the control plane before
+/// and after). No call trusts the frontend: reference, domid, flags and frame are checked at each
+/// map,
+/// and the pin (`GTF_reading`, `GTF_writing`) is held in the entry until the last unmap.
+public interface ForeignPages extends AutoCloseable {
+    DomId frontend();
+
+    /// Maps each element; every status is written, whatever happened to its neighbours.
+    ///
+    /// @return `true` when all elements are [GrantStatus#OKAY]; otherwise the caller unmaps the
+    /// batch,
+    ///     which undoes exactly the elements that were mapped
+    boolean map(GrantBatch batch);
+
+    /// Unmaps each element that [#map] mapped, and marks it not mapped; others are left alone.
+    void unmap(GrantBatch batch);
+
+    /// Maps pages for long use, one after the other in one segment: a ring. Counts as one mapping
+    /// per
+    /// page. Readable and writable.
+    ///
+    /// @throws GrantException when any of them is refused; then none is mapped
+    MemorySegment mapContiguous(int[] grefs) throws GrantException;
+
+    /// Undoes [#mapContiguous]; the segment is the very one that it returned.
+    void unmapContiguous(MemorySegment pages);
+
+    /// Copies out of a granted page into private memory.
+    ///
+    /// @param pageOffset offset in the page; with `sizeBytes` it must stay within 4096
+    /// @return a [GrantStatus]
+    int copyFrom(int gref, int pageOffset, MemorySegment to, long toOffset, int sizeBytes);
+
+    /// Copies into a granted, writable page. As [#copyFrom].
+    int copyTo(int gref, int pageOffset, MemorySegment from, long fromOffset, int sizeBytes);
+
+    /// How many grants are mapped through this window now.
+    int mappedCount();
+
+    /// Unmaps everything. Further calls fail with [GrantStatus#GENERAL_ERROR].
+    @Override
+    void close();
+}

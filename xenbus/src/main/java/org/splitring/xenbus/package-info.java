@@ -1,0 +1,5 @@
+/// Store, handshake and device lifecycle.
+@NullMarked
+package org.splitring.xenbus;
+
+import org.jspecify.annotations.NullMarked;

@@ -9,4 +9,5 @@ module org.splitring.ringbuffers {
     requires io.netty.transport.unix.common;
 
     exports org.splitring.hypervisor;
+    exports org.splitring.hypervisor.linux;
 }

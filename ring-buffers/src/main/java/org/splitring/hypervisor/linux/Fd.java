@@ -1,0 +1,190 @@
+package org.splitring.hypervisor.linux;
+
+import static org.splitring.hypervisor.linux.Native.INT;
+import static org.splitring.hypervisor.linux.Native.LONG;
+import static org.splitring.hypervisor.linux.Native.POINTER;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+
+/// What can be done with any file descriptor. Descriptors are plain `int` here; whoever made one
+/// closes it.
+public final class Fd {
+    static final int F_GETFL = 3;
+    static final int F_SETFL = 4;
+    static final int F_DUPFD_CLOEXEC = 1030;
+    static final int O_NONBLOCK = 0x800;
+    static final int O_CLOEXEC = 0x80000;
+
+    /// Access mode of a descriptor, in [#flags].
+    public static final int O_ACCMODE = 3;
+
+    /// Value of [#O_ACCMODE] for a descriptor that reads and writes.
+    public static final int O_RDWR = 2;
+
+    private static final MethodHandle CLOSE = Native.function("close", INT, INT);
+    private static final MethodHandle FCNTL = Native.variadic("fcntl", 2, INT, INT, INT, LONG);
+    private static final MethodHandle READ = Native.function("read", LONG, INT, LONG, LONG);
+    private static final MethodHandle WRITE = Native.function("write", LONG, INT, LONG, LONG);
+    private static final MethodHandle STATX =
+            Native.function("statx", INT, INT, POINTER, INT, INT, POINTER);
+    private static final MethodHandle FSTATFS = Native.function("fstatfs", INT, INT, POINTER);
+    private static final MethodHandle GETRLIMIT = Native.function("getrlimit", INT, INT, POINTER);
+
+    private static final int AT_EMPTY_PATH = 0x1000;
+    private static final int STATX_BASIC_STATS = 0x7FF;
+    private static final int RLIMIT_NOFILE = 7;
+
+    private Fd() {}
+
+    /// Closes a descriptor. Errors are of no use to anybody: Linux has let go of the number anyway.
+    public static void close(int fd) {
+        try {
+            int ignored = (int) CLOSE.invokeExact(Native.state(), fd);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+    }
+
+    /// A second descriptor of the same open file, close-on-exec.
+    public static int duplicate(int fd) throws LinuxException {
+        return check("fcntl F_DUPFD_CLOEXEC", fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    }
+
+    /// Status flags and access mode of the open file (`F_GETFL`).
+    public static int flags(int fd) throws LinuxException {
+        return check("fcntl F_GETFL", fcntl(fd, F_GETFL, 0));
+    }
+
+    /// Switches `O_NONBLOCK` of the open file, which everybody sees who shares it.
+    public static void setNonBlocking(int fd, boolean on) throws LinuxException {
+        int flags = flags(fd);
+        check("fcntl F_SETFL", fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+    }
+
+    /// Status of the open file.
+    public static FileStatus status(int fd) throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            // struct statx has the same layout on every machine, which struct stat has not:
+            // mode 28 (u16), ino 32, size 40, blocks 48, blksize 4 (u32), dev_major/minor 136/140
+            MemorySegment statx = arena.allocate(256, 8);
+            MemorySegment state = Native.state();
+            int result;
+            try {
+                result =
+                        Native.orErrno(
+                                (int)
+                                        STATX.invokeExact(
+                                                state,
+                                                fd,
+                                                arena.allocateFrom(""),
+                                                AT_EMPTY_PATH,
+                                                STATX_BASIC_STATS,
+                                                statx),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            check("statx", result);
+            return new FileStatus(
+                    Short.toUnsignedInt(statx.get(ValueLayout.JAVA_SHORT, 28)),
+                    statx.get(ValueLayout.JAVA_LONG, 40),
+                    statx.get(ValueLayout.JAVA_LONG, 48) * 512,
+                    statx.get(ValueLayout.JAVA_INT, 4),
+                    statx.get(ValueLayout.JAVA_INT, 136),
+                    statx.get(ValueLayout.JAVA_INT, 140),
+                    statx.get(ValueLayout.JAVA_LONG, 32));
+        }
+    }
+
+    /// Magic number of the file system that the file lies on (`f_type` of `struct statfs`).
+    public static long fileSystemType(int fd) throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            // struct statfs: 120 bytes on 64-bit machines, f_type is the long at 0
+            MemorySegment statfs = arena.allocate(256, 8);
+            MemorySegment state = Native.state();
+            int result;
+            try {
+                result = Native.orErrno((int) FSTATFS.invokeExact(state, fd, statfs), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            check("fstatfs", result);
+            return statfs.get(ValueLayout.JAVA_LONG, 0);
+        }
+    }
+
+    /// How many descriptors this process may have (`RLIMIT_NOFILE`, the soft limit).
+    public static long limit() throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment rlimit = arena.allocate(16, 8);
+            MemorySegment state = Native.state();
+            int result;
+            try {
+                result =
+                        Native.orErrno(
+                                (int) GETRLIMIT.invokeExact(state, RLIMIT_NOFILE, rlimit), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            check("getrlimit", result);
+            long limit = rlimit.get(ValueLayout.JAVA_LONG, 0);
+            return limit < 0 ? Long.MAX_VALUE : limit;
+        }
+    }
+
+    /// `read`.
+    ///
+    /// @return bytes read, 0 at the end, or `-errno`; retried after `EINTR`
+    public static long read(int fd, long address, long sizeBytes) {
+        MemorySegment state = Native.state();
+        long result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (long) READ.invokeExact(state, fd, address, sizeBytes), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        return result;
+    }
+
+    /// `write`.
+    ///
+    /// @return bytes written, or `-errno`; retried after `EINTR`
+    public static long write(int fd, long address, long sizeBytes) {
+        MemorySegment state = Native.state();
+        long result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (long) WRITE.invokeExact(state, fd, address, sizeBytes), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        return result;
+    }
+
+    static int fcntl(int fd, int command, long argument) {
+        MemorySegment state = Native.state();
+        try {
+            return Native.orErrno((int) FCNTL.invokeExact(state, fd, command, argument), state);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+    }
+
+    /// Turns a negative result into an exception.
+    static int check(String what, int result) throws LinuxException {
+        if (result < 0) {
+            throw new LinuxException(what, -result);
+        }
+        return result;
+    }
+}

@@ -1,0 +1,386 @@
+package org.splitring.hypervisor.linux;
+
+import static org.splitring.hypervisor.linux.Native.INT;
+import static org.splitring.hypervisor.linux.Native.LONG;
+import static org.splitring.hypervisor.linux.Native.POINTER;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/// A file or block device that is read and written at a position, straight from and to scattered
+/// memory (`preadv2`, `pwritev2`). Unlike a `FileChannel` it takes many pieces in one call, can be
+/// asked to answer only from the cache, and an interrupted thread does not close it.
+///
+/// Any thread, except [#close]: nobody may use the file any more then.
+public final class VectoredFile implements AutoCloseable {
+    /// Answer of [#readNoWait] when nothing can be read without waiting.
+    public static final long WOULD_BLOCK = -1;
+
+    private static final int IOV_MAX = 1024;
+    private static final int RWF_NOWAIT = 8;
+    private static final int SEEK_END = 2;
+    private static final int FALLOC_FL_KEEP_SIZE = 1;
+    private static final int FALLOC_FL_PUNCH_HOLE = 2;
+    private static final int FALLOC_FL_ZERO_RANGE = 16;
+    private static final int F_OFD_SETLK = 37;
+    private static final short F_RDLCK = 0;
+    private static final short F_WRLCK = 1;
+
+    private static final MethodHandle OPEN = Native.variadic("open", 2, INT, POINTER, INT, INT);
+    private static final MethodHandle PREADV2 =
+            Native.function("preadv2", LONG, INT, LONG, INT, LONG, INT);
+    private static final MethodHandle PWRITEV2 =
+            Native.function("pwritev2", LONG, INT, LONG, INT, LONG, INT);
+    private static final MethodHandle FDATASYNC = Native.function("fdatasync", INT, INT);
+    private static final MethodHandle FSYNC = Native.function("fsync", INT, INT);
+    private static final MethodHandle FTRUNCATE = Native.function("ftruncate", INT, INT, LONG);
+    private static final MethodHandle FALLOCATE =
+            Native.function("fallocate", INT, INT, INT, LONG, LONG);
+    private static final MethodHandle LSEEK = Native.function("lseek", LONG, INT, LONG, INT);
+
+    private final Path path;
+    private final int fd;
+    private boolean closed;
+
+    private VectoredFile(Path path, int fd) {
+        this.path = path;
+        this.fd = fd;
+    }
+
+    /// Opens a file; a new one may be read and written by its owner only.
+    public static VectoredFile open(Path path, OpenFlag... flags) throws LinuxException {
+        int value = Fd.O_CLOEXEC;
+        for (OpenFlag flag : flags) {
+            value |= flag.value();
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment name = arena.allocateFrom(path.toString());
+            MemorySegment state = Native.state();
+            int result;
+            do {
+                try {
+                    result =
+                            Native.orErrno((int) OPEN.invokeExact(state, name, value, 0600), state);
+                } catch (Throwable t) {
+                    throw Native.unexpected(t);
+                }
+            } while (result == -Errno.EINTR);
+            return new VectoredFile(path, Fd.check("open " + path, result));
+        }
+    }
+
+    public int fd() {
+        return fd;
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    public FileStatus status() throws LinuxException {
+        return Fd.status(fd);
+    }
+
+    /// Length in bytes, of a block device too.
+    public long sizeBytes() throws LinuxException {
+        MemorySegment state = Native.state();
+        long result;
+        try {
+            result = Native.orErrno((long) LSEEK.invokeExact(state, fd, 0L, SEEK_END), state);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+        return check("lseek", result);
+    }
+
+    /// Reads until the vector is full or the file ends; the vector is advanced by what was read.
+    ///
+    /// @return bytes read, fewer than asked only at the end of the file
+    /// @throws LinuxException when the kernel reports an error; what was read before it is in place
+    public long read(IoVector into, long fileOffset) throws LinuxException {
+        long done = 0;
+        while (into.remainingBytes() > 0) {
+            long count = check("read", preadv2(into, fileOffset + done, 0));
+            if (count == 0) {
+                break;
+            }
+            into.advance(count);
+            done += count;
+        }
+        return done;
+    }
+
+    /// Reads what can be had without waiting for storage; the vector is advanced by what was read.
+    ///
+    /// @return bytes read, perhaps fewer than asked; 0 at the end of the file; [#WOULD_BLOCK] when
+    ///     nothing is in the cache or the file system cannot say
+    public long readNoWait(IoVector into, long fileOffset) throws LinuxException {
+        long count = preadv2(into, fileOffset, RWF_NOWAIT);
+        if (count == -Errno.EAGAIN || count == -Errno.EOPNOTSUPP || count == -Errno.EINVAL) {
+            return WOULD_BLOCK; // EINVAL: kernels that do not know the flag for this file
+        }
+        check("read", count);
+        into.advance(count);
+        return count;
+    }
+
+    /// Writes everything; the vector is advanced by what was written.
+    ///
+    /// @throws LinuxException when the kernel reports an error (`ENOSPC`, `EIO`); a part may have
+    ///     been written then
+    public void write(IoVector from, long fileOffset) throws LinuxException {
+        long done = 0;
+        while (from.remainingBytes() > 0) {
+            long count = check("write", pwritev2(from, fileOffset + done, 0));
+            if (count == 0) {
+                throw new LinuxException("write " + path, Errno.EIO);
+            }
+            from.advance(count);
+            done += count;
+        }
+    }
+
+    /// Makes what was written stable, with the metadata needed to find it.
+    public void dataSync() throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        do {
+            try {
+                result = Native.orErrno((int) FDATASYNC.invokeExact(state, fd), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        Fd.check("fdatasync " + path, result);
+    }
+
+    /// Makes the file stable with all its metadata.
+    public void sync() throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        do {
+            try {
+                result = Native.orErrno((int) FSYNC.invokeExact(state, fd), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        Fd.check("fsync " + path, result);
+    }
+
+    /// Sets the length.
+    public void truncate(long sizeBytes) throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        do {
+            try {
+                result = Native.orErrno((int) FTRUNCATE.invokeExact(state, fd, sizeBytes), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        Fd.check("ftruncate " + path, result);
+    }
+
+    /// Reserves storage for a range, so that later writes there cannot meet `ENOSPC`. The file
+    /// grows
+    /// when the range ends past it.
+    public void allocate(long offset, long sizeBytes) throws LinuxException {
+        fallocate("fallocate", 0, offset, sizeBytes);
+    }
+
+    /// Gives the storage of a range back; it reads as zeros then. The length stays.
+    ///
+    /// @throws LinuxException with `EOPNOTSUPP` when the file system cannot
+    public void punchHole(long offset, long sizeBytes) throws LinuxException {
+        fallocate("punch hole", FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, sizeBytes);
+    }
+
+    /// Makes a range read as zeros and keeps its storage. The length stays.
+    ///
+    /// @throws LinuxException with `EOPNOTSUPP` when the file system cannot
+    public void zeroRange(long offset, long sizeBytes) throws LinuxException {
+        fallocate("zero range", FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, sizeBytes);
+    }
+
+    /// Locks the whole file for one writer, or for many readers, without waiting. The lock belongs
+    /// to
+    /// this open file, so a second open in the same process is refused too, and it goes with the
+    /// process however that ends.
+    ///
+    /// @param exclusive for a writer; the file must be open for writing then
+    /// @return `false` when another has it, see [#lockHolder]
+    public boolean tryLock(boolean exclusive) throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            // struct flock on 64-bit machines: type 0 (s16), whence 2 (s16), start 8, len 16, pid
+            // 24.
+            // Start 0 and length 0 are the whole file; for an OFD lock pid must be 0.
+            MemorySegment flock = arena.allocate(32, 8);
+            flock.set(ValueLayout.JAVA_SHORT, 0, exclusive ? F_WRLCK : F_RDLCK);
+            int result = Fd.fcntl(fd, F_OFD_SETLK, flock.address());
+            if (result == -Errno.EAGAIN || result == -Errno.EACCES) {
+                return false;
+            }
+            Fd.check("lock " + path, result);
+            return true;
+        }
+    }
+
+    /// Looks for the process that has a lock on this file: `"process 4711 (qemu-img)"`. Processes
+    /// of
+    /// other users cannot be looked into, so it may not be found.
+    public Optional<String> lockHolder() {
+        long inode;
+        int minor;
+        int major;
+        try {
+            FileStatus status = status();
+            inode = status.inode();
+            major = status.deviceMajor();
+            minor = status.deviceMinor();
+        } catch (LinuxException e) {
+            return Optional.empty();
+        }
+        // A line of fdinfo: "lock:  1: OFDLCK ADVISORY  WRITE -1 08:01:1234 0 EOF"
+        String file = String.format(" %02x:%02x:%d ", major, minor, inode);
+        String ours = Long.toString(ProcessHandle.current().pid());
+        try (DirectoryStream<Path> processes =
+                Files.newDirectoryStream(Path.of("/proc"), "[1-9]*")) {
+            for (Path process : processes) {
+                String pid = process.getFileName().toString();
+                if (holdsLock(process, file, pid.equals(ours) ? Integer.toString(fd) : "")) {
+                    String name = Files.readString(process.resolve("comm")).strip();
+                    return Optional.of(
+                            pid.equals(ours)
+                                    ? "this process"
+                                    : "process " + pid + " (" + name + ")");
+                }
+            }
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+        return Optional.empty();
+    }
+
+    private static boolean holdsLock(Path process, String file, String exceptFd) {
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(process.resolve("fdinfo"))) {
+            for (Path entry : entries) {
+                if (!entry.getFileName().toString().equals(exceptFd) && hasLock(entry, file)) {
+                    return true;
+                }
+            }
+        } catch (IOException e) {
+            return false; // gone meanwhile, or another user's
+        }
+        return false;
+    }
+
+    private static boolean hasLock(Path fdinfo, String file) {
+        try {
+            for (String line : Files.readAllLines(fdinfo)) {
+                if (line.startsWith("lock:") && line.contains(file)) {
+                    return true;
+                }
+            }
+        } catch (IOException e) {
+            return false; // closed meanwhile
+        }
+        return false;
+    }
+
+    /// Closes the file and ends its lock. Closing twice does nothing.
+    @Override
+    public synchronized void close() {
+        if (!closed) {
+            closed = true;
+            Fd.close(fd);
+        }
+    }
+
+    private void fallocate(String what, int mode, long offset, long sizeBytes)
+            throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (int) FALLOCATE.invokeExact(state, fd, mode, offset, sizeBytes),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        Fd.check(what + " " + path, result);
+    }
+
+    private long preadv2(IoVector into, long fileOffset, int flags) {
+        MemorySegment state = Native.state();
+        long result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (long)
+                                        PREADV2.invokeExact(
+                                                state,
+                                                fd,
+                                                into.address(),
+                                                Math.min(into.size(), IOV_MAX),
+                                                fileOffset,
+                                                flags),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            } finally {
+                Reference.reachabilityFence(into);
+            }
+        } while (result == -Errno.EINTR);
+        return result;
+    }
+
+    private long pwritev2(IoVector from, long fileOffset, int flags) {
+        MemorySegment state = Native.state();
+        long result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (long)
+                                        PWRITEV2.invokeExact(
+                                                state,
+                                                fd,
+                                                from.address(),
+                                                Math.min(from.size(), IOV_MAX),
+                                                fileOffset,
+                                                flags),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            } finally {
+                Reference.reachabilityFence(from);
+            }
+        } while (result == -Errno.EINTR);
+        return result;
+    }
+
+    private long check(String what, long result) throws LinuxException {
+        if (result < 0) {
+            throw new LinuxException(what + " " + path, (int) -result);
+        }
+        return result;
+    }
+
+    @Override
+    public String toString() {
+        return path.toString();
+    }
+}

@@ -1,5 +1,8 @@
 /// The store, the handshake and what every device shares.
 module org.splitring.xenbus {
-    requires transitive org.splitring.ringbuffers; // Domain and DeviceLoop appear in our API
+    requires transitive org.splitring.ringbuffers; // DomId appears in our API
     requires org.slf4j;
+
+    exports org.splitring.xenbus;
+    exports org.splitring.xenbus.store;
 }

@@ -1,0 +1,391 @@
+package org.splitring.hypervisor.linux;
+
+import static org.splitring.hypervisor.linux.Native.INT;
+import static org.splitring.hypervisor.linux.Native.LONG;
+import static org.splitring.hypervisor.linux.Native.POINTER;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import org.jspecify.annotations.Nullable;
+
+/// A Unix socket of type `SOCK_SEQPACKET`: messages with bounds, and descriptors travelling with
+/// them. Non-blocking and close-on-exec. One thread at a time uses it.
+///
+/// The offsets of `struct msghdr` (56 bytes: iov 16, iovlen 24, control 32, controllen 40, flags
+/// 48)
+/// are those of 64-bit Linux, x86-64 and aarch64.
+public final class UnixSocket implements AutoCloseable {
+    /// Longest path that fits into `struct sockaddr_un` with its terminating zero.
+    public static final int MAX_PATH_BYTES = 107;
+
+    private static final int AF_UNIX = 1;
+    private static final int SOCK_STREAM = 1;
+    private static final int SOCK_SEQPACKET = 5;
+    private static final int SOCK_NONBLOCK = 0x800;
+    private static final int SOCK_CLOEXEC = 0x80000;
+    private static final int SOL_SOCKET = 1;
+    private static final int SO_PEERCRED = 17;
+    private static final int SCM_RIGHTS = 1;
+    private static final int MSG_DONTWAIT = 0x40;
+    private static final int MSG_NOSIGNAL = 0x4000;
+    private static final int MSG_CMSG_CLOEXEC = 0x40000000;
+    private static final short POLLIN = 1;
+
+    private static final MethodHandle SOCKET = Native.function("socket", INT, INT, INT, INT);
+    private static final MethodHandle BIND = Native.function("bind", INT, INT, POINTER, INT);
+    private static final MethodHandle LISTEN = Native.function("listen", INT, INT, INT);
+    private static final MethodHandle ACCEPT4 =
+            Native.function("accept4", INT, INT, LONG, LONG, INT);
+    private static final MethodHandle CONNECT = Native.function("connect", INT, INT, POINTER, INT);
+    private static final MethodHandle SOCKETPAIR =
+            Native.function("socketpair", INT, INT, INT, INT, POINTER);
+    private static final MethodHandle SENDMSG = Native.function("sendmsg", LONG, INT, LONG, INT);
+    private static final MethodHandle RECVMSG = Native.function("recvmsg", LONG, INT, LONG, INT);
+    private static final MethodHandle GETSOCKOPT =
+            Native.function("getsockopt", INT, INT, INT, INT, POINTER, POINTER);
+    private static final MethodHandle POLL = Native.function("poll", INT, POINTER, LONG, INT);
+    private static final MethodHandle GETEUID = Native.function("geteuid", INT);
+
+    private final int fd;
+    private boolean closed;
+
+    private UnixSocket(int fd) {
+        this.fd = fd;
+    }
+
+    /// Effective user of this process.
+    public static int effectiveUser() {
+        try {
+            return (int) GETEUID.invokeExact(Native.state());
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+    }
+
+    /// Listens on a path that only this user may connect to. A socket that a dead process left
+    /// there
+    /// is replaced.
+    ///
+    /// @throws IOException when the path is too long (the message says how long it may be), in use
+    /// by
+    ///     a living process, or cannot be made
+    public static UnixSocket listen(Path path, int backlog) throws IOException {
+        checkLength(path);
+        UnixSocket socket = new UnixSocket(newSocket(SOCK_SEQPACKET));
+        try {
+            int result = socket.bind(path);
+            if (result == -Errno.EADDRINUSE && isStale(path)) {
+                Files.deleteIfExists(path);
+                result = socket.bind(path);
+            }
+            Fd.check("bind attach socket " + path, result);
+            // Between bind and listen nobody can connect: the right moment for permissions.
+            Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
+            MemorySegment state = Native.state();
+            try {
+                result = Native.orErrno((int) LISTEN.invokeExact(state, socket.fd, backlog), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            Fd.check("listen " + path, result);
+            return socket;
+        } catch (IOException e) {
+            socket.close();
+            throw e;
+        }
+    }
+
+    /// Connects to a listening socket.
+    ///
+    /// @throws LinuxException with `EAGAIN` when too many wait there already
+    /// @throws IOException when the path is too long, or nobody listens
+    public static UnixSocket connect(Path path) throws IOException {
+        checkLength(path);
+        int fd = newSocket(SOCK_SEQPACKET);
+        int result = connect(fd, path);
+        if (result < 0) {
+            Fd.close(fd);
+            throw new LinuxException("connect " + path, -result);
+        }
+        return new UnixSocket(fd);
+    }
+
+    /// Two connected sockets.
+    public static UnixSocket[] pair() throws LinuxException {
+        int[] fds = socketPair(SOCK_SEQPACKET | SOCK_NONBLOCK);
+        return new UnixSocket[] {new UnixSocket(fds[0]), new UnixSocket(fds[1])};
+    }
+
+    /// Two connected stream sockets, as descriptors.
+    public static int[] streamPair() throws LinuxException {
+        return socketPair(SOCK_STREAM);
+    }
+
+    private static int[] socketPair(int type) throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment fds = arena.allocate(8, 4);
+            MemorySegment state = Native.state();
+            int result;
+            try {
+                result =
+                        Native.orErrno(
+                                (int)
+                                        SOCKETPAIR.invokeExact(
+                                                state, AF_UNIX, type | SOCK_CLOEXEC, 0, fds),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            Fd.check("socketpair", result);
+            return new int[] {fds.get(ValueLayout.JAVA_INT, 0), fds.get(ValueLayout.JAVA_INT, 4)};
+        }
+    }
+
+    public int fd() {
+        return fd;
+    }
+
+    /// Takes the next connection.
+    ///
+    /// @return `null` when nobody waits
+    /// @throws LinuxException among others with `EMFILE`: then the connection goes on waiting
+    public @Nullable UnixSocket accept() throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (int)
+                                        ACCEPT4.invokeExact(
+                                                state, fd, 0L, 0L, SOCK_NONBLOCK | SOCK_CLOEXEC),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+        } while (result == -Errno.EINTR);
+        if (result == -Errno.EAGAIN) {
+            return null;
+        }
+        return new UnixSocket(Fd.check("accept", result));
+    }
+
+    /// Who is at the other end.
+    public PeerCredentials credentials() throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment ucred = arena.allocate(12, 4); // pid 0, uid 4, gid 8
+            MemorySegment length = arena.allocate(4, 4);
+            length.set(ValueLayout.JAVA_INT, 0, 12);
+            MemorySegment state = Native.state();
+            int result;
+            try {
+                result =
+                        Native.orErrno(
+                                (int)
+                                        GETSOCKOPT.invokeExact(
+                                                state, fd, SOL_SOCKET, SO_PEERCRED, ucred, length),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            Fd.check("getsockopt SO_PEERCRED", result);
+            return new PeerCredentials(
+                    ucred.get(ValueLayout.JAVA_INT, 0),
+                    ucred.get(ValueLayout.JAVA_INT, 4),
+                    ucred.get(ValueLayout.JAVA_INT, 8));
+        }
+    }
+
+    /// Sends one message, all of it or nothing, without waiting. The descriptors stay the caller's.
+    ///
+    /// @return bytes sent, or `-errno`: `EAGAIN` when the peer does not read
+    public long send(MemorySegment message, int sizeBytes, int... descriptors) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment iovec = arena.allocate(16, 8);
+            iovec.set(ValueLayout.JAVA_LONG, 0, message.address());
+            iovec.set(ValueLayout.JAVA_LONG, 8, sizeBytes);
+            MemorySegment msghdr = arena.allocate(56, 8);
+            msghdr.set(ValueLayout.JAVA_LONG, 16, iovec.address());
+            msghdr.set(ValueLayout.JAVA_LONG, 24, 1);
+            if (descriptors.length > 0) {
+                int length = Packet.CMSG_HEADER + descriptors.length * 4;
+                MemorySegment control = arena.allocate((length + 7) & ~7, 8);
+                control.set(ValueLayout.JAVA_LONG, 0, length);
+                control.set(ValueLayout.JAVA_INT, 8, SOL_SOCKET);
+                control.set(ValueLayout.JAVA_INT, 12, SCM_RIGHTS);
+                for (int i = 0; i < descriptors.length; i++) {
+                    control.set(ValueLayout.JAVA_INT, Packet.CMSG_HEADER + i * 4L, descriptors[i]);
+                }
+                msghdr.set(ValueLayout.JAVA_LONG, 32, control.address());
+                msghdr.set(ValueLayout.JAVA_LONG, 40, control.byteSize());
+            }
+            MemorySegment state = Native.state();
+            long result;
+            do {
+                try {
+                    result =
+                            Native.orErrno(
+                                    (long)
+                                            SENDMSG.invokeExact(
+                                                    state,
+                                                    fd,
+                                                    msghdr.address(),
+                                                    MSG_DONTWAIT | MSG_NOSIGNAL),
+                                    state);
+                } catch (Throwable t) {
+                    throw Native.unexpected(t);
+                } finally {
+                    Reference.reachabilityFence(message);
+                }
+            } while (result == -Errno.EINTR);
+            return result;
+        }
+    }
+
+    /// Receives one message without waiting. Descriptors in it are close-on-exec and belong to the
+    /// packet until they are taken or closed; also those of a message that is refused.
+    ///
+    /// @return bytes received; 0 when the peer is gone, or sent an empty message, which no protocol
+    ///     here has; or `-errno`: `EAGAIN` when there is none
+    public long receive(Packet packet) {
+        packet.closeDescriptors();
+        MemorySegment msghdr = packet.msghdr;
+        packet.iovec.set(ValueLayout.JAVA_LONG, 0, packet.data.address());
+        packet.iovec.set(ValueLayout.JAVA_LONG, 8, packet.data.byteSize());
+        msghdr.fill((byte) 0);
+        msghdr.set(ValueLayout.JAVA_LONG, 16, packet.iovec.address());
+        msghdr.set(ValueLayout.JAVA_LONG, 24, 1);
+        msghdr.set(ValueLayout.JAVA_LONG, 32, packet.control.address());
+        msghdr.set(ValueLayout.JAVA_LONG, 40, Packet.CONTROL_BYTES);
+        MemorySegment state = Native.state();
+        long result;
+        do {
+            try {
+                result =
+                        Native.orErrno(
+                                (long)
+                                        RECVMSG.invokeExact(
+                                                state,
+                                                fd,
+                                                msghdr.address(),
+                                                MSG_DONTWAIT | MSG_CMSG_CLOEXEC),
+                                state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            } finally {
+                Reference.reachabilityFence(packet);
+            }
+        } while (result == -Errno.EINTR);
+        if (result >= 0) {
+            packet.received((int) result);
+        }
+        return result;
+    }
+
+    /// Waits until a message, the end of the connection or a connection to accept is there. For
+    /// programs without an event loop.
+    ///
+    /// @return `false` when the time is up
+    public boolean awaitReadable(int timeoutMillis) throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment pollfd = arena.allocate(8, 4); // fd 0, events 4 (s16), revents 6
+            pollfd.set(ValueLayout.JAVA_INT, 0, fd);
+            pollfd.set(ValueLayout.JAVA_SHORT, 4, POLLIN);
+            MemorySegment state = Native.state();
+            int result;
+            try {
+                result =
+                        Native.orErrno(
+                                (int) POLL.invokeExact(state, pollfd, 1L, timeoutMillis), state);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            }
+            return result != -Errno.EINTR && Fd.check("poll", result) > 0;
+        }
+    }
+
+    /// Closing twice does nothing.
+    @Override
+    public synchronized void close() {
+        if (!closed) {
+            closed = true;
+            Fd.close(fd);
+        }
+    }
+
+    private static int newSocket(int type) throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        try {
+            result =
+                    Native.orErrno(
+                            (int)
+                                    SOCKET.invokeExact(
+                                            state, AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+                            state);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+        return Fd.check("socket", result);
+    }
+
+    private int bind(Path path) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = address(arena, path);
+            MemorySegment state = Native.state();
+            return Native.orErrno(
+                    (int) BIND.invokeExact(state, fd, address, (int) address.byteSize()), state);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+    }
+
+    private static int connect(int fd, Path path) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = address(arena, path);
+            MemorySegment state = Native.state();
+            return Native.orErrno(
+                    (int) CONNECT.invokeExact(state, fd, address, (int) address.byteSize()), state);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+    }
+
+    /// `struct sockaddr_un`: family 0 (u16), path 2.
+    private static MemorySegment address(Arena arena, Path path) {
+        byte[] name = path.toString().getBytes(StandardCharsets.UTF_8);
+        MemorySegment address = arena.allocate(2 + MAX_PATH_BYTES + 1, 2);
+        address.set(ValueLayout.JAVA_SHORT, 0, (short) AF_UNIX);
+        MemorySegment.copy(name, 0, address, ValueLayout.JAVA_BYTE, 2, name.length);
+        return address;
+    }
+
+    /// Whether a path holds a socket of which no process is left.
+    private static boolean isStale(Path path) throws LinuxException {
+        int fd = newSocket(SOCK_SEQPACKET);
+        int result = connect(fd, path);
+        Fd.close(fd);
+        return result == -Errno.ECONNREFUSED && !Files.isRegularFile(path);
+    }
+
+    private static void checkLength(Path path) throws IOException {
+        int length = path.toString().getBytes(StandardCharsets.UTF_8).length;
+        if (length > MAX_PATH_BYTES) {
+            throw new IOException(
+                    "socket path is "
+                            + length
+                            + " bytes long, at most "
+                            + MAX_PATH_BYTES
+                            + " are possible: "
+                            + path);
+        }
+    }
+}

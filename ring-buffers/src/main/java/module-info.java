@@ -9,5 +9,6 @@ module org.splitring.ringbuffers {
     requires io.netty.transport.unix.common;
 
     exports org.splitring.hypervisor;
+    exports org.splitring.wire;
     exports org.splitring.hypervisor.linux;
 }

@@ -18,7 +18,11 @@ public interface ForeignPages extends AutoCloseable {
     ///     which undoes exactly the elements that were mapped
     boolean map(GrantBatch batch);
 
-    /// Unmaps each element that [#map] mapped, and marks it not mapped; others are left alone.
+    /// Unmaps each element that [#map] mapped and marks it not mapped: its handle is -1, its memory
+    /// [MemorySegment#NULL], its status what the unmapping answered. Elements that were never
+    /// mapped
+    /// keep their status. An element whose handle is not ours, or is no longer, gets
+    /// [GrantStatus#BAD_HANDLE], and nothing else happens.
     void unmap(GrantBatch batch);
 
     /// Maps pages for long use, one after the other in one segment: a ring. Counts as one mapping
@@ -42,6 +46,13 @@ public interface ForeignPages extends AutoCloseable {
 
     /// How many grants are mapped through this window now.
     int mappedCount();
+
+    /// Unmaps at most `budget` pages: a teardown in slices, so that a guest with very many mappings
+    /// does not hold up the loop for others (hostile catalogue H-064). From the first call on,
+    /// nothing can be mapped any more.
+    ///
+    /// @return `true` when nothing is mapped any more; [#close] is then cheap
+    boolean closeSome(int budget);
 
     /// Unmaps everything. Further calls fail with [GrantStatus#GENERAL_ERROR].
     @Override

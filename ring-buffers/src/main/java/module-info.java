@@ -9,6 +9,7 @@ module org.splitring.ringbuffers {
     requires io.netty.transport.unix.common;
 
     exports org.splitring.hypervisor;
-    exports org.splitring.wire;
     exports org.splitring.hypervisor.linux;
+    exports org.splitring.ring;
+    exports org.splitring.wire;
 }

@@ -2,4 +2,6 @@
 module org.splitring.blkfront {
     requires transitive org.splitring.xenbus;
     requires org.slf4j;
+
+    exports org.splitring.blkfront;
 }

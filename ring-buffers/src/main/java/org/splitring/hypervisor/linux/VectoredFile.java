@@ -24,6 +24,9 @@ public final class VectoredFile implements AutoCloseable {
     /// Answer of [#readNoWait] when nothing can be read without waiting.
     public static final long WOULD_BLOCK = -1;
 
+    /// Answer of [#writeNoWait] when asking again is of no use.
+    public static final long NOT_SUPPORTED = -2;
+
     private static final int IOV_MAX = 1024;
     private static final int RWF_NOWAIT = 8;
     private static final int SEEK_END = 2;
@@ -146,6 +149,24 @@ public final class VectoredFile implements AutoCloseable {
             from.advance(count);
             done += count;
         }
+    }
+
+    /// Writes what the page cache takes without waiting for storage; the vector is advanced by what
+    /// was written.
+    ///
+    /// @return bytes written, perhaps fewer than asked; [#WOULD_BLOCK] when nothing could be, or
+    ///     [#NOT_SUPPORTED] when the file system never can say
+    public long writeNoWait(IoVector from, long fileOffset) throws LinuxException {
+        long count = pwritev2(from, fileOffset, RWF_NOWAIT);
+        if (count == -Errno.EAGAIN) {
+            return WOULD_BLOCK;
+        }
+        if (count == -Errno.EOPNOTSUPP || count == -Errno.EINVAL) {
+            return NOT_SUPPORTED;
+        }
+        check("write", count);
+        from.advance(count);
+        return count;
     }
 
     /// Makes what was written stable, with the metadata needed to find it.

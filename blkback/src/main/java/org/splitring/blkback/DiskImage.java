@@ -1,0 +1,228 @@
+package org.splitring.blkback;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.linux.IoVector;
+
+/// An open disk: its bytes and what is promised about them. Everybody who exports the disk shares
+/// one of these, so that a failure seen by one is a failure for all.
+///
+/// Data calls come from any thread. Nothing here throws on the data path: a failure is a status,
+/// and the first one of a write or flush makes the disk failed ([Durability]).
+public final class DiskImage implements AutoCloseable {
+    /// Bytes of a sector: the unit of the protocol, whatever the storage prefers.
+    public static final int SECTOR_SIZE = 512;
+
+    private static final Logger LOG = LoggerFactory.getLogger(DiskImage.class);
+
+    /// Answer of [#tryRead] and [#tryWrite]: do it again with the call that waits.
+    static final int WOULD_BLOCK = 1;
+
+    static final int DONE = 0;
+    static final int FAILED = -1;
+
+    private final BlockStore store;
+    private final DiskMode mode;
+    private final Durability durability;
+    private final @Nullable ExecutorService ownedExecutor;
+
+    private DiskImage(
+            BlockStore store,
+            DiskMode mode,
+            Executor syncExecutor,
+            @Nullable ExecutorService ownedExecutor) {
+        this.store = store;
+        this.mode = mode;
+        this.durability = new Durability(store, mode == DiskMode.UNSAFE, syncExecutor);
+        this.ownedExecutor = ownedExecutor;
+        if (mode == DiskMode.UNSAFE) {
+            LOG.warn("{} is open in mode unsafe: flushed data may be lost", store.name());
+        }
+    }
+
+    /// Opens a raw image for reading and writing.
+    ///
+    /// @throws DiskException when it cannot be used, as [#open(Path, DiskAccess, DiskMode)]
+    public static DiskImage open(Path image, DiskMode mode) throws DiskException {
+        return open(image, DiskAccess.READ_WRITE, mode);
+    }
+
+    /// Opens a raw image and locks it: one writer, or several readers.
+    ///
+    /// @throws DiskException when there is no such file, it is not a plain file, its size is not
+    ///     a whole number of sectors, or somebody else has it; the message is one line that names
+    ///     file and cause
+    public static DiskImage open(Path image, DiskAccess access, DiskMode mode)
+            throws DiskException {
+        FileStore store = FileStore.open(image, access, mode == DiskMode.WRITETHROUGH);
+        ThreadPoolExecutor executor =
+                new ThreadPoolExecutor(
+                        1,
+                        1,
+                        10,
+                        TimeUnit.SECONDS,
+                        new LinkedBlockingQueue<>(),
+                        Thread.ofPlatform().daemon().name("sync " + store.name()).factory());
+        executor.allowCoreThreadTimeOut(true);
+        return new DiskImage(store, mode, executor, executor);
+    }
+
+    /// Uses a store of the caller's making.
+    ///
+    /// @param syncExecutor runs synchronisations, which may wait; one at a time
+    public static DiskImage of(BlockStore store, DiskMode mode, Executor syncExecutor) {
+        if (store.sizeBytes() <= 0 || store.sizeBytes() % SECTOR_SIZE != 0) {
+            throw new IllegalArgumentException(
+                    "size of " + store.name() + " is no whole sectors: " + store.sizeBytes());
+        }
+        return new DiskImage(store, mode, syncExecutor, null);
+    }
+
+    public String name() {
+        return store.name();
+    }
+
+    public DiskMode mode() {
+        return mode;
+    }
+
+    public boolean readOnly() {
+        return store.readOnly();
+    }
+
+    public long sizeBytes() {
+        return store.sizeBytes();
+    }
+
+    public long sizeSectors() {
+        return store.sizeBytes() / SECTOR_SIZE;
+    }
+
+    /// Why the disk refuses writes and flushes, if it does.
+    public Optional<DiskFailure> failure() {
+        return Optional.ofNullable(durability.failure());
+    }
+
+    /// Tells `listener` once when the disk has failed, or at once when it has already. Called on
+    /// any thread; it hands over and returns.
+    public void onFailure(Consumer<DiskFailure> listener) {
+        durability.onFailure(listener);
+    }
+
+    /// Takes back [#onFailure].
+    public void removeFailureListener(Consumer<DiskFailure> listener) {
+        durability.removeFailureListener(listener);
+    }
+
+    /// How many synchronisations have been started, for all flushes together.
+    public long syncsStarted() {
+        return durability.syncsStarted();
+    }
+
+    /// Makes everything stable that was written, and closes the image. Nobody may use it any more.
+    ///
+    /// @throws DiskException when flushed or unflushed data may be lost
+    @Override
+    public void close() throws DiskException {
+        try {
+            DiskFailure earlier = durability.failure();
+            if (earlier != null) {
+                throw new DiskException(earlier.toString());
+            }
+            if (!store.readOnly() && mode != DiskMode.UNSAFE) {
+                store.sync();
+            }
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + store.name() + ": " + e.getMessage(), e);
+        } finally {
+            if (ownedExecutor != null) {
+                ownedExecutor.close(); // waits for a synchronisation that is under way
+            }
+            store.close();
+        }
+    }
+
+    /// Reads without waiting for storage.
+    ///
+    /// @return [#DONE], [#WOULD_BLOCK] with the vector advanced by `offset` and size of what was
+    ///     read, or [#FAILED]
+    int tryRead(IoVector into, long offsetBytes) {
+        try {
+            store.readNoWait(into, offsetBytes);
+            // Nothing read is either "not cached" or "the file has become shorter": the call that
+            // waits finds out.
+            return into.remainingBytes() == 0 ? DONE : WOULD_BLOCK;
+        } catch (IOException e) {
+            return FAILED;
+        }
+    }
+
+    /// Reads; waits for storage.
+    ///
+    /// @return `false` when not everything could be read
+    boolean read(IoVector into, long offsetBytes) {
+        try {
+            store.read(into, offsetBytes);
+            return into.remainingBytes() == 0;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /// Writes without waiting for storage. As [#tryRead].
+    int tryWrite(IoVector from, long offsetBytes) {
+        if (store.readOnly() || durability.hasFailed()) {
+            return FAILED;
+        }
+        try {
+            store.writeNoWait(from, offsetBytes);
+            return from.remainingBytes() == 0 ? DONE : WOULD_BLOCK;
+        } catch (IOException e) {
+            durability.fail("write", Durability.reason(e));
+            return FAILED;
+        }
+    }
+
+    /// Writes; waits for storage.
+    ///
+    /// @return `false` when not everything is written; the disk is failed then, unless it was never
+    ///     to be written
+    boolean write(IoVector from, long offsetBytes) {
+        if (store.readOnly() || durability.hasFailed()) {
+            return false;
+        }
+        try {
+            store.write(from, offsetBytes);
+        } catch (IOException e) {
+            durability.fail("write", Durability.reason(e));
+            return false;
+        }
+        return from.remainingBytes() == 0;
+    }
+
+    /// Makes every write stable that was answered before, then tells `listener`.
+    void flush(FlushListener listener) {
+        durability.flush(listener);
+    }
+
+    @Override
+    public String toString() {
+        return store.name()
+                + " ("
+                + mode.label()
+                + (store.readOnly() ? ", read-only" : "")
+                + (durability.hasFailed() ? ", failed)" : ")");
+    }
+}

@@ -1,0 +1,141 @@
+package org.splitring.blkback;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.FileStatus;
+import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.LinuxException;
+import org.splitring.hypervisor.linux.OpenFlag;
+import org.splitring.hypervisor.linux.VectoredFile;
+
+/// A raw image in a file: byte n of the disk is byte n of the file.
+///
+/// The file is locked as long as it is open: by one writer, or by any number of readers. It is
+/// read and written at positions and never mapped, so that somebody who shortens it under us
+/// causes a failed read and not a fault.
+final class FileStore implements BlockStore {
+    private final VectoredFile file;
+    private final Path path;
+    private final long sizeBytes;
+    private final boolean readOnly;
+    private final boolean syncEachWrite;
+    private volatile boolean writesMayWait; // set once the file system said it cannot tell
+
+    private FileStore(VectoredFile file, Path path, long sizeBytes, boolean readOnly, boolean sync)
+            throws DiskException {
+        this.file = file;
+        this.path = path;
+        this.sizeBytes = sizeBytes;
+        this.readOnly = readOnly;
+        this.syncEachWrite = sync;
+    }
+
+    static FileStore open(Path path, DiskAccess access, boolean syncEachWrite)
+            throws DiskException {
+        boolean readOnly = access == DiskAccess.READ_ONLY;
+        VectoredFile file;
+        try {
+            if (readOnly) {
+                file = VectoredFile.open(path, OpenFlag.NON_BLOCKING);
+            } else if (syncEachWrite) {
+                file =
+                        VectoredFile.open(
+                                path, OpenFlag.READ_WRITE, OpenFlag.NON_BLOCKING, OpenFlag.DSYNC);
+            } else {
+                file = VectoredFile.open(path, OpenFlag.READ_WRITE, OpenFlag.NON_BLOCKING);
+            }
+        } catch (LinuxException e) {
+            throw new DiskException("image " + path + ": " + Errno.describe(e.errno()), e);
+        }
+        try {
+            long size = check(file, path);
+            if (!file.tryLock(!readOnly)) {
+                throw new DiskException(
+                        "image "
+                                + path
+                                + " is in use by "
+                                + file.lockHolder().orElse("another process")
+                                + (readOnly ? ", which may write to it" : ""));
+            }
+            return new FileStore(file, path, size, readOnly, syncEachWrite);
+        } catch (DiskException e) {
+            file.close();
+            throw e;
+        } catch (IOException e) {
+            file.close();
+            throw new DiskException("image " + path + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static long check(VectoredFile file, Path path) throws IOException {
+        FileStatus status = file.status();
+        if (!status.isRegular()) {
+            throw new DiskException("image " + path + " is " + status.kind() + ", not a file");
+        }
+        long size = status.sizeBytes();
+        if (size == 0 || size % DiskImage.SECTOR_SIZE != 0) {
+            throw new DiskException(
+                    "image "
+                            + path
+                            + " has "
+                            + size
+                            + " bytes, which is not a whole number of sectors of "
+                            + DiskImage.SECTOR_SIZE);
+        }
+        return size;
+    }
+
+    @Override
+    public String name() {
+        return path.toString();
+    }
+
+    @Override
+    public long sizeBytes() {
+        return sizeBytes;
+    }
+
+    @Override
+    public boolean readOnly() {
+        return readOnly;
+    }
+
+    @Override
+    public long read(IoVector into, long offsetBytes) throws IOException {
+        return file.read(into, offsetBytes);
+    }
+
+    @Override
+    public long readNoWait(IoVector into, long offsetBytes) throws IOException {
+        return file.readNoWait(into, offsetBytes);
+    }
+
+    @Override
+    public void write(IoVector from, long offsetBytes) throws IOException {
+        file.write(from, offsetBytes);
+    }
+
+    @Override
+    public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
+        if (syncEachWrite || writesMayWait) {
+            return WOULD_BLOCK; // a synchronous write waits by definition
+        }
+        long count = file.writeNoWait(from, offsetBytes);
+        if (count == VectoredFile.NOT_SUPPORTED) {
+            writesMayWait = true;
+            return WOULD_BLOCK;
+        }
+        return count;
+    }
+
+    @Override
+    public void sync() throws IOException {
+        file.dataSync();
+    }
+
+    @Override
+    public void close() {
+        file.close();
+    }
+}

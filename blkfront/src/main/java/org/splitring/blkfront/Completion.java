@@ -1,0 +1,10 @@
+package org.splitring.blkfront;
+
+/// Hears how a read, write or flush ended. Called exactly once for each, on the device's loop,
+/// perhaps before the call that started it has returned.
+@FunctionalInterface
+public interface Completion {
+    /// @param blkifStatus `BLKIF_RSP_OKAY` (0), `BLKIF_RSP_ERROR` (-1) or `BLKIF_RSP_EOPNOTSUPP`
+    ///     (-2); -1 also when the backend went away before it answered
+    void done(int blkifStatus);
+}

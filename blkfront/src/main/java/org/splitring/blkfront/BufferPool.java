@@ -31,8 +31,7 @@ final class BufferPool {
         return pageCount - used.cardinality();
     }
 
-    /// @return a buffer of at least that many bytes, or null when there are not so many pages
-    ///     together
+    /// Takes adjacent pages for at least that many bytes; null when there are not so many together.
     @Nullable GuestBuffer acquire(int sizeBytes) {
         if (sizeBytes <= 0 || sizeBytes > pageCount * PAGE_SIZE) {
             throw new IllegalArgumentException(

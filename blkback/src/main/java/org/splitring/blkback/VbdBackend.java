@@ -8,6 +8,7 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
 /// Serves one vbd of one guest from a disk: lifecycle and handshake.
+@SuppressWarnings("DoNotCallSuggester")
 public final class VbdBackend implements AutoCloseable {
     private VbdBackend() {}
 

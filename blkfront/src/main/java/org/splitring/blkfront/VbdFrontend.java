@@ -9,6 +9,7 @@ import org.splitring.xenbus.store.Store;
 ///
 /// [#connect] and [#close] wait and belong on the control plane; everything else is called on the
 /// device's loop.
+@SuppressWarnings("DoNotCallSuggester")
 public final class VbdFrontend implements AutoCloseable {
     private VbdFrontend() {}
 

@@ -33,10 +33,8 @@ public enum XenbusState {
     }
 
     /// Reads a `state` node. The peer wrote it, so everything that is not exactly one digit 0 to 8
-    /// is
-    /// [#UNKNOWN]: `9`, `-1`, an empty value, `4 `, 2^32 + 4. One NUL after the digit is let pass,
-    /// since
-    /// guests written in C send the end of their string along.
+    /// is [#UNKNOWN]: `9`, `-1`, an empty value, `4 `, 2^32 + 4. One NUL after the digit is let
+    /// pass, since guests written in C send the end of their string along.
     public static XenbusState parse(String text) {
         boolean oneDigit = text.length() == 1 || (text.length() == 2 && text.charAt(1) == 0);
         if (!oneDigit || text.charAt(0) < '0' || text.charAt(0) > '8') {

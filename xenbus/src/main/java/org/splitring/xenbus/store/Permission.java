@@ -7,8 +7,7 @@ import org.splitring.hypervisor.DomId;
 /// One entry of a node's rights.
 ///
 /// In the list of a node the first entry names the owner, who may do everything, and gives the
-/// access of
-/// every domain that no later entry names.
+/// access of every domain that no later entry names.
 ///
 /// Source: Xen `docs/misc/xenstore.txt`, GET_PERMS and SET_PERMS.
 public record Permission(Access access, DomId domain) {

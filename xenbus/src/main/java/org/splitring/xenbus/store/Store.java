@@ -5,8 +5,7 @@ import org.splitring.hypervisor.DomId;
 /// One connection to the store, with the rights of one domain. Any thread.
 ///
 /// Calls may wait for the store's answer, so not from a device loop: the control plane runs on
-/// virtual
-/// threads. (A connection to a `StoreTree` of the same JVM never waits.)
+/// virtual threads. (A connection to a `StoreTree` of the same JVM never waits.)
 public interface Store extends StoreAccess, AutoCloseable {
     /// Whose rights the connection has.
     DomId domain();
@@ -19,15 +18,12 @@ public interface Store extends StoreAccess, AutoCloseable {
     /// memory.
     ///
     /// @throws StoreException [StoreError#E2BIG] at the limit of watches, [StoreError#EINVAL] for a
-    /// bad
-    /// path
+    ///     bad path
     Watch watch(String path, WatchListener listener) throws StoreException;
 
     /// Runs `body` in a transaction: it sees one moment of the tree, and all its changes come into
-    /// force
-    /// together or not at all. When another domain changed what the body looked at, the whole body
-    /// runs
-    /// again.
+    /// force together or not at all. When another domain changed what the body looked at, the whole
+    /// body runs again.
     ///
     /// @throws StoreException what the body throws, after the transaction was dropped;
     ///     [StoreError#EAGAIN] when it conflicted too many times in a row
@@ -37,8 +33,7 @@ public interface Store extends StoreAccess, AutoCloseable {
     <T> T transactionReturning(TransactionFunction<T> body) throws StoreException;
 
     /// Says once when the connection ends other than by [#close]: calls fail with [StoreError#EIO]
-    /// from
-    /// then on, and watches are silent. Called at once when that has happened already.
+    /// from then on, and watches are silent. Called at once when that has happened already.
     void onLost(Runnable listener);
 
     /// Ends the connection: its watches end, open transactions are dropped.

@@ -7,21 +7,18 @@ import java.util.Optional;
 ///
 /// A path is absolute (`/local/domain/1/name`, at most 3072 bytes) or relative to
 /// `/local/domain/<own domid>` (at most 2048). Its characters are letters, digits and `-/_@`. Path
-/// and
-/// value together hold at most 4095 bytes. Values are text; bytes that are not UTF-8 read as the
-/// replacement character.
+/// and value together hold at most 4095 bytes. Values are text; bytes that are not UTF-8 read as
+/// the replacement character.
 public interface StoreAccess {
     /// The value of a node.
     ///
     /// @return empty when there is no such node
     /// @throws StoreException [StoreError#EACCES] when it may not be read, [StoreError#EINVAL] for
-    /// a bad
-    /// path
+    ///     a bad path
     Optional<String> read(String path) throws StoreException;
 
     /// Sets a node's value, and makes it and the nodes above it where they are missing. New nodes
-    /// have
-    /// the rights of the node above; a guest owns what it makes.
+    /// have the rights of the node above; a guest owns what it makes.
     ///
     /// @throws StoreException [StoreError#EACCES], [StoreError#EINVAL], [StoreError#E2BIG], or
     ///     [StoreError#ENOSPC] at a limit

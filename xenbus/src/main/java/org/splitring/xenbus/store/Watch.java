@@ -6,8 +6,7 @@ public interface Watch extends AutoCloseable {
     String path();
 
     /// Ends the watch. No call of the listener starts after this has returned on the thread that
-    /// runs
-    /// the listener; elsewhere one may be under way. Closing twice does nothing.
+    /// runs the listener; elsewhere one may be under way. Closing twice does nothing.
     @Override
     void close();
 }

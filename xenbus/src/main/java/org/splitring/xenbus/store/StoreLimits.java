@@ -1,0 +1,26 @@
+package org.splitring.xenbus.store;
+
+/// What one guest may use of the store, over all its connections. Domain 0 is not limited by these.
+///
+/// Beyond a limit the one operation is refused with the error named here and nobody is disturbed.
+///
+/// @param maxNodes nodes owned by the guest (ENOSPC)
+/// @param maxValueBytes bytes of one value (ENOSPC)
+/// @param maxPermissions entries in the rights of one node (ENOSPC)
+/// @param maxWatches registered watches (E2BIG)
+/// @param maxTransactions open transactions (ENOSPC)
+/// @param maxTransactionNodes nodes that one transaction may touch, and changes it may make
+///     (ENOSPC)
+/// @param maxTransactionBytes bytes written in one transaction (ENOSPC)
+public record StoreLimits(
+        int maxNodes,
+        int maxValueBytes,
+        int maxPermissions,
+        int maxWatches,
+        int maxTransactions,
+        int maxTransactionNodes,
+        int maxTransactionBytes) {
+    /// Limits of Xen's C xenstored where it has such a limit; 256 KiB written in a transaction.
+    public static final StoreLimits DEFAULT =
+            new StoreLimits(1000, 2048, 5, 128, 10, 1024, 256 * 1024);
+}

@@ -1,0 +1,115 @@
+package org.splitring.xenbus.store;
+
+import java.util.List;
+import org.splitring.hypervisor.DomId;
+
+/// A checked path in canonical form.
+///
+/// @param text absolute path, or a special name that starts with `@`
+/// @param parts names from the root on; none for `/`; one that no node can have for a special name
+/// @param cut how many characters of `text` a watch leaves out of its events, because the path was
+///     given relative to the domain's folder
+record StorePath(String text, List<String> parts, int cut) {
+    static final int MAX_ABSOLUTE = 3072;
+    static final int MAX_RELATIVE = 2048;
+    private static final String DOMAINS = "/local/domain/";
+
+    /// Checks a path of a node.
+    ///
+    /// Rules of Xen's `docs/misc/xenstore.txt`: letters, digits, `-/_@`; no `//`; no `/` at the end
+    /// but in `/` itself. Lengths are checked after the prefix was added, so that no node is made
+    /// that nobody can name again; in a domain's folder a guest's limit is that of relative paths.
+    static StorePath node(String given, DomId self) throws StoreException {
+        boolean relative = !given.startsWith("/");
+        String prefix = relative ? DOMAINS + self + "/" : "";
+        String text = prefix + given;
+        if (given.isEmpty()
+                || (relative && given.length() > MAX_RELATIVE)
+                || text.length() > MAX_ABSOLUTE
+                || (text.length() > 1 && text.endsWith("/"))
+                || text.contains("//")
+                || !charactersAllowed(text)
+                || (!self.equals(DomId.ZERO)
+                        && text.length() - domainPrefix(text) > MAX_RELATIVE)) {
+            throw new StoreException(StoreError.EINVAL, "path " + shown(given));
+        }
+        if (given.startsWith("@")) {
+            throw new StoreException(
+                    StoreError.EINVAL, "special name is not a node: " + shown(given));
+        }
+        List<String> parts =
+                text.length() == 1 ? List.of() : List.of(text.substring(1).split("/", -1));
+        return new StorePath(text, parts, prefix.length());
+    }
+
+    /// Checks a path to watch: a node, or one of the special names.
+    static StorePath watched(String given, DomId self) throws StoreException {
+        if (given.equals("@introduceDomain") || given.equals("@releaseDomain")) {
+            // One part with a slash in it: a name that no node can have.
+            return new StorePath(given, List.of("/" + given), 0);
+        }
+        return node(given, self);
+    }
+
+    boolean special() {
+        return text.startsWith("@");
+    }
+
+    boolean root() {
+        return parts.isEmpty();
+    }
+
+    List<String> partsAbove() {
+        return parts.subList(0, parts.size() - 1);
+    }
+
+    /// The text of an event for a watch on this path.
+    String event(StorePath changed) {
+        return cut <= changed.text.length() ? changed.text.substring(cut) : changed.text;
+    }
+
+    private static int domainPrefix(String text) {
+        if (!text.startsWith(DOMAINS)) {
+            return 0;
+        }
+        int end = text.indexOf('/', DOMAINS.length());
+        return end < 0 ? 0 : end + 1;
+    }
+
+    private static boolean charactersAllowed(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            boolean allowed =
+                    (c >= 'a' && c <= 'z')
+                            || (c >= 'A' && c <= 'Z')
+                            || (c >= '0' && c <= '9')
+                            || c == '-'
+                            || c == '/'
+                            || c == '_'
+                            || c == '@';
+            if (!allowed) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// A hostile path for a message: printable and short.
+    private static String shown(String given) {
+        StringBuilder text = new StringBuilder("\"");
+        for (int i = 0; i < Math.min(given.length(), 80); i++) {
+            char c = given.charAt(i);
+            text.append(c >= ' ' && c <= '~' ? c : '?');
+        }
+        return text.append('"')
+                .append(" of ")
+                .append(given.length())
+                .append(" characters")
+                .toString();
+    }
+
+    @Override
+    public String toString() {
+        return text;
+    }
+}

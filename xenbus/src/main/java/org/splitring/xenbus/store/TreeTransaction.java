@@ -1,0 +1,146 @@
+package org.splitring.xenbus.store;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/// One transaction: the version of the tree it began with, a private changed copy, what it looked
+/// at, and its changes in order. Guarded by the lock of the store.
+final class TreeTransaction implements StoreAccess {
+    private record Touched(List<String> parts, long generation) {}
+
+    private static final long ABSENT = -1;
+
+    private final StoreTree tree;
+    private final TreeConnection connection;
+    private final long baseVersion;
+    private final Node base;
+    private final Draft draft;
+    private final Map<String, Touched> touched = new HashMap<>();
+    private final List<Change> changes = new ArrayList<>();
+    private int bytes;
+    private boolean open = true;
+
+    TreeTransaction(StoreTree tree, TreeConnection connection, long baseVersion, Draft draft) {
+        this.tree = tree;
+        this.connection = connection;
+        this.baseVersion = baseVersion;
+        this.base = draft.root();
+        this.draft = draft;
+    }
+
+    TreeConnection connection() {
+        return connection;
+    }
+
+    /// Which version of the tree it began with.
+    long baseVersion() {
+        return baseVersion;
+    }
+
+    Draft draft() {
+        return draft;
+    }
+
+    List<Change> changes() {
+        return changes;
+    }
+
+    boolean open() {
+        return open;
+    }
+
+    /// Marks it ended.
+    ///
+    /// @return whether it was open
+    boolean end() {
+        boolean wasOpen = open;
+        open = false;
+        return wasOpen;
+    }
+
+    /// Notes that the outcome depends on the node.
+    ///
+    /// @return `false` when that would be more than `most` nodes
+    boolean touch(List<String> parts, String text, int most) {
+        if (touched.containsKey(text)) {
+            return true;
+        }
+        if (touched.size() >= most) {
+            return false;
+        }
+        touched.put(text, new Touched(parts, generation(base, parts)));
+        return true;
+    }
+
+    boolean hasRoom(int moreBytes, int maxChanges, int maxBytes) {
+        return changes.size() < maxChanges && bytes + moreBytes <= maxBytes;
+    }
+
+    void add(Change change, int changeBytes) {
+        draft.apply(change);
+        changes.add(change);
+        bytes += changeBytes;
+    }
+
+    /// Whether a node that was touched is not what it was.
+    boolean conflictsWith(Node now) {
+        for (Touched one : touched.values()) {
+            if (generation(now, one.parts()) != one.generation()) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static long generation(Node root, List<String> parts) {
+        Node node = Draft.find(root, parts);
+        return node == null ? ABSENT : node.generation();
+    }
+
+    @Override
+    public Optional<String> read(String path) throws StoreException {
+        byte @Nullable [] value = tree.read(connection, this, path);
+        return value == null ? Optional.empty() : Optional.of(StoreTree.text(value));
+    }
+
+    @Override
+    public void write(String path, String value) throws StoreException {
+        tree.write(connection, this, path, StoreTree.bytes(value));
+    }
+
+    @Override
+    public void makeNode(String path) throws StoreException {
+        tree.makeNode(connection, this, path);
+    }
+
+    @Override
+    public void remove(String path) throws StoreException {
+        try {
+            tree.remove(connection, this, path);
+        } catch (StoreException e) {
+            if (!open || e.error() != StoreError.ENOENT) {
+                throw e;
+            }
+        }
+    }
+
+    @Override
+    public List<String> list(String path) throws StoreException {
+        Node node = tree.nodeToRead(connection, this, path);
+        return node == null ? List.of() : node.childNames();
+    }
+
+    @Override
+    public List<Permission> permissions(String path) throws StoreException {
+        return TreeConnection.permissionsOf(tree.nodeToRead(connection, this, path), path);
+    }
+
+    @Override
+    public void setPermissions(String path, List<Permission> permissions) throws StoreException {
+        tree.setPermissions(connection, this, path, permissions);
+    }
+}

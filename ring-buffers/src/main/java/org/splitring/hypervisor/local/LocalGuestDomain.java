@@ -1,0 +1,122 @@
+package org.splitring.hypervisor.local;
+
+import java.lang.foreign.Arena;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.EventChannels;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.hypervisor.GrantPins;
+import org.splitring.hypervisor.GuestDomain;
+import org.splitring.hypervisor.GuestGrantTable;
+import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.MappingBudget;
+import org.splitring.hypervisor.PageAllocator;
+
+/// A guest whose memory is a segment of this JVM. Its grant table starts at page 0.
+///
+/// Made by [LocalHypervisor#createGuest].
+public final class LocalGuestDomain implements GuestDomain {
+    private final LocalHypervisor hypervisor;
+    private final DomId id;
+    private final Arena arena;
+    private final GuestMemory memory;
+    private final PageAllocator pages;
+    private final GuestGrantTable grants;
+    private final GrantPins pins;
+    private final LocalEventChannels channels;
+    private final EventChannels controlChannels;
+    private final AtomicBoolean closed = new AtomicBoolean();
+
+    LocalGuestDomain(
+            LocalHypervisor hypervisor,
+            DomId id,
+            long memoryBytes,
+            DomainLimits limits,
+            MappingBudget total) {
+        this.hypervisor = hypervisor;
+        this.id = id;
+        // An entry for every page, within the limit.
+        long pageCount = memoryBytes / GuestMemory.PAGE_SIZE;
+        int frames = Math.clamp((pageCount + 511) / 512, 1, limits.maxGrantFrames());
+        arena = Arena.ofShared();
+        memory = new GuestMemory(arena.allocate(memoryBytes, GuestMemory.PAGE_SIZE));
+        pages = new PageAllocator(memory, frames);
+        grants = new GuestGrantTable(memory, 0, frames, pages);
+        try {
+            pins = new GrantPins(memory, id, 0, frames, limits, total);
+        } catch (GrantException e) {
+            arena.close();
+            throw new IllegalArgumentException("no room for a grant table: " + memoryBytes, e);
+        }
+        channels = new LocalEventChannels(hypervisor, id, limits.maxPorts());
+        controlChannels = channels.forControlPlane();
+    }
+
+    @Override
+    public DomId id() {
+        return id;
+    }
+
+    @Override
+    public GuestMemory memory() {
+        return memory;
+    }
+
+    @Override
+    public PageAllocator pages() {
+        return pages;
+    }
+
+    @Override
+    public GuestGrantTable grants() {
+        return grants;
+    }
+
+    @Override
+    public EventChannels eventChannels() {
+        return channels;
+    }
+
+    /// The guest's ports as the control plane may take them: with the reserve (hostile catalogue
+    /// H-069).
+    public EventChannels controlEventChannels() {
+        return controlChannels;
+    }
+
+    /// Ports in use now.
+    public int openPorts() {
+        return channels.openPorts();
+    }
+
+    LocalEventChannels ports() {
+        return channels;
+    }
+
+    /// What the driver domains know of this guest's grants.
+    public GrantPins pins() {
+        return pins;
+    }
+
+    /// Gives back what a guest holds that nobody ever saw.
+    void discard() {
+        closed.set(true);
+        pins.retire(arena::close);
+    }
+
+    /// Closes the ports and lets no new window on the memory open. The memory itself goes when the
+    /// last backend has closed its window: nobody is left with an address that means nothing.
+    @Override
+    public void close() {
+        if (closed.compareAndSet(false, true)) {
+            hypervisor.forget(this);
+            channels.closeAll();
+            pins.retire(arena::close);
+        }
+    }
+
+    /// Whether the memory has been given back.
+    public boolean isMemoryReleased() {
+        return !arena.scope().isAlive();
+    }
+}

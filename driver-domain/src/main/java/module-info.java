@@ -1,5 +1,12 @@
+/// The program.
 module org.splitring.driverdomain {
     requires org.splitring.blkfront;
     requires org.splitring.blkback;
+    requires io.netty.buffer;
+    requires io.netty.codec;
+    requires io.netty.common;
+    requires io.netty.transport;
+    requires io.netty.transport.classes.epoll;
+    requires io.netty.transport.unix.common;
     requires org.slf4j;
 }

@@ -1,0 +1,43 @@
+package org.splitring.driverdomain.nbd;
+
+import org.jspecify.annotations.Nullable;
+
+/// What the NBD server needs of a disk. Everything is called on the loop that the server runs on,
+/// and completions come back on it.
+public interface ExportedDisk {
+    /// Size in bytes, a multiple of [#blockSizeBytes].
+    long sizeBytes();
+
+    /// Requests are multiples of this; a power of two of at least 512.
+    int blockSizeBytes();
+
+    boolean readOnly();
+
+    /// Whether [#flush] means something. Without it neither flush nor FUA is offered to clients.
+    boolean flushes();
+
+    /// Takes memory that the disk can read into and write from.
+    ///
+    /// @return `null` when there is none left
+    @Nullable DiskBuffer acquire(int sizeBytes);
+
+    void release(DiskBuffer buffer);
+
+    /// Reads `sizeBytes` into the start of `buffer`.
+    void read(long offsetBytes, DiskBuffer buffer, int sizeBytes, DiskCompletion done);
+
+    /// Writes the first `sizeBytes` of `buffer`, which must stay as they are until `done`.
+    void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, DiskCompletion done);
+
+    /// Makes stable every write that was completed before, whichever client made it.
+    void flush(DiskCompletion done);
+
+    /// Hears of the end of one operation, exactly once.
+    @FunctionalInterface
+    interface DiskCompletion {
+        /// Called once, on the loop.
+        ///
+        /// @param error 0 or an error number of [NbdProtocol]
+        void done(int error);
+    }
+}

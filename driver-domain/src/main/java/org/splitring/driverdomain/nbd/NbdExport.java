@@ -1,0 +1,22 @@
+package org.splitring.driverdomain.nbd;
+
+/// A disk under the name that clients ask for.
+///
+/// @param name of at most 4096 bytes in UTF-8, for example `xvda`
+public record NbdExport(String name, String description, ExportedDisk disk) {
+    /// Transmission flags.
+    ///
+    /// CAN_MULTI_CONN promises that a flush on one connection covers writes answered on any other.
+    /// It holds: every connection uses the same vbd, nothing is cached on the way to it, a write is
+    /// answered when the backend's kernel has it, and a flush makes the whole image stable.
+    int flags() {
+        int flags = NbdProtocol.HAS_FLAGS | NbdProtocol.CAN_MULTI_CONN;
+        if (disk.readOnly()) {
+            flags |= NbdProtocol.READ_ONLY;
+        }
+        if (disk.flushes()) {
+            flags |= NbdProtocol.SEND_FLUSH | NbdProtocol.SEND_FUA;
+        }
+        return flags;
+    }
+}

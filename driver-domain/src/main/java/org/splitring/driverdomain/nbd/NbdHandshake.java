@@ -1,0 +1,290 @@
+package org.splitring.driverdomain.nbd;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.handler.codec.ByteToMessageDecoder;
+import io.netty.util.concurrent.Future;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/// The option phase of one client: greeting, client flags, options, until one of them enters the
+/// transmission phase; [NbdTransmission] then takes this handler's place.
+///
+/// Data of an option is looked at only when all of it is here, and only up to [#MAX_OPTION_BYTES];
+/// what is longer is skipped without being kept. The whole phase has one deadline, so a client can
+/// make it neither long nor expensive.
+@SuppressWarnings(
+        "FutureReturnValueIgnored") // a failed write ends the channel, and that is heard of
+final class NbdHandshake extends ByteToMessageDecoder {
+    /// A name of full length, its length field, and a list of information requests.
+    private static final int MAX_OPTION_BYTES = 4 + NbdProtocol.MAX_STRING_BYTES + 2 + 2 * 64;
+
+    /// Far more than any client sends.
+    private static final int MAX_OPTIONS = 1024;
+
+    private enum Phase {
+        CLIENT_FLAGS,
+        OPTION,
+        DATA,
+        SKIP,
+        OVER
+    }
+
+    private final NbdServer server;
+    private Phase phase = Phase.CLIENT_FLAGS;
+    private boolean zeroes = true;
+    private int option;
+    private long remaining; // bytes of this option's data, u32
+    private int options;
+    private @Nullable Future<?> deadline;
+
+    NbdHandshake(NbdServer server) {
+        this.server = server;
+    }
+
+    @Override
+    public void channelActive(ChannelHandlerContext ctx) {
+        deadline =
+                ctx.executor()
+                        .schedule(
+                                () -> {
+                                    server.metrics().handshakesTimedOut++;
+                                    ctx.close();
+                                },
+                                server.limits().handshakeNanos(),
+                                TimeUnit.NANOSECONDS);
+        ByteBuf greeting = ctx.alloc().buffer(18);
+        greeting.writeLong(NbdProtocol.NBDMAGIC).writeLong(NbdProtocol.IHAVEOPT);
+        greeting.writeShort(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES);
+        ctx.writeAndFlush(greeting);
+    }
+
+    @Override
+    protected void handlerRemoved0(ChannelHandlerContext ctx) {
+        if (deadline != null) {
+            deadline.cancel(false);
+        }
+    }
+
+    @Override
+    public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+        ctx.close();
+    }
+
+    @Override
+    protected void decode(ChannelHandlerContext ctx, ByteBuf in, List<Object> out) {
+        switch (phase) {
+            case CLIENT_FLAGS -> clientFlags(ctx, in);
+            case OPTION -> optionHeader(ctx, in);
+            case DATA -> {
+                if (in.readableBytes() >= remaining) {
+                    phase = Phase.OPTION;
+                    ByteBuf data = in.readSlice((int) remaining);
+                    serve(ctx, data);
+                }
+            }
+            case SKIP -> {
+                int step = (int) Math.min(remaining, in.readableBytes());
+                in.skipBytes(step);
+                remaining -= step;
+                if (remaining == 0) {
+                    phase = Phase.OPTION;
+                    if (option == NbdProtocol.OPT_EXPORT_NAME) {
+                        end(ctx); // has no reply that could carry an error
+                    } else {
+                        refuse(ctx, NbdProtocol.REP_ERR_TOO_BIG, "option data is too long");
+                    }
+                }
+            }
+            case OVER -> in.skipBytes(in.readableBytes());
+        }
+    }
+
+    private void clientFlags(ChannelHandlerContext ctx, ByteBuf in) {
+        if (in.readableBytes() < 4) {
+            return;
+        }
+        int flags = in.readInt();
+        if ((flags & ~(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES)) != 0) {
+            end(ctx);
+            return;
+        }
+        zeroes = (flags & NbdProtocol.FLAG_NO_ZEROES) == 0;
+        phase = Phase.OPTION;
+    }
+
+    private void optionHeader(ChannelHandlerContext ctx, ByteBuf in) {
+        if (in.readableBytes() < NbdProtocol.OPTION_BYTES) {
+            return;
+        }
+        if (in.readLong() != NbdProtocol.IHAVEOPT || ++options > MAX_OPTIONS) {
+            end(ctx);
+            return;
+        }
+        option = in.readInt();
+        remaining = in.readUnsignedInt();
+        if (remaining > MAX_OPTION_BYTES) {
+            phase = Phase.SKIP;
+        } else if (remaining > 0) {
+            phase = Phase.DATA;
+        } else {
+            serve(ctx, in.readSlice(0));
+        }
+    }
+
+    private void serve(ChannelHandlerContext ctx, ByteBuf data) {
+        switch (option) {
+            case NbdProtocol.OPT_EXPORT_NAME -> exportName(ctx, data);
+            case NbdProtocol.OPT_ABORT -> {
+                phase = Phase.OVER;
+                reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0))
+                        .addListener(ChannelFutureListener.CLOSE);
+            }
+            case NbdProtocol.OPT_LIST -> list(ctx, data);
+            case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> infoOrGo(ctx, data);
+            default -> refuse(ctx, NbdProtocol.REP_ERR_UNSUP, "option is not supported");
+        }
+    }
+
+    private void exportName(ChannelHandlerContext ctx, ByteBuf data) {
+        NbdExport export = server.export(data.toString(StandardCharsets.UTF_8));
+        PieceShare share =
+                export == null || data.readableBytes() > NbdProtocol.MAX_STRING_BYTES
+                        ? null
+                        : PieceShare.take(export.disk());
+        if (export == null || share == null) {
+            end(ctx);
+            return;
+        }
+        ByteBuf answer = ctx.alloc().buffer(134);
+        answer.writeLong(export.disk().sizeBytes()).writeShort(export.flags());
+        if (zeroes) {
+            answer.writeZero(124);
+        }
+        ctx.writeAndFlush(answer);
+        transmit(ctx, export, share);
+    }
+
+    private void list(ChannelHandlerContext ctx, ByteBuf data) {
+        if (data.isReadable()) {
+            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "LIST takes no data");
+            return;
+        }
+        for (NbdExport export : server.exports()) {
+            byte[] name = export.name().getBytes(StandardCharsets.UTF_8);
+            ByteBuf body = ctx.alloc().buffer(4 + name.length);
+            body.writeInt(name.length).writeBytes(name);
+            body.writeCharSequence(export.description(), StandardCharsets.UTF_8);
+            reply(ctx, NbdProtocol.REP_SERVER, body);
+        }
+        reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
+    }
+
+    private void infoOrGo(ChannelHandlerContext ctx, ByteBuf data) {
+        if (data.readableBytes() < 6) {
+            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "option data is too short");
+            return;
+        }
+        long nameLength = data.readUnsignedInt();
+        if (nameLength > NbdProtocol.MAX_STRING_BYTES) {
+            refuse(ctx, NbdProtocol.REP_ERR_TOO_BIG, "name is longer than 4096 bytes");
+            return;
+        }
+        if (nameLength + 2 > data.readableBytes()) {
+            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "name is longer than the option");
+            return;
+        }
+        String name = data.readCharSequence((int) nameLength, StandardCharsets.UTF_8).toString();
+        int requests = data.readUnsignedShort();
+        if (data.readableBytes() != 2 * requests) {
+            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "number of information requests is wrong");
+            return;
+        }
+        NbdExport export = server.export(name);
+        if (export == null) {
+            refuse(ctx, NbdProtocol.REP_ERR_UNKNOWN, "no such export");
+            return;
+        }
+        PieceShare share = null;
+        if (option == NbdProtocol.OPT_GO) {
+            share = PieceShare.take(export.disk());
+            if (share == null) {
+                refuse(ctx, NbdProtocol.REP_ERR_POLICY, "no memory left for one more client");
+                return;
+            }
+        }
+        boolean wantsName = false;
+        boolean wantsDescription = false;
+        for (int i = 0; i < requests; i++) {
+            int type = data.readUnsignedShort();
+            wantsName |= type == NbdProtocol.INFO_NAME;
+            wantsDescription |= type == NbdProtocol.INFO_DESCRIPTION;
+        }
+        inform(ctx, export, wantsName, wantsDescription);
+        reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
+        if (share != null) {
+            transmit(ctx, export, share);
+        }
+    }
+
+    private void inform(
+            ChannelHandlerContext ctx,
+            NbdExport export,
+            boolean wantsName,
+            boolean wantsDescription) {
+        ByteBuf size = ctx.alloc().buffer(12);
+        size.writeShort(NbdProtocol.INFO_EXPORT);
+        size.writeLong(export.disk().sizeBytes()).writeShort(export.flags());
+        reply(ctx, NbdProtocol.REP_INFO, size);
+        if (wantsName) {
+            text(ctx, NbdProtocol.INFO_NAME, export.name());
+        }
+        if (wantsDescription) {
+            text(ctx, NbdProtocol.INFO_DESCRIPTION, export.description());
+        }
+        // Always told: requests that are not whole blocks are refused.
+        ByteBuf blocks = ctx.alloc().buffer(14);
+        blocks.writeShort(NbdProtocol.INFO_BLOCK_SIZE);
+        blocks.writeInt(export.disk().blockSizeBytes());
+        blocks.writeInt(Math.max(4096, export.disk().blockSizeBytes()));
+        blocks.writeInt(NbdProtocol.MAX_PAYLOAD_BYTES);
+        reply(ctx, NbdProtocol.REP_INFO, blocks);
+    }
+
+    private void text(ChannelHandlerContext ctx, int type, String text) {
+        ByteBuf body = ctx.alloc().buffer(64);
+        body.writeShort(type).writeCharSequence(text, StandardCharsets.UTF_8);
+        reply(ctx, NbdProtocol.REP_INFO, body);
+    }
+
+    private void refuse(ChannelHandlerContext ctx, int error, String message) {
+        ByteBuf body = ctx.alloc().buffer(64);
+        body.writeCharSequence(message, StandardCharsets.US_ASCII);
+        reply(ctx, error, body);
+    }
+
+    private ChannelFuture reply(ChannelHandlerContext ctx, int type, ByteBuf body) {
+        ByteBuf header = ctx.alloc().buffer(20);
+        header.writeLong(NbdProtocol.OPTION_REPLY_MAGIC).writeInt(option).writeInt(type);
+        header.writeInt(body.readableBytes());
+        ctx.write(header);
+        return ctx.writeAndFlush(body);
+    }
+
+    private void transmit(ChannelHandlerContext ctx, NbdExport export, PieceShare share) {
+        phase = Phase.OVER;
+        NbdTransmission transmission = new NbdTransmission(server, export.disk(), share);
+        // Taking this handler out hands over what was received behind the option.
+        ctx.pipeline().replace(this, "transmission", transmission);
+    }
+
+    private void end(ChannelHandlerContext ctx) {
+        phase = Phase.OVER;
+        server.metrics().handshakesRefused++;
+        ctx.close();
+    }
+}

@@ -1,0 +1,85 @@
+package org.splitring.driverdomain.nbd;
+
+/// Numbers of the NBD protocol. All integers on the wire are big-endian.
+///
+///     request   u32 magic | u16 flags | u16 type | u64 cookie | u64 offset | u32 length | payload
+///     byte      0           4           6          8            16           24           28
+///
+///     reply     u32 magic | u32 error | u64 cookie | data of a READ
+///     byte      0           4           8            16
+///
+///     option    u64 IHAVEOPT | u32 option | u32 length | data
+///     byte      0              8            12           16
+///
+///     its reply u64 magic | u32 option | u32 type | u32 length | data
+///     byte      0           8            12         16           20
+///
+/// Source: `doc/proto.md` of the Network Block Device project.
+public final class NbdProtocol {
+    static final long NBDMAGIC = 0x4e42444d41474943L;
+    static final long IHAVEOPT = 0x49484156454f5054L;
+    static final long OPTION_REPLY_MAGIC = 0x0003e889045565a9L;
+    static final int REQUEST_MAGIC = 0x25609513;
+    static final int REPLY_MAGIC = 0x67446698;
+
+    static final int REQUEST_BYTES = 28;
+    static final int REPLY_BYTES = 16;
+    static final int OPTION_BYTES = 16;
+
+    /// Handshake flags, the server's and the client's.
+    static final int FLAG_FIXED_NEWSTYLE = 1;
+
+    static final int FLAG_NO_ZEROES = 2;
+
+    static final int OPT_EXPORT_NAME = 1;
+    static final int OPT_ABORT = 2;
+    static final int OPT_LIST = 3;
+    static final int OPT_INFO = 6;
+    static final int OPT_GO = 7;
+    static final int OPT_STRUCTURED_REPLY = 8;
+
+    static final int REP_ACK = 1;
+    static final int REP_SERVER = 2;
+    static final int REP_INFO = 3;
+    static final int REP_ERR_UNSUP = 0x8000_0001;
+    static final int REP_ERR_POLICY = 0x8000_0002;
+    static final int REP_ERR_INVALID = 0x8000_0003;
+    static final int REP_ERR_UNKNOWN = 0x8000_0006;
+    static final int REP_ERR_TOO_BIG = 0x8000_0009;
+
+    static final int INFO_EXPORT = 0;
+    static final int INFO_NAME = 1;
+    static final int INFO_DESCRIPTION = 2;
+    static final int INFO_BLOCK_SIZE = 3;
+
+    /// Transmission flags of an export.
+    static final int HAS_FLAGS = 1;
+
+    static final int READ_ONLY = 1 << 1;
+    static final int SEND_FLUSH = 1 << 2;
+    static final int SEND_FUA = 1 << 3;
+    static final int CAN_MULTI_CONN = 1 << 8;
+
+    static final int CMD_READ = 0;
+    static final int CMD_WRITE = 1;
+    static final int CMD_DISC = 2;
+    static final int CMD_FLUSH = 3;
+    static final int CMD_TRIM = 4;
+    static final int CMD_WRITE_ZEROES = 6;
+
+    static final int CMD_FLAG_FUA = 1;
+
+    /// Longest name, description or message that the protocol allows.
+    static final int MAX_STRING_BYTES = 4096;
+
+    /// Largest READ or WRITE, announced to clients; the size that every client may count on.
+    static final int MAX_PAYLOAD_BYTES = 32 << 20;
+
+    public static final int EPERM = 1;
+    public static final int EIO = 5;
+    public static final int EINVAL = 22;
+    public static final int ENOSPC = 28;
+    public static final int ENOTSUP = 95;
+
+    private NbdProtocol() {}
+}

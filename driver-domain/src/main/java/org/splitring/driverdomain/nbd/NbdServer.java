@@ -1,0 +1,204 @@
+package org.splitring.driverdomain.nbd;
+
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelHandler;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.EventLoop;
+import io.netty.channel.ServerChannel;
+import io.netty.channel.WriteBufferWaterMark;
+import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/// Serves disks to NBD clients from one event loop, on any number of Unix sockets and loopback
+/// ports. The first export is the default one, under the empty name.
+@SuppressWarnings("FutureReturnValueIgnored") // closing has one listener, set at the start
+public final class NbdServer implements AutoCloseable {
+    /// Bytes waiting for a slow reader before his requests are left lying in his own socket.
+    private static final WriteBufferWaterMark WATER_MARK =
+            new WriteBufferWaterMark(256 << 10, 1 << 20);
+
+    private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(2);
+
+    private final EventLoop loop;
+    private final Map<String, NbdExport> exports = new LinkedHashMap<>();
+    private final NbdLimits limits;
+    private final NbdMetrics metrics = new NbdMetrics();
+
+    private final List<Channel> listeners = new ArrayList<>();
+    private final List<Path> socketFiles = new ArrayList<>();
+    private final Set<Channel> clients = new HashSet<>(); // on the loop
+    private final Set<NbdTransmission> transmissions = new HashSet<>(); // on the loop
+    private final CountDownLatch quiet = new CountDownLatch(1);
+    private boolean closing; // on the loop
+
+    /// @param loop an epoll loop, the one on which the disks are called
+    public NbdServer(EventLoop loop, List<NbdExport> exports, NbdLimits limits) {
+        if (exports.isEmpty()) {
+            throw new IllegalArgumentException("nothing to export");
+        }
+        this.loop = loop;
+        this.limits = limits;
+        for (NbdExport export : exports) {
+            this.exports.put(export.name(), export);
+        }
+    }
+
+    /// Listens on a Unix socket; the file must not be there.
+    ///
+    /// @throws IOException with the path in its message
+    public synchronized void listen(Path socket) throws IOException {
+        bind(
+                EpollServerDomainSocketChannel.class,
+                new DomainSocketAddress(socket.toFile()),
+                "socket " + socket);
+        socketFiles.add(socket);
+    }
+
+    /// Listens on a port of the loopback address.
+    ///
+    /// @param port 0 for any free one
+    /// @return the port
+    /// @throws IOException with the port in its message
+    public synchronized int listenOnLoopback(int port) throws IOException {
+        Channel channel =
+                bind(
+                        EpollServerSocketChannel.class,
+                        new InetSocketAddress(InetAddress.getLoopbackAddress(), port),
+                        "tcp port " + port + " of the loopback address");
+        return ((InetSocketAddress) channel.localAddress()).getPort();
+    }
+
+    private Channel bind(Class<? extends ServerChannel> type, SocketAddress address, String what)
+            throws IOException {
+        ServerBootstrap bootstrap =
+                new ServerBootstrap()
+                        .group(loop)
+                        .channel(type)
+                        .childOption(ChannelOption.WRITE_BUFFER_WATER_MARK, WATER_MARK)
+                        .childHandler(newClient());
+        if (type == EpollServerSocketChannel.class) {
+            bootstrap.option(ChannelOption.SO_REUSEADDR, true);
+            bootstrap.childOption(ChannelOption.TCP_NODELAY, true);
+        }
+        ChannelFuture bound = bootstrap.bind(address).awaitUninterruptibly();
+        Throwable cause = bound.cause();
+        if (cause != null) {
+            throw new IOException("cannot listen on " + what + ": " + cause.getMessage(), cause);
+        }
+        listeners.add(bound.channel());
+        return bound.channel();
+    }
+
+    private ChannelHandler newClient() {
+        return new ChannelInitializer<>() {
+            @Override
+            protected void initChannel(Channel channel) {
+                if (closing || clients.size() >= limits.maxConnections()) {
+                    metrics.connectionsRefused++;
+                    channel.close();
+                    return;
+                }
+                clients.add(channel);
+                metrics.connections = clients.size();
+                channel.closeFuture().addListener(closed -> gone(channel));
+                channel.config().setRecvByteBufAllocator(new ReceiveBuffers());
+                channel.pipeline().addLast("handshake", new NbdHandshake(NbdServer.this));
+            }
+        };
+    }
+
+    private void gone(Channel channel) {
+        clients.remove(channel);
+        metrics.connections = clients.size();
+        finishWhenQuiet();
+    }
+
+    Collection<NbdExport> exports() {
+        return exports.values();
+    }
+
+    /// The export under a name that a client sent; the empty name means the first.
+    @Nullable NbdExport export(String name) {
+        return name.isEmpty() ? exports.values().iterator().next() : exports.get(name);
+    }
+
+    NbdLimits limits() {
+        return limits;
+    }
+
+    public NbdMetrics metrics() {
+        return metrics;
+    }
+
+    void started(NbdTransmission transmission) {
+        transmissions.add(transmission);
+    }
+
+    void ended(NbdTransmission transmission) {
+        transmissions.remove(transmission);
+        finishWhenQuiet();
+    }
+
+    private void finishWhenQuiet() {
+        if (closing && clients.isEmpty() && transmissions.isEmpty()) {
+            quiet.countDown();
+        }
+    }
+
+    /// Takes no more clients and requests, answers what is in flight, and ends. Clients that do not
+    /// take their answers within two seconds are cut off. Not from the loop.
+    @Override
+    public synchronized void close() {
+        for (Channel listener : listeners) {
+            listener.close().awaitUninterruptibly();
+        }
+        listeners.clear();
+        loop.execute(
+                () -> {
+                    closing = true;
+                    for (Channel client : List.copyOf(clients)) {
+                        if (client.pipeline().get(NbdTransmission.class) == null) {
+                            client.close();
+                        }
+                    }
+                    List.copyOf(transmissions).forEach(NbdTransmission::drain);
+                    finishWhenQuiet();
+                });
+        try {
+            if (!quiet.await(DRAIN_NANOS, TimeUnit.NANOSECONDS)) {
+                loop.execute(() -> List.copyOf(clients).forEach(Channel::close));
+                quiet.await(DRAIN_NANOS, TimeUnit.NANOSECONDS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        for (Path file : socketFiles) {
+            try {
+                Files.deleteIfExists(file);
+            } catch (IOException e) {
+                // Its folder is gone already: that is what was wanted.
+            }
+        }
+        socketFiles.clear();
+    }
+}

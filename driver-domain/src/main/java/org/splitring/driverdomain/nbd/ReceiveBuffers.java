@@ -1,0 +1,42 @@
+package org.splitring.driverdomain.nbd;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import io.netty.channel.AdaptiveRecvByteBufAllocator;
+import io.netty.channel.RecvByteBufAllocator;
+import io.netty.util.UncheckedBooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/// Where one client's socket reads into: guest pages while a large payload comes in, so that the
+/// kernel's copy is the only one; ordinary buffers otherwise.
+@SuppressWarnings("deprecation") // Netty means the name Handle to move, not what is done here
+final class ReceiveBuffers implements RecvByteBufAllocator {
+    private final RecvByteBufAllocator ordinary =
+            new AdaptiveRecvByteBufAllocator(512, 4096, 64 << 10);
+
+    /// Set when the client enters the transmission phase.
+    @Nullable NbdTransmission transmission;
+
+    @Override
+    public Handle newHandle() {
+        return new PageHandle(ordinary.newHandle());
+    }
+
+    private final class PageHandle extends DelegatingHandle implements ExtendedHandle {
+        PageHandle(Handle ordinary) {
+            super(ordinary);
+        }
+
+        @Override
+        public ByteBuf allocate(ByteBufAllocator allocator) {
+            NbdTransmission client = transmission;
+            ByteBuf pages = client == null ? null : client.directTarget();
+            return pages != null ? pages : super.allocate(allocator);
+        }
+
+        @Override
+        public boolean continueReading(UncheckedBooleanSupplier maybeMoreData) {
+            return ((ExtendedHandle) delegate()).continueReading(maybeMoreData);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+package org.splitring.driverdomain.nbd;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.HashSet;
+import java.util.Set;
+import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
+
+/// A disk in memory for tests: completes on the loop in a later task, counts what it lends, and
+/// fails or holds operations when told to.
+@SuppressWarnings("NonAtomicVolatileUpdate") // only the loop updates
+final class MemoryDisk implements ExportedDisk {
+    final MemorySegment content;
+    final Set<DiskBuffer> lent = new HashSet<>();
+    final ArrayDeque<Runnable> held = new ArrayDeque<>();
+    private final Executor loop;
+    volatile boolean readOnly;
+    volatile boolean holding;
+    volatile int buffersLeft = Integer.MAX_VALUE;
+    volatile long failReadAt = -1;
+    volatile int flushError;
+    volatile int reads;
+    volatile int writes;
+    volatile int flushes;
+    volatile int lentCount;
+    volatile long largestRead;
+
+    record Buffer(MemorySegment bytes) implements DiskBuffer {}
+
+    MemoryDisk(long sizeBytes, Executor loop) {
+        content = Arena.ofAuto().allocate(sizeBytes, 4096);
+        this.loop = loop;
+    }
+
+    @Override
+    public long sizeBytes() {
+        return content.byteSize();
+    }
+
+    @Override
+    public int blockSizeBytes() {
+        return 512;
+    }
+
+    @Override
+    public boolean readOnly() {
+        return readOnly;
+    }
+
+    @Override
+    public boolean flushes() {
+        return true;
+    }
+
+    @Override
+    public @Nullable DiskBuffer acquire(int sizeBytes) {
+        if (buffersLeft <= 0) {
+            return null;
+        }
+        buffersLeft--;
+        DiskBuffer buffer = new Buffer(Arena.ofAuto().allocate(sizeBytes, 4096));
+        lent.add(buffer);
+        lentCount = lent.size();
+        return buffer;
+    }
+
+    @Override
+    public void release(DiskBuffer buffer) {
+        if (!lent.remove(buffer)) {
+            throw new IllegalStateException("released twice");
+        }
+        buffersLeft++;
+        lentCount = lent.size();
+    }
+
+    @Override
+    public void read(long offset, DiskBuffer buffer, int sizeBytes, DiskCompletion done) {
+        reads++;
+        largestRead = Math.max(largestRead, sizeBytes);
+        later(
+                () -> {
+                    boolean fails = failReadAt >= offset && failReadAt < offset + sizeBytes;
+                    MemorySegment.copy(content, offset, buffer.bytes(), 0, sizeBytes);
+                    done.done(fails ? NbdProtocol.EIO : 0);
+                });
+    }
+
+    @Override
+    public void write(long offset, DiskBuffer buffer, int sizeBytes, DiskCompletion done) {
+        writes++;
+        later(
+                () -> {
+                    MemorySegment.copy(buffer.bytes(), 0, content, offset, sizeBytes);
+                    done.done(0);
+                });
+    }
+
+    @Override
+    public void flush(DiskCompletion done) {
+        flushes++;
+        later(() -> done.done(flushError));
+    }
+
+    private void later(Runnable operation) {
+        if (holding) {
+            held.add(operation);
+        } else {
+            loop.execute(operation);
+        }
+    }
+
+    /// Lets go of what was held. Any thread.
+    void letGo() {
+        loop.execute(
+                () -> {
+                    holding = false;
+                    while (!held.isEmpty()) {
+                        held.removeFirst().run();
+                    }
+                });
+    }
+}

@@ -1,0 +1,501 @@
+package org.splitring.driverdomain.nbd;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.netty.channel.IoEventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.epoll.EpollIoHandler;
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+@Timeout(60)
+class NbdServerTest {
+    private static final int EIO = NbdProtocol.EIO;
+    private static final int EINVAL = NbdProtocol.EINVAL;
+
+    @TempDir Path dir;
+    private IoEventLoopGroup group;
+    private MemoryDisk disk;
+    private NbdServer server;
+    private Path socket;
+
+    @BeforeEach
+    void start() throws IOException {
+        group = new MultiThreadIoEventLoopGroup(1, EpollIoHandler.newFactory());
+        disk = new MemoryDisk(64 << 20, group.next());
+        socket = dir.resolve("xvda.nbd");
+        serve(NbdLimits.DEFAULT);
+    }
+
+    private void serve(NbdLimits limits) throws IOException {
+        if (server != null) {
+            server.close();
+        }
+        server =
+                new NbdServer(
+                        group.next(), List.of(new NbdExport("xvda", "disk of web", disk)), limits);
+        server.listen(socket);
+    }
+
+    @AfterEach
+    void stop() {
+        server.close();
+        assertEquals(0, server.metrics().connections(), "clients after close");
+        assertEquals(0, disk.lentCount, "buffers after close");
+        assertFalse(Files.exists(socket), "socket file after close");
+        group.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
+    }
+
+    @Test
+    void goTellsSizeFlagsNameAndBlockSizes() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("xvda", 1, 2, 3));
+            ByteBuffer[] infos = new ByteBuffer[4];
+            RawNbdClient.OptionReply reply = client.optionReply();
+            while (reply.type() == NbdProtocol.REP_INFO) {
+                ByteBuffer data = ByteBuffer.wrap(reply.data());
+                int type = data.getShort();
+                infos[type] = data.slice();
+                reply = client.optionReply();
+            }
+            assertEquals(NbdProtocol.REP_ACK, reply.type());
+            assertEquals(64 << 20, infos[0].getLong());
+            assertEquals(1 | 1 << 2 | 1 << 3 | 1 << 8, infos[0].getShort());
+            assertEquals("xvda", StandardCharsets.UTF_8.decode(infos[1]).toString());
+            assertEquals("disk of web", StandardCharsets.UTF_8.decode(infos[2]).toString());
+            assertEquals(512, infos[3].getInt());
+            assertEquals(4096, infos[3].getInt());
+            assertEquals(32 << 20, infos[3].getInt());
+        }
+    }
+
+    @Test
+    void exportNameAnswersInTheOldForm() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket)) {
+            client.read(18);
+            client.send(ByteBuffer.allocate(4).putInt(1)); // wants the 124 zeroes
+            client.option(NbdProtocol.OPT_EXPORT_NAME, new byte[0]);
+            ByteBuffer answer = client.read(134);
+            assertEquals(64 << 20, answer.getLong());
+            client.request(0, NbdProtocol.CMD_READ, 1, 0, 512);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+        }
+    }
+
+    @Test
+    void listNamesTheExport() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.option(NbdProtocol.OPT_LIST, new byte[0]);
+            RawNbdClient.OptionReply reply = client.optionReply();
+            assertEquals(NbdProtocol.REP_SERVER, reply.type());
+            assertEquals(
+                    "\0\0\0\4xvdadisk of web", new String(reply.data(), StandardCharsets.UTF_8));
+            assertEquals(NbdProtocol.REP_ACK, client.optionReply().type());
+            client.option(NbdProtocol.OPT_LIST, new byte[1]);
+            assertEquals(NbdProtocol.REP_ERR_INVALID, client.optionReply().type());
+            client.option(NbdProtocol.OPT_ABORT, new byte[0]);
+            assertEquals(NbdProtocol.REP_ACK, client.optionReply().type());
+            client.awaitClosed();
+        }
+    }
+
+    @Test
+    void unknownOptionsAndStructuredRepliesAreRefusedAndTheClientGoesOn() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            for (int option : new int[] {5, NbdProtocol.OPT_STRUCTURED_REPLY, 9, 11, 0, -1}) {
+                client.option(option, new byte[7]);
+                RawNbdClient.OptionReply reply = client.optionReply();
+                assertEquals(option, reply.option());
+                assertEquals(NbdProtocol.REP_ERR_UNSUP, reply.type());
+            }
+            client.option(NbdProtocol.OPT_INFO, RawNbdClient.goData("nosuch"));
+            assertEquals(NbdProtocol.REP_ERR_UNKNOWN, client.optionReply().type());
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData(""));
+            assertEquals(NbdProtocol.REP_INFO, client.optionReply().type());
+        }
+    }
+
+    @Test
+    void wholeRequestsOfEverySizeComeBackAsWritten() throws IOException {
+        long seed = System.nanoTime();
+        System.out.println("NbdServerTest seed " + seed);
+        Random random = new Random(seed);
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            for (int size : new int[] {512, 8192, 8704, 131072, 131584, 524288, 524800, 1 << 20}) {
+                roundTrip(client, random, size);
+            }
+            roundTrip(client, random, 32 << 20);
+        }
+    }
+
+    private void roundTrip(RawNbdClient client, Random random, int size) throws IOException {
+        byte[] data = new byte[size];
+        random.nextBytes(data);
+        long offset = random.nextInt((int) ((client.size - size) / 512) + 1) * 512L;
+        client.write(0, size, offset, data);
+        assertEquals(new RawNbdClient.Reply(0, size), client.reply());
+        byte[] stored = new byte[size];
+        MemorySegment.copy(
+                disk.content, java.lang.foreign.ValueLayout.JAVA_BYTE, offset, stored, 0, size);
+        assertArrayEquals(data, stored, "stored, size " + size);
+        client.request(0, NbdProtocol.CMD_READ, -size, offset, size);
+        assertEquals(new RawNbdClient.Reply(0, -size), client.reply());
+        assertArrayEquals(data, client.read(size).array(), "read, size " + size);
+    }
+
+    @Test
+    void manyRequestsInFlightAreEachAnsweredOnce() throws Exception {
+        long seed = System.nanoTime();
+        System.out.println("NbdServerTest seed " + seed);
+        Random random = new Random(seed);
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            int count = 2000;
+            int[] sizes = new int[count];
+            boolean[] writes = new boolean[count];
+            for (int i = 0; i < count; i++) {
+                writes[i] = random.nextBoolean();
+                sizes[i] = 512 * (1 + random.nextInt(random.nextInt(8) == 0 ? 2000 : 40));
+            }
+            Thread sender =
+                    Thread.ofVirtual()
+                            .start(
+                                    () -> {
+                                        try {
+                                            for (int i = 0; i < count; i++) {
+                                                if (writes[i]) {
+                                                    client.write(0, i, 0, new byte[sizes[i]]);
+                                                } else {
+                                                    client.request(0, 0, i, 4096, sizes[i]);
+                                                }
+                                            }
+                                        } catch (IOException e) {
+                                            throw new java.io.UncheckedIOException(e);
+                                        }
+                                    });
+            boolean[] seen = new boolean[count];
+            for (int i = 0; i < count; i++) {
+                RawNbdClient.Reply reply = client.reply();
+                int cookie = (int) reply.cookie();
+                assertEquals(0, reply.error());
+                assertFalse(seen[cookie], "answered twice: " + cookie);
+                seen[cookie] = true;
+                if (!writes[cookie]) {
+                    client.read(sizes[cookie]);
+                }
+            }
+            sender.join();
+        }
+    }
+
+    @Test
+    void fuaWritesAndThenFlushes() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            client.write(NbdProtocol.CMD_FLAG_FUA, 1, 0, new byte[300 * 1024]);
+            assertEquals(0, client.reply().error());
+            assertEquals(1, disk.flushes);
+            disk.flushError = EIO;
+            client.write(NbdProtocol.CMD_FLAG_FUA, 2, 0, new byte[512]);
+            assertEquals(EIO, client.reply().error());
+            client.request(0, NbdProtocol.CMD_FLUSH, 3, 0, 0);
+            assertEquals(new RawNbdClient.Reply(EIO, 3), client.reply());
+        }
+    }
+
+    @Test
+    void readOnlyDiskSaysSoAndRefusesWrites() throws IOException {
+        disk.readOnly = true;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            assertTrue((client.flags & NbdProtocol.READ_ONLY) != 0);
+            client.write(0, 1, 0, new byte[200_000 / 512 * 512]);
+            assertEquals(new RawNbdClient.Reply(NbdProtocol.EPERM, 1), client.reply());
+            client.request(0, NbdProtocol.CMD_READ, 2, 0, 512);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            assertEquals(0, disk.writes);
+        }
+    }
+
+    @Test
+    void readErrorIsToldAndALateOneEndsTheConnection() throws IOException {
+        disk.failReadAt = 1 << 20;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            client.request(0, NbdProtocol.CMD_READ, 1, (1 << 20) - 4096, 8192);
+            assertEquals(new RawNbdClient.Reply(EIO, 1), client.reply());
+            client.request(0, NbdProtocol.CMD_READ, 2, 0, 2 << 20);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            assertThrows(EOFException.class, () -> client.read(2 << 20));
+        }
+    }
+
+    @Test
+    void disconnectIsAnsweredAfterWhatIsInFlight() throws IOException {
+        disk.holding = true;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            client.request(0, NbdProtocol.CMD_READ, 1, 0, 512);
+            client.request(0, NbdProtocol.CMD_DISC, 2, 0, 0);
+            await().until(() -> disk.reads == 1);
+            disk.letGo();
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            client.read(512);
+            assertThrows(EOFException.class, () -> client.read(1));
+        }
+    }
+
+    @Test
+    void clientThatDiesWithOperationsInFlightLeavesNothing() throws IOException {
+        disk.holding = true;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            client.request(0, NbdProtocol.CMD_READ, 1, 0, 1 << 20);
+            client.write(0, 2, 0, new byte[64 << 10]);
+            await().until(() -> disk.reads == 4 && disk.writes == 1);
+        }
+        await().until(() -> server.metrics().connections() == 0);
+        assertTrue(disk.lentCount > 0, "pieces given back while the disk works on them");
+        disk.letGo();
+        await().until(() -> disk.lentCount == 0);
+    }
+
+    @Test
+    void n020_handshakeHasADeadlineAndConnectionsABound() throws IOException {
+        serve(new NbdLimits(3, TimeUnit.MILLISECONDS.toNanos(300), TimeUnit.SECONDS.toNanos(30)));
+        List<RawNbdClient> idlers = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            RawNbdClient idler = new RawNbdClient(socket);
+            idler.read(18);
+            idlers.add(idler);
+        }
+        try (RawNbdClient tooMany = new RawNbdClient(socket)) {
+            assertThrows(EOFException.class, () -> tooMany.read(18));
+        }
+        for (RawNbdClient idler : idlers) {
+            idler.awaitClosed();
+            idler.close();
+        }
+        assertEquals(3, server.metrics().handshakesTimedOut());
+        assertEquals(1, server.metrics().connectionsRefused());
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            // The deadline is for the handshake alone.
+            await().pollDelay(500, TimeUnit.MILLISECONDS).until(() -> true);
+            client.request(0, NbdProtocol.CMD_READ, 1, 0, 512);
+            assertEquals(0, client.reply().error());
+        }
+    }
+
+    @Test
+    void n020_serverStopsWithClientsInTheHandshake() throws IOException {
+        try (RawNbdClient idler = new RawNbdClient(socket).greet()) {
+            idler.optionHeader(NbdProtocol.OPT_GO, 4000);
+            server.close();
+            idler.awaitClosed();
+        }
+    }
+
+    @Test
+    void n021_longNamesAreRefusedBeforeTheyAreKept() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("x".repeat(3000)));
+            assertEquals(NbdProtocol.REP_ERR_UNKNOWN, client.optionReply().type());
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("x".repeat(4096)));
+            assertEquals(NbdProtocol.REP_ERR_UNKNOWN, client.optionReply().type());
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("x".repeat(4097)));
+            assertEquals(NbdProtocol.REP_ERR_TOO_BIG, client.optionReply().type());
+            client.option(NbdProtocol.OPT_INFO, RawNbdClient.goData("x".repeat(1_000_000)));
+            assertEquals(NbdProtocol.REP_ERR_TOO_BIG, client.optionReply().type());
+            // Lengths inside that disagree with the option's.
+            byte[] lies = RawNbdClient.goData("xvda");
+            ByteBuffer.wrap(lies).putInt(0, 5000);
+            client.option(NbdProtocol.OPT_GO, lies);
+            assertEquals(NbdProtocol.REP_ERR_TOO_BIG, client.optionReply().type());
+            ByteBuffer.wrap(lies).putInt(0, 100);
+            client.option(NbdProtocol.OPT_GO, lies);
+            assertEquals(NbdProtocol.REP_ERR_INVALID, client.optionReply().type());
+            ByteBuffer.wrap(lies).putInt(0, -1);
+            client.option(NbdProtocol.OPT_GO, lies);
+            assertEquals(NbdProtocol.REP_ERR_TOO_BIG, client.optionReply().type());
+            client.option(NbdProtocol.OPT_EXPORT_NAME, new byte[5000]);
+            client.awaitClosed();
+        }
+    }
+
+    @Test
+    void n022_commandsInTheWrongOrderNeverReachTheDisk() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            // A request where an option belongs.
+            client.request(0, NbdProtocol.CMD_READ, 1, 0, 512);
+            client.awaitClosed();
+        }
+        try (RawNbdClient client = new RawNbdClient(socket)) {
+            client.read(18);
+            client.send(ByteBuffer.allocate(4).putInt(0xFFFF)); // unknown client flags
+            client.awaitClosed();
+        }
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            // An option where a request belongs.
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("xvda", 1, 2, 3));
+            client.awaitClosed();
+        }
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.option(NbdProtocol.OPT_INFO, RawNbdClient.goData("xvda"));
+            assertEquals(NbdProtocol.REP_INFO, client.optionReply().type());
+            assertEquals(0, disk.lentCount, "memory taken before the handshake was over");
+        }
+        assertEquals(0, disk.reads);
+    }
+
+    @Test
+    void n024_slowReaderIsBoundedAndStopsNobody() throws Exception {
+        try (RawNbdClient slow = new RawNbdClient(socket).go();
+                RawNbdClient other = new RawNbdClient(socket).go()) {
+            Thread sender =
+                    Thread.ofVirtual()
+                            .start(
+                                    () -> {
+                                        try {
+                                            for (int i = 0; i < 100_000; i++) {
+                                                slow.request(0, 0, i, 0, 1 << 20);
+                                            }
+                                        } catch (IOException e) {
+                                            // cut off at the end: as wanted
+                                        }
+                                    });
+            await().until(() -> disk.reads >= 4);
+            // The other client is served, and the slow one gets no further.
+            for (int i = 0; i < 50; i++) {
+                other.write(0, i, 0, new byte[256 << 10]);
+                assertEquals(0, other.reply().error());
+            }
+            int reads = disk.reads;
+            assertTrue(reads <= 40, "reads for a client that takes nothing: " + reads);
+            await().during(300, TimeUnit.MILLISECONDS).until(() -> disk.reads == reads);
+            slow.channel.close();
+            sender.join();
+        }
+    }
+
+    @Test
+    void n025_impossibleRequestsAreAnsweredWithAnError() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            long size = client.size;
+            long[][] refused = { // flags, type, offset, length, error
+                {0, 0, 0, 0xFFFF_FFFFL, EINVAL},
+                {0, 0, 0, 0xFFFF_FE00L, EINVAL},
+                {0, 0, 0, (32 << 20) + 512, EINVAL},
+                {0, 0, -512, 512, EINVAL},
+                {0, 0, -512, 1024, EINVAL},
+                {0, 0, Long.MIN_VALUE, 512, EINVAL},
+                {0, 0, Long.MAX_VALUE - 511, 512, EINVAL},
+                {0, 0, size, 512, EINVAL},
+                {0, 0, size - 512, 1024, EINVAL},
+                {0, 0, 1, 512, EINVAL},
+                {0, 0, 0, 513, EINVAL},
+                {1 << 2, 0, 0, 512, EINVAL}, // DF, which needs structured replies
+                {1 << 15, 0, 0, 512, EINVAL},
+                {0, NbdProtocol.CMD_TRIM, 0, size, EINVAL},
+                {0, NbdProtocol.CMD_WRITE_ZEROES, 0, size, EINVAL},
+                {0, 7, 0, 512, EINVAL},
+                {0, 0xFFFF, 0, 512, EINVAL},
+                {0, NbdProtocol.CMD_FLUSH, 512, 0, EINVAL},
+                {0, NbdProtocol.CMD_FLUSH, 0, 512, EINVAL},
+            };
+            for (int i = 0; i < refused.length; i++) {
+                long[] r = refused[i];
+                client.request((int) r[0], (int) r[1], i, r[2], (int) r[3]);
+                assertEquals(new RawNbdClient.Reply((int) r[4], i), client.reply(), "request " + i);
+            }
+            assertEquals(refused.length, server.metrics().requestsRefused());
+            client.write(0, 100, size - 512, new byte[1024]);
+            assertEquals(new RawNbdClient.Reply(NbdProtocol.ENOSPC, 100), client.reply());
+            client.write(0, 101, 3, new byte[512]);
+            assertEquals(new RawNbdClient.Reply(EINVAL, 101), client.reply());
+            client.write(1 << 9, 102, 0, new byte[4096]);
+            assertEquals(new RawNbdClient.Reply(EINVAL, 102), client.reply());
+            // The connection is still in step.
+            client.request(0, NbdProtocol.CMD_READ, 103, size - 512, 512);
+            assertEquals(new RawNbdClient.Reply(0, 103), client.reply());
+            client.read(512);
+            assertEquals(1, disk.reads);
+            assertEquals(0, disk.writes);
+        }
+    }
+
+    @Test
+    void n025_giganticWriteEndsTheConnection() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            client.request(0, NbdProtocol.CMD_WRITE, 1, 0, -512);
+            assertEquals(new RawNbdClient.Reply(EINVAL, 1), client.reply());
+            client.awaitClosed();
+        }
+    }
+
+    @Test
+    void n025_silenceInThePayloadEndsTheConnection() throws IOException {
+        long stall = TimeUnit.MILLISECONDS.toNanos(200);
+        serve(new NbdLimits(16, TimeUnit.SECONDS.toNanos(10), stall));
+        try (RawNbdClient idle = new RawNbdClient(socket).go();
+                RawNbdClient client = new RawNbdClient(socket).go();
+                RawNbdClient inHeader = new RawNbdClient(socket).go()) {
+            client.request(0, NbdProtocol.CMD_WRITE, 1, 0, 1 << 20);
+            client.send(ByteBuffer.allocate(70_000).position(70_000));
+            inHeader.send(ByteBuffer.allocate(27).putInt(NbdProtocol.REQUEST_MAGIC).position(27));
+            client.awaitClosed();
+            inHeader.awaitClosed();
+            assertEquals(2, server.metrics().stalled());
+            // Silence between requests is nobody's business.
+            idle.request(0, NbdProtocol.CMD_READ, 1, 0, 512);
+            assertEquals(0, idle.reply().error());
+        }
+    }
+
+    @Test
+    void n025_cookieReusedInFlightIsAnsweredTwice() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            for (int i = 0; i < 2; i++) {
+                client.request(0, NbdProtocol.CMD_FLUSH, 7, 0, 0);
+            }
+            assertEquals(new RawNbdClient.Reply(0, 7), client.reply());
+            assertEquals(new RawNbdClient.Reply(0, 7), client.reply());
+        }
+    }
+
+    @Test
+    void clientIsRefusedWhenTheDiskHasNoMemoryLeft() throws IOException {
+        disk.buffersLeft = 10;
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("xvda"));
+            assertEquals(NbdProtocol.REP_ERR_POLICY, client.optionReply().type());
+        }
+        assertEquals(0, disk.lentCount);
+    }
+
+    @Test
+    void busyPortIsNamed() throws IOException {
+        int port = server.listenOnLoopback(0);
+        try (NbdServer second =
+                new NbdServer(
+                        group.next(),
+                        List.of(new NbdExport("xvda", "", disk)),
+                        NbdLimits.DEFAULT)) {
+            IOException e = assertThrows(IOException.class, () -> second.listenOnLoopback(port));
+            String message = String.valueOf(e.getMessage());
+            assertTrue(message.contains("tcp port " + port), message);
+        }
+    }
+}

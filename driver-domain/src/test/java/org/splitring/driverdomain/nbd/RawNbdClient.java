@@ -1,0 +1,150 @@
+package org.splitring.driverdomain.nbd;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+
+/// A client that sends any bytes it likes: for hostile tests.
+final class RawNbdClient implements AutoCloseable {
+    record Reply(int error, long cookie) {}
+
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    record OptionReply(int option, int type, byte[] data) {}
+
+    final SocketChannel channel;
+    long size;
+    int flags;
+
+    RawNbdClient(Path socket) throws IOException {
+        channel = SocketChannel.open(UnixDomainSocketAddress.of(socket));
+    }
+
+    /// Greets and sends the client flags.
+    RawNbdClient greet() throws IOException {
+        ByteBuffer greeting = read(18);
+        if (greeting.getLong() != NbdProtocol.NBDMAGIC) {
+            throw new IOException("no NBD server");
+        }
+        send(ByteBuffer.allocate(4).putInt(NbdProtocol.FLAG_FIXED_NEWSTYLE | 2));
+        return this;
+    }
+
+    /// Greets and enters the transmission phase.
+    RawNbdClient go() throws IOException {
+        greet();
+        option(NbdProtocol.OPT_GO, goData("", 0));
+        for (; ; ) {
+            OptionReply reply = optionReply();
+            if (reply.type() == NbdProtocol.REP_ACK) {
+                return this;
+            }
+            if (reply.type() != NbdProtocol.REP_INFO) {
+                throw new IOException(
+                        "GO was refused: "
+                                + Integer.toHexString(reply.type())
+                                + " "
+                                + new String(reply.data(), StandardCharsets.US_ASCII));
+            }
+            ByteBuffer info = ByteBuffer.wrap(reply.data());
+            if (info.getShort() == NbdProtocol.INFO_EXPORT) {
+                size = info.getLong();
+                flags = info.getShort();
+            }
+        }
+    }
+
+    static byte[] goData(String name, int... infos) {
+        byte[] bytes = name.getBytes(StandardCharsets.UTF_8);
+        ByteBuffer data = ByteBuffer.allocate(6 + bytes.length + 2 * infos.length);
+        data.putInt(bytes.length).put(bytes).putShort((short) infos.length);
+        for (int info : infos) {
+            data.putShort((short) info);
+        }
+        return data.array();
+    }
+
+    void option(int option, byte[] data) throws IOException {
+        optionHeader(option, data.length);
+        send(ByteBuffer.allocate(data.length).put(data));
+    }
+
+    void optionHeader(int option, int length) throws IOException {
+        send(ByteBuffer.allocate(16).putLong(NbdProtocol.IHAVEOPT).putInt(option).putInt(length));
+    }
+
+    OptionReply optionReply() throws IOException {
+        ByteBuffer header = read(20);
+        if (header.getLong() != NbdProtocol.OPTION_REPLY_MAGIC) {
+            throw new IOException("not an option reply");
+        }
+        int option = header.getInt();
+        int type = header.getInt();
+        return new OptionReply(option, type, read(header.getInt()).array());
+    }
+
+    void request(int flags, int type, long cookie, long offset, int length) throws IOException {
+        send(header(flags, type, cookie, offset, length));
+    }
+
+    static ByteBuffer header(int flags, int type, long cookie, long offset, int length) {
+        return ByteBuffer.allocate(28)
+                .putInt(NbdProtocol.REQUEST_MAGIC)
+                .putShort((short) flags)
+                .putShort((short) type)
+                .putLong(cookie)
+                .putLong(offset)
+                .putInt(length);
+    }
+
+    void write(int flags, long cookie, long offset, byte[] data) throws IOException {
+        request(flags, NbdProtocol.CMD_WRITE, cookie, offset, data.length);
+        send(ByteBuffer.allocate(data.length).put(data));
+    }
+
+    Reply reply() throws IOException {
+        ByteBuffer reply = read(16);
+        int magic = reply.getInt();
+        if (magic != NbdProtocol.REPLY_MAGIC) {
+            throw new IOException("not a reply: " + Integer.toHexString(magic));
+        }
+        return new Reply(reply.getInt(), reply.getLong());
+    }
+
+    void send(ByteBuffer bytes) throws IOException {
+        bytes.flip();
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
+    }
+
+    ByteBuffer read(int count) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate(count);
+        while (bytes.hasRemaining()) {
+            if (channel.read(bytes) < 0) {
+                throw new EOFException("closed after " + bytes.position() + " of " + count);
+            }
+        }
+        return bytes.flip();
+    }
+
+    /// Waits for the server to hang up, whatever it says before.
+    void awaitClosed() throws IOException {
+        ByteBuffer scrap = ByteBuffer.allocate(4096);
+        try {
+            while (channel.read(scrap) >= 0) {
+                scrap.clear();
+            }
+        } catch (IOException e) {
+            return; // reset: closed with our bytes unread
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+}

@@ -90,11 +90,20 @@ public final class SringLayout {
 
     /// Checks that a segment can hold a ring, and counts its entries.
     static int entriesIn(MemorySegment ring, int entrySizeBytes) {
-        if (!ring.isNative() || ring.isReadOnly() || ring.address() % U32.byteAlignment() != 0) {
-            throw new IllegalArgumentException(
-                    "a ring needs native, writable, aligned memory: " + ring);
-        }
+        checkPage(ring, RING_OFFSET);
         return entries(ring.byteSize(), entrySizeBytes);
+    }
+
+    /// Checks that memory can be shared and its words accessed atomically.
+    static void checkPage(MemorySegment page, long minSizeBytes) {
+        if (!page.isNative()
+                || page.isReadOnly()
+                || page.address() % U32.byteAlignment() != 0
+                || page.byteSize() < minSizeBytes) {
+            throw new IllegalArgumentException(
+                    "a ring needs native, writable, aligned memory, at least %d bytes: %s"
+                            .formatted(minSizeBytes, page));
+        }
     }
 
     private static VarHandle index(String name) {

@@ -1,0 +1,110 @@
+package org.splitring.wire;
+
+import static org.splitring.wire.WireTypes.INT;
+import static org.splitring.wire.WireTypes.SHORT;
+import static org.splitring.wire.WireTypes.U16;
+import static org.splitring.wire.WireTypes.U32;
+import static org.splitring.wire.WireTypes.offset;
+import static org.splitring.wire.WireTypes.struct;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+
+/// Slots of a vif's rx ring: empty pages offered by the frontend, and frames put into them.
+///
+///     request  byte  0        2        4        8
+///                    +--------+--------+--------+
+///                    | id     | (pad)  | gref   |
+///                    +--------+--------+--------+
+///     response byte  0        2        4        6        8
+///                    +--------+--------+--------+--------+
+///                    | id     | offset | flags  | status |    status: bytes in the page, or an
+/// error
+///                    +--------+--------+--------+--------+
+///
+/// The frontend writes requests, the backend responses over them; all little-endian. Slots are 8
+/// bytes apart: a page holds 256. A frame of several pages has `MORE_DATA` in all but the last; a
+/// first response with `EXTRA_INFO` is followed by [NetifExtraLayout] slots, each of which takes
+/// the place of a response.
+///
+/// Source: Xen `public/io/netif.h`, `struct netif_rx_request`, `struct netif_rx_response`.
+public final class NetifRxLayout {
+    public static final StructLayout REQUEST =
+            struct(
+                    "netif_rx_request",
+                    U16.withName("id"),
+                    U16.withName("pad"),
+                    U32.withName("gref"));
+
+    public static final StructLayout RESPONSE =
+            struct(
+                    "netif_rx_response",
+                    U16.withName("id"),
+                    U16.withName("offset"),
+                    U16.withName("flags"),
+                    U16.withName("status"));
+
+    /// Distance of the ring's slots.
+    public static final int ENTRY_SIZE_BYTES = (int) RESPONSE.byteSize();
+
+    public static final int DATA_VALIDATED = 1;
+    public static final int CSUM_BLANK = 1 << 1;
+    public static final int MORE_DATA = 1 << 2;
+    public static final int EXTRA_INFO = 1 << 3;
+
+    /// An older form of the GSO extra; nobody sends it any more.
+    public static final int GSO_PREFIX = 1 << 4;
+
+    private static final long ID = offset(REQUEST, "id");
+    private static final long GREF = offset(REQUEST, "gref");
+    private static final long RESPONSE_ID = offset(RESPONSE, "id");
+    private static final long RESPONSE_OFFSET = offset(RESPONSE, "offset");
+    private static final long RESPONSE_FLAGS = offset(RESPONSE, "flags");
+    private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
+
+    private NetifRxLayout() {}
+
+    public static int id(MemorySegment s, long base) {
+        return u16(s, base + ID);
+    }
+
+    public static int gref(MemorySegment s, long base) {
+        return (int) INT.get(s, base + GREF);
+    }
+
+    /// Fills a request. The padding stays as it is.
+    public static void writeRequest(MemorySegment s, long base, int id, int gref) {
+        SHORT.set(s, base + ID, (short) id);
+        INT.set(s, base + GREF, gref);
+    }
+
+    public static int responseId(MemorySegment s, long base) {
+        return u16(s, base + RESPONSE_ID);
+    }
+
+    /// Where the data begins in the page: 0 to 65535, not checked.
+    public static int responseOffset(MemorySegment s, long base) {
+        return u16(s, base + RESPONSE_OFFSET);
+    }
+
+    public static int responseFlags(MemorySegment s, long base) {
+        return u16(s, base + RESPONSE_FLAGS);
+    }
+
+    /// How many bytes are in the page, or a negative [NetifStatus].
+    public static int responseStatus(MemorySegment s, long base) {
+        return (short) SHORT.get(s, base + RESPONSE_STATUS);
+    }
+
+    public static void writeResponse(
+            MemorySegment s, long base, int id, int offsetInPage, int flags, int status) {
+        SHORT.set(s, base + RESPONSE_ID, (short) id);
+        SHORT.set(s, base + RESPONSE_OFFSET, (short) offsetInPage);
+        SHORT.set(s, base + RESPONSE_FLAGS, (short) flags);
+        SHORT.set(s, base + RESPONSE_STATUS, (short) status);
+    }
+
+    private static int u16(MemorySegment s, long offset) {
+        return Short.toUnsignedInt((short) SHORT.get(s, offset));
+    }
+}

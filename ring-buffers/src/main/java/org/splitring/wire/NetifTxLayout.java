@@ -1,0 +1,122 @@
+package org.splitring.wire;
+
+import static org.splitring.wire.WireTypes.INT;
+import static org.splitring.wire.WireTypes.SHORT;
+import static org.splitring.wire.WireTypes.U16;
+import static org.splitring.wire.WireTypes.U32;
+import static org.splitring.wire.WireTypes.offset;
+import static org.splitring.wire.WireTypes.struct;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+
+/// Slots of a vif's tx ring: frames from the frontend.
+///
+///     request  byte  0        4        6        8        10       12
+///                    +--------+--------+--------+--------+--------+
+///                    | gref   | offset | flags  | id     | size   |
+///                    +--------+--------+--------+--------+--------+
+///     response byte  0        2        4
+///                    +--------+--------+
+///                    | id     | status |
+///                    +--------+--------+
+///
+/// The frontend writes requests, the backend responses over them; all little-endian. Slots are 12
+/// bytes apart: a page holds 256. A frame of several slots has `MORE_DATA` in all but the last,
+/// and the `size` of its first slot is the size of the whole frame. A first slot with `EXTRA_INFO`
+/// is followed by [NetifExtraLayout] slots before the next slot of data.
+///
+/// Source: Xen `public/io/netif.h`, `struct netif_tx_request`, `struct netif_tx_response`.
+public final class NetifTxLayout {
+    public static final StructLayout REQUEST =
+            struct(
+                    "netif_tx_request",
+                    U32.withName("gref"),
+                    U16.withName("offset"),
+                    U16.withName("flags"),
+                    U16.withName("id"),
+                    U16.withName("size"));
+
+    public static final StructLayout RESPONSE =
+            struct("netif_tx_response", U16.withName("id"), U16.withName("status"));
+
+    /// Distance of the ring's slots.
+    public static final int ENTRY_SIZE_BYTES = (int) REQUEST.byteSize();
+
+    /// `XEN_NETIF_NR_SLOTS_MIN`: slots a frame may take with every backend.
+    public static final int NR_SLOTS_MIN = 18;
+
+    /// `XEN_NETIF_MAX_TX_SIZE`: largest frame.
+    public static final int MAX_SIZE_BYTES = 0xFFFF;
+
+    public static final int CSUM_BLANK = 1;
+    public static final int DATA_VALIDATED = 1 << 1;
+    public static final int MORE_DATA = 1 << 2;
+    public static final int EXTRA_INFO = 1 << 3;
+
+    private static final long GREF = offset(REQUEST, "gref");
+    private static final long OFFSET = offset(REQUEST, "offset");
+    private static final long FLAGS = offset(REQUEST, "flags");
+    private static final long ID = offset(REQUEST, "id");
+    private static final long SIZE = offset(REQUEST, "size");
+    private static final long RESPONSE_ID = offset(RESPONSE, "id");
+    private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
+
+    private NetifTxLayout() {}
+
+    public static int gref(MemorySegment s, long base) {
+        return (int) INT.get(s, base + GREF);
+    }
+
+    /// Where the data begins in the granted page: 0 to 65535, not checked.
+    public static int offsetInPage(MemorySegment s, long base) {
+        return u16(s, base + OFFSET);
+    }
+
+    public static int flags(MemorySegment s, long base) {
+        return u16(s, base + FLAGS);
+    }
+
+    public static int id(MemorySegment s, long base) {
+        return u16(s, base + ID);
+    }
+
+    /// Of the frame in its first slot, of the piece in the others.
+    public static int sizeBytes(MemorySegment s, long base) {
+        return u16(s, base + SIZE);
+    }
+
+    public static void writeRequest(
+            MemorySegment s,
+            long base,
+            int gref,
+            int offsetInPage,
+            int flags,
+            int id,
+            int sizeBytes) {
+        INT.set(s, base + GREF, gref);
+        SHORT.set(s, base + OFFSET, (short) offsetInPage);
+        SHORT.set(s, base + FLAGS, (short) flags);
+        SHORT.set(s, base + ID, (short) id);
+        SHORT.set(s, base + SIZE, (short) sizeBytes);
+    }
+
+    public static int responseId(MemorySegment s, long base) {
+        return u16(s, base + RESPONSE_ID);
+    }
+
+    /// One of [NetifStatus], or whatever else a backend wrote.
+    public static int responseStatus(MemorySegment s, long base) {
+        return (short) SHORT.get(s, base + RESPONSE_STATUS);
+    }
+
+    /// Fills a response: the two fields, and not one byte more.
+    public static void writeResponse(MemorySegment s, long base, int id, int status) {
+        SHORT.set(s, base + RESPONSE_ID, (short) id);
+        SHORT.set(s, base + RESPONSE_STATUS, (short) status);
+    }
+
+    private static int u16(MemorySegment s, long offset) {
+        return Short.toUnsignedInt((short) SHORT.get(s, offset));
+    }
+}

@@ -33,7 +33,8 @@ public interface Store extends StoreAccess, AutoCloseable {
     <T> T transactionReturning(TransactionFunction<T> body) throws StoreException;
 
     /// Says once when the connection ends other than by [#close]: calls fail with [StoreError#EIO]
-    /// from then on, and watches are silent. Called at once when that has happened already.
+    /// from then on, and each watch fires a last time, so that whoever waits looks and learns it.
+    /// Called at once when that has happened already.
     void onLost(Runnable listener);
 
     /// Ends the connection: its watches end, open transactions are dropped.

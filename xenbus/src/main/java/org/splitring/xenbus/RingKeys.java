@@ -1,0 +1,81 @@
+package org.splitring.xenbus;
+
+import java.util.Arrays;
+import java.util.List;
+import org.splitring.xenbus.store.StoreAccess;
+import org.splitring.xenbus.store.StoreException;
+
+/// What a frontend publishes so that the backend finds its ring: `ring-ref` for one page, or
+/// `ring-page-order` and `ring-ref0` to `ring-ref(2^order - 1)`; `event-channel`; `protocol`.
+///
+/// Source: Xen `public/io/blkif.h`, "Frontend XenBus Nodes".
+///
+/// @param grefs of the ring's pages in order
+/// @param eventChannel port to bind
+/// @param protocol the ABI of the entries: `x86_64-abi`, `x86_32-abi`, `arm-abi`
+public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
+    public static final String X86_64 = "x86_64-abi";
+    public static final String X86_32 = "x86_32-abi";
+    public static final String ARM = "arm-abi";
+
+    public RingKeys {
+        grefs = List.copyOf(grefs);
+        if (Integer.bitCount(grefs.size()) != 1) {
+            throw new IllegalArgumentException("ring of " + grefs.size() + " pages");
+        }
+    }
+
+    /// The references as an array, as mapping wants them.
+    public int[] grefArray() {
+        return grefs.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    /// Reads and checks the frontend's keys, once, at connect: what it writes later is not looked
+    /// at. The order is checked before anything is shifted by it (hostile catalogue H-009, H-010).
+    ///
+    /// @param maxPageOrder what the backend offered as `max-ring-page-order`
+    public static RingKeys read(Keys frontend, int maxPageOrder)
+            throws StoreException, KeyException {
+        String protocol = frontend.oneOf("protocol", List.of(X86_64, X86_32, ARM));
+        int eventChannel = (int) frontend.number("event-channel", 1, Integer.MAX_VALUE);
+        boolean severalPages = frontend.text("ring-page-order").isPresent();
+        if (!severalPages) {
+            int gref = gref(frontend, "ring-ref");
+            return new RingKeys(List.of(gref), eventChannel, protocol);
+        }
+        int order = (int) frontend.number("ring-page-order", 0, maxPageOrder);
+        if (order == 0 && frontend.text("ring-ref0").isEmpty()) {
+            return new RingKeys(List.of(gref(frontend, "ring-ref")), eventChannel, protocol);
+        }
+        Integer[] grefs = new Integer[1 << order];
+        for (int i = 0; i < grefs.length; i++) {
+            grefs[i] = gref(frontend, "ring-ref" + i);
+        }
+        return new RingKeys(Arrays.asList(grefs), eventChannel, protocol);
+    }
+
+    /// Writes the keys into the frontend's folder; keys of another ring form are removed.
+    public void write(StoreAccess store, String folder) throws StoreException {
+        int order = Integer.numberOfTrailingZeros(grefs.size());
+        if (order == 0) {
+            store.remove(folder + "/ring-page-order");
+            store.write(folder + "/ring-ref", unsigned(grefs.getFirst()));
+        } else {
+            store.remove(folder + "/ring-ref");
+            store.write(folder + "/ring-page-order", Integer.toString(order));
+            for (int i = 0; i < grefs.size(); i++) {
+                store.write(folder + "/ring-ref" + i, unsigned(grefs.get(i)));
+            }
+        }
+        store.write(folder + "/event-channel", Integer.toString(eventChannel));
+        store.write(folder + "/protocol", protocol);
+    }
+
+    private static int gref(Keys frontend, String key) throws StoreException, KeyException {
+        return (int) frontend.number(key, 0, 0xFFFF_FFFFL);
+    }
+
+    private static String unsigned(int gref) {
+        return Integer.toUnsignedString(gref);
+    }
+}

@@ -8,9 +8,10 @@ module org.splitring.ringbuffers {
     requires io.netty.transport.classes.epoll;
     requires io.netty.transport.unix.common;
 
+    exports org.splitring.hypervisor;
+    exports org.splitring.hypervisor.attached;
     exports org.splitring.hypervisor.linux;
     exports org.splitring.hypervisor.local;
-    exports org.splitring.hypervisor;
     exports org.splitring.ring;
     exports org.splitring.wire;
 }

@@ -1,0 +1,51 @@
+package org.splitring.hypervisor.attached;
+
+import io.netty.channel.IoEventLoopGroup;
+import io.netty.channel.IoHandlerFactory;
+import io.netty.channel.SingleThreadIoEventLoop;
+import java.util.ArrayDeque;
+import java.util.concurrent.Executor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/// A Netty event loop on which a task can ask to run again **after** the next look at the
+/// descriptors.
+///
+/// Netty runs its queue of tasks until it is empty or a second is over before it waits for
+/// descriptors again. A ring that always has work and queues itself again would keep every other
+/// guest of the loop waiting for that long; here it gets one turn per round like everybody.
+final class FairIoEventLoop extends SingleThreadIoEventLoop {
+    private static final Logger LOG = LoggerFactory.getLogger(FairIoEventLoop.class);
+
+    /// Tasks for the next round. The loop's own thread only.
+    private final ArrayDeque<Runnable> nextRound = new ArrayDeque<>(64);
+
+    FairIoEventLoop(IoEventLoopGroup parent, Executor executor, IoHandlerFactory factory) {
+        super(parent, executor, factory);
+    }
+
+    /// Runs `task` in the next round. On the loop only.
+    void executeNextRound(Runnable task) {
+        nextRound.addLast(task);
+    }
+
+    /// What says whether the loop may sleep.
+    @Override
+    protected boolean hasTasks() {
+        return super.hasTasks() || !nextRound.isEmpty();
+    }
+
+    @Override
+    protected int runIo() {
+        int handled = super.runIo();
+        for (int count = nextRound.size(); count > 0; count--) {
+            Runnable task = nextRound.removeFirst();
+            try {
+                task.run();
+            } catch (Throwable t) { // whatever it is, the other devices of this loop go on
+                LOG.error("a task of a device failed", t);
+            }
+        }
+        return handled;
+    }
+}

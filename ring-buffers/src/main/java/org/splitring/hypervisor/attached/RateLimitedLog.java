@@ -1,0 +1,35 @@
+package org.splitring.hypervisor.attached;
+
+import org.slf4j.Logger;
+
+/// Log lines that a guest can cause: at most one in a while per guest, with the number of those
+/// that
+/// were kept back (hostile catalogue H-129). One thread.
+final class RateLimitedLog {
+    private static final long INTERVAL_NANOS = 5_000_000_000L;
+
+    private final Logger log;
+    private long lastNanos = System.nanoTime() - INTERVAL_NANOS;
+    private long suppressed;
+
+    RateLimitedLog(Logger log) {
+        this.log = log;
+    }
+
+    /// @param domain number of the guest
+    /// @param what our own words; nothing a guest has sent
+    void warn(int domain, String what) {
+        long now = System.nanoTime();
+        if (now - lastNanos < INTERVAL_NANOS) {
+            suppressed++;
+            return;
+        }
+        lastNanos = now;
+        if (suppressed == 0) {
+            log.warn("domain {}: {}", domain, what);
+        } else {
+            log.warn("domain {}: {} ({} such lines were left out)", domain, what, suppressed);
+        }
+        suppressed = 0;
+    }
+}

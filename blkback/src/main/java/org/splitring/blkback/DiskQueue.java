@@ -1,0 +1,268 @@
+package org.splitring.blkback;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.GrantStatus;
+import org.splitring.hypervisor.RingWork;
+import org.splitring.ring.BackRing;
+import org.splitring.wire.BlkifLayout;
+import org.splitring.wire.BlkifOp;
+import org.splitring.wire.BlkifStatus;
+
+/// The work of one ring: takes requests off it, moves sectors between disk and granted pages, and
+/// answers each request exactly once.
+///
+/// What the page cache can serve is done on the loop, at once. What has to wait for storage goes to
+/// the workers, and comes back through a list that the loop empties in one go. There are never more
+/// requests in flight than the ring has slots ([BackRing] sees to that), so the table of them is
+/// made at connect and nothing is allocated later.
+///
+/// On the loop, except where a method says otherwise.
+final class DiskQueue implements RingWork {
+    private static final Logger LOG = LoggerFactory.getLogger(DiskQueue.class);
+
+    private final BackRing ring;
+    private final BlkifLayout layout;
+    private final ForeignPages pages;
+    private final EventChannel port;
+    private final DiskImage disk;
+    private final Executor workers;
+    private final DeviceLoop loop;
+    private final VbdCounters counters;
+    private final RequestReader reader;
+    private final MemorySegment slotCopy;
+
+    private final DiskRequest[] free;
+    private int freeCount;
+
+    private final AtomicReference<@Nullable DiskRequest> finished = new AtomicReference<>();
+    private final Runnable answerTask = this::answerFinished;
+    private @Nullable Runnable whenIdle;
+
+    DiskQueue(
+            BackRing ring,
+            BlkifLayout layout,
+            ForeignPages pages,
+            EventChannel port,
+            DiskImage disk,
+            Executor workers,
+            DeviceLoop loop,
+            VbdCounters counters) {
+        this.ring = ring;
+        this.layout = layout;
+        this.pages = pages;
+        this.port = port;
+        this.disk = disk;
+        this.workers = workers;
+        this.loop = loop;
+        this.counters = counters;
+        this.reader = new RequestReader(layout, disk.sizeSectors(), disk.readOnly());
+        this.slotCopy = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
+        this.free = new DiskRequest[ring.entries()];
+        for (int i = 0; i < free.length; i++) {
+            free[i] = new DiskRequest(this, disk);
+        }
+        this.freeCount = free.length;
+    }
+
+    @Override
+    public int poll(int budget) {
+        int taken = 0;
+        while (taken < budget) {
+            int count = Math.min(ring.unconsumedRequests(), budget - taken);
+            if (count == 0) {
+                break;
+            }
+            for (int i = 0; i < count; i++) {
+                take();
+            }
+            taken += count;
+        }
+        if (taken > 0) {
+            counters.inFlight.setRelease(free.length - freeCount);
+            publish();
+        }
+        return taken;
+    }
+
+    @Override
+    public boolean finalCheck() {
+        return ring.finalCheckForRequests();
+    }
+
+    /// Requests taken and not answered yet.
+    int inFlight() {
+        return free.length - freeCount;
+    }
+
+    /// Runs `task` when no request is in flight: now or after the last answer. Nothing polls the
+    /// ring any more.
+    void whenIdle(Runnable task) {
+        if (inFlight() == 0) {
+            task.run();
+        } else {
+            whenIdle = task;
+        }
+    }
+
+    /// Hands a request back from a worker or a flush. Any thread.
+    void finished(DiskRequest request) {
+        DiskRequest head;
+        do {
+            head = finished.get();
+            request.next = head;
+        } while (!finished.compareAndSet(head, request));
+        if (head == null) { // otherwise whoever put the first one has called the loop
+            try {
+                loop.execute(answerTask);
+            } catch (RejectedExecutionException e) {
+                LOG.warn("disk {}: the loop ended before its requests", disk.name());
+            }
+        }
+    }
+
+    /// The write half of a flush with data. Any thread.
+    void writeAfterFlush(DiskRequest request) {
+        giveToWorker(request);
+    }
+
+    private void take() {
+        // Slot to private memory once; everything after this line looks at the copy.
+        ring.copyRequest(slotCopy);
+        DiskRequest slot = free[--freeCount];
+        CheckedRequest request = slot.request;
+        reader.read(slotCopy, request);
+        if (request.status != BlkifStatus.OKAY) {
+            answer(slot, request.status);
+            return;
+        }
+        if (request.segmentCount > 0 && !map(slot)) {
+            answer(slot, BlkifStatus.ERROR);
+            return;
+        }
+        switch (request.operation) {
+            case BlkifOp.READ -> {
+                VbdCounters.add(counters.rdReq, 1);
+                VbdCounters.add(counters.rdSect, request.sectors);
+                finishOrWait(slot, disk.tryRead(slot.vector, slot.offsetBytes()));
+            }
+            case BlkifOp.WRITE -> {
+                VbdCounters.add(counters.wrReq, 1);
+                VbdCounters.add(counters.wrSect, request.sectors);
+                finishOrWait(slot, disk.tryWrite(slot.vector, slot.offsetBytes()));
+            }
+            default -> { // a flush: the reader lets nothing else through
+                VbdCounters.add(counters.fReq, 1);
+                VbdCounters.add(counters.wrSect, request.sectors);
+                disk.flush(slot);
+            }
+        }
+    }
+
+    private void finishOrWait(DiskRequest slot, int outcome) {
+        if (outcome == DiskImage.WOULD_BLOCK) {
+            giveToWorker(slot);
+        } else {
+            VbdCounters.add(counters.inline, 1);
+            answer(slot, outcome == DiskImage.DONE ? BlkifStatus.OKAY : BlkifStatus.ERROR);
+        }
+    }
+
+    private void giveToWorker(DiskRequest slot) {
+        try {
+            workers.execute(slot);
+        } catch (RejectedExecutionException e) { // the workers are gone: closing down
+            slot.status = BlkifStatus.ERROR;
+            finished(slot);
+        }
+    }
+
+    /// Maps the pages and lists their parts in order. Pieces become one only where they touch in
+    /// our memory; what the frontend calls adjacent says nothing.
+    private boolean map(DiskRequest slot) {
+        CheckedRequest request = slot.request;
+        // Reading the disk is writing the pages.
+        boolean forWriting = request.operation == BlkifOp.READ;
+        slot.pages.clear();
+        for (int i = 0; i < request.segmentCount; i++) {
+            slot.pages.add(request.grefs[i], forWriting);
+        }
+        boolean allMapped = pages.map(slot.pages);
+        slot.vector.clear();
+        for (int i = 0; i < request.segmentCount; i++) {
+            int status = slot.pages.status(i);
+            if (status == GrantStatus.NO_SPACE) {
+                VbdCounters.add(counters.ooReq, 1);
+                return false;
+            }
+            if (status != GrantStatus.OKAY) {
+                return false; // answer() unmaps those that were mapped
+            }
+            slot.vector.add(
+                    slot.pages.memory(i),
+                    slot.pages.offset(i) + (long) request.firstSects[i] * DiskImage.SECTOR_SIZE,
+                    (long) request.sectorCounts[i] * DiskImage.SECTOR_SIZE);
+        }
+        return allMapped;
+    }
+
+    private void answerFinished() {
+        DiskRequest newest = finished.getAndSet(null);
+        // Turned round: the one that finished first is answered first.
+        DiskRequest oldest = null;
+        while (newest != null) {
+            DiskRequest before = newest.next;
+            newest.next = oldest;
+            oldest = newest;
+            newest = before;
+        }
+        while (oldest != null) {
+            DiskRequest after = oldest.next;
+            oldest.next = null;
+            answer(oldest, oldest.status);
+            oldest = after;
+        }
+        counters.inFlight.setRelease(inFlight());
+        publish();
+        Runnable idle = whenIdle;
+        if (idle != null && inFlight() == 0) {
+            whenIdle = null;
+            idle.run();
+        }
+    }
+
+    private void answer(DiskRequest slot, int status) {
+        if (slot.pages.size() > 0) {
+            // Before the response: the frontend may reuse a page the moment it sees that.
+            pages.unmap(slot.pages);
+            slot.pages.clear();
+            slot.vector.clear();
+        }
+        if (status != BlkifStatus.OKAY) {
+            VbdCounters.add(counters.errors, 1);
+        }
+        int index = ring.takeResponseIndex();
+        layout.writeResponse(
+                ring.segment(),
+                ring.slotOffset(index),
+                slot.request.id,
+                slot.request.operation,
+                status);
+        free[freeCount++] = slot;
+    }
+
+    private void publish() {
+        if (ring.pushResponsesAndCheckNotify()) {
+            port.send();
+        }
+    }
+}

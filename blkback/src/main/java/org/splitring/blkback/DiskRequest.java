@@ -1,0 +1,69 @@
+package org.splitring.blkback;
+
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.GrantBatch;
+import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.wire.BlkifLayout;
+import org.splitring.wire.BlkifOp;
+import org.splitring.wire.BlkifStatus;
+
+/// One place in the table of requests in flight: made at connect, reused for ever. It belongs to
+/// the loop, except while a worker or a flush has it.
+final class DiskRequest implements Runnable, FlushListener {
+    private static final Logger LOG = LoggerFactory.getLogger(DiskRequest.class);
+
+    final CheckedRequest request = new CheckedRequest();
+    final GrantBatch pages = new GrantBatch(BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
+    final IoVector vector = new IoVector(BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
+
+    /// The answer, set by whoever finishes the work.
+    int status;
+
+    /// Next in the list of finished requests.
+    @Nullable DiskRequest next;
+
+    private final DiskQueue queue;
+    private final DiskImage disk;
+
+    DiskRequest(DiskQueue queue, DiskImage disk) {
+        this.queue = queue;
+        this.disk = disk;
+    }
+
+    /// Where on the disk the rest of the vector goes.
+    long offsetBytes() {
+        long totalBytes = (long) request.sectors * DiskImage.SECTOR_SIZE;
+        return request.startSector * DiskImage.SECTOR_SIZE + totalBytes - vector.remainingBytes();
+    }
+
+    /// The part that waits for storage, on a worker.
+    @Override
+    public void run() {
+        boolean done = false;
+        try {
+            done =
+                    request.operation == BlkifOp.READ
+                            ? disk.read(vector, offsetBytes())
+                            : disk.write(vector, offsetBytes());
+        } catch (Throwable t) { // whatever happened, the request is answered
+            LOG.error("disk {}: request failed", disk.name(), t);
+        }
+        status = done ? BlkifStatus.OKAY : BlkifStatus.ERROR;
+        queue.finished(this);
+    }
+
+    @Override
+    public void flushed(boolean stable) {
+        if (!stable) {
+            status = BlkifStatus.ERROR;
+        } else if (request.sectors > 0) {
+            queue.writeAfterFlush(this);
+            return;
+        } else {
+            status = BlkifStatus.OKAY;
+        }
+        queue.finished(this);
+    }
+}

@@ -1,0 +1,27 @@
+package org.splitring.blkfront;
+
+import org.jspecify.annotations.Nullable;
+
+/// One read, write or flush of a caller, on its way through one or more ring requests. Reused;
+/// belongs to the loop.
+final class Transfer {
+    int operation;
+    long offsetBytes;
+    int sizeBytes;
+    @Nullable GuestBuffer buffer;
+    @Nullable Completion completion;
+
+    /// How much of it is in ring requests already.
+    int submittedBytes;
+
+    boolean allSubmitted;
+
+    /// Ring requests without a response.
+    int outstanding;
+
+    /// The first error, or okay so far.
+    int status;
+
+    /// Next in the queue of those that wait for the ring, or in the list of unused ones.
+    @Nullable Transfer next;
+}

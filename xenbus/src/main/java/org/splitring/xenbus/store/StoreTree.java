@@ -231,7 +231,8 @@ public final class StoreTree {
         if (parsed.special() && limited(connection)) {
             throw new StoreException(StoreError.EACCES, "watch on " + parsed);
         }
-        TreeWatch watch = new TreeWatch(connection, parsed, path, listener);
+        PendingEvents events = new PendingEvents(path, listener, connection.watchExecutor());
+        TreeWatch watch = new TreeWatch(connection, parsed, events);
         synchronized (lock) {
             requireOpen(connection);
             Account account = account(connection.domain());
@@ -241,15 +242,15 @@ public final class StoreTree {
             account.watches++;
             watches.add(watch);
             connection.watches().add(watch);
-            watch.note(path);
+            events.note(path);
         }
-        connection.schedule(watch);
+        events.schedule();
         return watch;
     }
 
     void unwatch(TreeWatch watch) {
         synchronized (lock) {
-            if (watch.end()) {
+            if (watch.events().end()) {
                 watches.remove(watch);
                 watch.connection().watches().remove(watch);
                 account(watch.connection().domain()).watches--;
@@ -510,7 +511,7 @@ public final class StoreTree {
     }
 
     private static void note(TreeWatch watch, String event, List<TreeWatch> due) {
-        if (watch.note(event)) {
+        if (watch.events().note(event)) {
             due.add(watch);
         }
     }
@@ -518,7 +519,7 @@ public final class StoreTree {
     /// Outside the lock: an executor may run its task at once.
     private static void schedule(List<TreeWatch> due) {
         for (TreeWatch watch : due) {
-            watch.connection().schedule(watch);
+            watch.events().schedule();
         }
     }
 

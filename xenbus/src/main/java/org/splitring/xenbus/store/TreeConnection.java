@@ -45,12 +45,8 @@ final class TreeConnection implements Store {
         closed = true;
     }
 
-    void schedule(TreeWatch watch) {
-        watchExecutor.execute(watch::deliver);
-    }
-
-    void unwatch(TreeWatch watch) {
-        tree.unwatch(watch);
+    Executor watchExecutor() {
+        return watchExecutor;
     }
 
     @Override

@@ -1,4 +1,12 @@
 /// Measurements: rings beside their peers.
 module org.splitring.benchmarks {
     requires org.splitring.ringbuffers;
+    requires transitive info.picocli; // the program adds our commands to its own
+    requires org.agrona;
+    requires org.jctools.core;
+
+    exports org.splitring.benchmarks;
+
+    opens org.splitring.benchmarks to
+            info.picocli;
 }

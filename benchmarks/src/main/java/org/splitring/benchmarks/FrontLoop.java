@@ -1,0 +1,169 @@
+package org.splitring.benchmarks;
+
+import java.util.Arrays;
+import java.util.concurrent.locks.LockSupport;
+
+/// Drives a contender's requesting end and measures: the same loops as in `ringbench.c`.
+///
+/// A throughput is the median over slices of 5 ms, each the responses of the slice by its time; a
+/// latency is over all round trips of a run and includes two readings of the clock.
+final class FrontLoop {
+    private static final long SLICE_NANOS = 5_000_000;
+    private static final int PASSES_PER_CLOCK = 256;
+    private static final int MAX_SLICES = 100_000;
+    private static final int MAX_SAMPLES = 4_000_000;
+    private static final int WARMUP_BURSTS = 10;
+
+    private final RingFront front;
+    private final Control control;
+    private final Doorbell toFront;
+    private final Doorbell toBack;
+    private final double[] rates = new double[MAX_SLICES];
+    private final int[] samples = new int[MAX_SAMPLES];
+
+    FrontLoop(RingFront front, Control control, Doorbell toFront, Doorbell toBack) {
+        this.front = front;
+        this.control = control;
+        this.toFront = toFront;
+        this.toBack = toBack;
+    }
+
+    /// Runs tests by their names, and prints a line `TEST METRIC VALUE` for each figure.
+    void run(Iterable<String> tests, long nanos) {
+        for (String test : tests) {
+            warmUp(test, nanos);
+            if (test.startsWith("batch-")) {
+                int slices = runThroughput(test, nanos);
+                if (slices == 0) {
+                    throw new IllegalArgumentException("the run is too short: " + nanos + " ns");
+                }
+                Arrays.sort(rates, 0, slices);
+                System.out.printf("%s pairs_per_second %.0f%n", test, rates[slices / 2]);
+            } else {
+                int count = runLatency(test, nanos);
+                Arrays.sort(samples, 0, count);
+                System.out.printf("%s p50_ns %d%n", test, samples[(int) (count * 500L / 1000)]);
+                System.out.printf("%s p99_ns %d%n", test, samples[(int) (count * 990L / 1000)]);
+                System.out.printf("%s p99_9_ns %d%n", test, samples[(int) (count * 999L / 1000)]);
+            }
+        }
+    }
+
+    void quit() {
+        control.tell(Control.QUIT, toBack);
+    }
+
+    /// Short bursts with pauses between them: in a pause both ends leave their loops, so that the
+    /// compilers get a processor and the next burst enters what they have made.
+    private void warmUp(String test, long nanos) {
+        for (int burst = 0; burst < WARMUP_BURSTS; burst++) {
+            if (test.startsWith("batch-")) {
+                runThroughput(test, nanos / WARMUP_BURSTS);
+            } else {
+                runLatency(test, nanos / WARMUP_BURSTS);
+            }
+            LockSupport.parkNanos(Math.min(20_000_000, nanos / WARMUP_BURSTS));
+        }
+    }
+
+    int runThroughput(String test, long nanos) {
+        int batch = Integer.parseInt(test.substring("batch-".length()));
+        control.tell(batch, toBack);
+        int slices = throughput(batch, nanos);
+        control.tell(Control.IDLE, toBack);
+        return slices;
+    }
+
+    int runLatency(String test, long nanos) {
+        boolean blocking = test.equals("blocking");
+        control.tell(blocking ? Control.BLOCKING : 1, toBack);
+        int count = blocking ? blocking(nanos) : spinning(nanos);
+        control.tell(Control.IDLE, toBack);
+        return count;
+    }
+
+    /// Keeps as many whole batches outstanding as fit.
+    private int throughput(int batch, long nanos) {
+        int capacity = front.capacity();
+        int outstanding = 0;
+        int slices = 0;
+        int untilClock = PASSES_PER_CLOCK;
+        long done = 0;
+        long start = System.nanoTime();
+        long sliceStart = start;
+        while (true) {
+            while (capacity - outstanding >= batch) {
+                if (front.send(batch)) {
+                    toBack.ring();
+                }
+                outstanding += batch;
+            }
+            int received = front.receive();
+            if (received == 0) {
+                Thread.onSpinWait();
+            }
+            outstanding -= received;
+            done += received;
+            if (--untilClock == 0) {
+                untilClock = PASSES_PER_CLOCK;
+                long now = System.nanoTime();
+                if (now - sliceStart >= SLICE_NANOS) {
+                    if (slices < rates.length) {
+                        rates[slices++] = done * 1e9 / (now - sliceStart);
+                    }
+                    done = 0;
+                    sliceStart = now;
+                }
+                if (now - start >= nanos) {
+                    break;
+                }
+            }
+        }
+        while (outstanding > 0) {
+            outstanding -= front.receive();
+        }
+        return slices;
+    }
+
+    private int spinning(long nanos) {
+        long start = System.nanoTime();
+        long end = start;
+        int count = 0;
+        while (end - start < nanos) {
+            long begin = System.nanoTime();
+            if (front.send(1)) {
+                toBack.ring();
+            }
+            while (front.receive() == 0) {
+                Thread.onSpinWait();
+            }
+            end = System.nanoTime();
+            if (count < samples.length) {
+                samples[count++] = (int) (end - begin);
+            }
+        }
+        return count;
+    }
+
+    private int blocking(long nanos) {
+        long start = System.nanoTime();
+        long end = start;
+        int count = 0;
+        while (end - start < nanos) {
+            long begin = System.nanoTime();
+            if (front.send(1)) {
+                toBack.ring();
+            }
+            while (front.receive() == 0) {
+                if (!front.finalCheck()) {
+                    toFront.await();
+                }
+            }
+            end = System.nanoTime();
+            if (count < samples.length) {
+                samples[count++] = (int) (end - begin);
+            }
+        }
+        return count;
+    }
+}

@@ -1,0 +1,73 @@
+package org.splitring.benchmarks;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+
+/// Entries of 12 bytes: frames of one piece, `struct netif_tx_request`.
+///
+///     byte  0        4        6        8        10       12
+///           +--------+--------+--------+--------+--------+
+///           | gref   | offset | flags  | id     | size   |    response: id 0, status 2
+///           +--------+--------+--------+--------+--------+
+///
+/// Source: Xen `public/io/netif.h`.
+final class NetifTxWork implements EntryWork {
+    static final int ENTRY_SIZE = 12;
+    static final int RESPONSE_SIZE = 4;
+    static final int FIRST_GREF = 8;
+    static final int OFFSET = 64;
+    static final int SIZE = 1514;
+    static final int OKAY = 0;
+    static final int ERROR = -1;
+
+    private static final VarHandle INT =
+            ValueLayout.JAVA_INT_UNALIGNED
+                    .withOrder(ByteOrder.LITTLE_ENDIAN)
+                    .varHandle()
+                    .withInvokeExactBehavior();
+    private static final VarHandle SHORT =
+            ValueLayout.JAVA_SHORT_UNALIGNED
+                    .withOrder(ByteOrder.LITTLE_ENDIAN)
+                    .varHandle()
+                    .withInvokeExactBehavior();
+
+    @Override
+    public int entrySizeBytes() {
+        return ENTRY_SIZE;
+    }
+
+    @Override
+    public int responseSizeBytes() {
+        return RESPONSE_SIZE;
+    }
+
+    @Override
+    public void fill(MemorySegment ring, long slot, int id) {
+        INT.set(ring, slot, FIRST_GREF + (id & 255));
+        SHORT.set(ring, slot + 4, (short) OFFSET);
+        SHORT.set(ring, slot + 6, (short) 0);
+        SHORT.set(ring, slot + 8, (short) id);
+        SHORT.set(ring, slot + 10, (short) SIZE);
+    }
+
+    @Override
+    public void answer(MemorySegment request, MemorySegment ring, long slot) {
+        int offset = Short.toUnsignedInt((short) SHORT.get(request, 4L));
+        int size = Short.toUnsignedInt((short) SHORT.get(request, 10L));
+        boolean good =
+                (int) INT.get(request, 0L) >= FIRST_GREF
+                        && (short) SHORT.get(request, 6L) == 0
+                        && size >= 14
+                        && offset + size <= 4096;
+        SHORT.set(ring, slot, (short) SHORT.get(request, 8L));
+        SHORT.set(ring, slot + 2, (short) (good ? OKAY : ERROR));
+    }
+
+    @Override
+    public boolean isAnswerTo(MemorySegment response, int id) {
+        return (short) SHORT.get(response, 0L) == (short) id
+                && (short) SHORT.get(response, 2L) == OKAY;
+    }
+}

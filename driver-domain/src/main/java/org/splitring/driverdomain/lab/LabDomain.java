@@ -1,0 +1,23 @@
+package org.splitring.driverdomain.lab;
+
+import java.util.List;
+import java.util.OptionalInt;
+
+/// One guest of a lab.
+///
+/// @param memoryMib memory of the guest in MiB
+/// @param tcpPort loopback port on which its disks are offered besides their Unix sockets
+public record LabDomain(
+        String name, int memoryMib, GuestKind guest, List<LabDisk> disks, OptionalInt tcpPort) {
+    public LabDomain {
+        disks = List.copyOf(disks);
+    }
+
+    /// Who runs the guest.
+    public enum GuestKind {
+        /// A process that we start: the frontends, and an NBD server for each disk.
+        JAVA,
+        /// Nobody is started: any program may attach.
+        EXTERNAL
+    }
+}

@@ -1,0 +1,409 @@
+package org.splitring.driverdomain.lab;
+
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.regex.Pattern;
+import org.splitring.driverdomain.lab.LabDomain.GuestKind;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.dataformat.toml.TomlMapper;
+
+/// Reads a lab file and checks it. Nothing is created or changed here.
+///
+///     [domains.web]
+///     memory = 64                                        # MiB
+///     disk = ["format=raw, vdev=xvda, access=rw, target=web.img"]
+///     guest = "java"                                     # or "external": any program may attach
+///     export = "unix"                                    # or "tcp:10809": loopback as well
+///
+///     [images]
+///     "web.img" = { size = "64MiB" }                     # made when it is missing
+public final class LabFile {
+    /// What a domain may be called: its name is a folder in the run directory.
+    private static final Pattern DOMAIN_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
+
+    /// Names that the run directory needs itself.
+    private static final Set<String> RESERVED_NAMES = Set.of("xenstored", "control");
+
+    private static final List<String> TOP_KEYS = List.of("domains", "images");
+    private static final List<String> DOMAIN_KEYS = List.of("memory", "disk", "guest", "export");
+    private static final List<String> IMAGE_KEYS = List.of("size");
+    private static final int DEFAULT_MEMORY_MIB = 64;
+    private static final int MIN_MEMORY_MIB = 16;
+    private static final int MAX_MEMORY_MIB = 1024;
+    private static final int MAX_DOMAINS = 1000;
+    private static final int SECTOR_BYTES = 512;
+    private static final long MAX_FILE_BYTES = 1 << 20;
+
+    private final Path file;
+    private final TomlPlaces places;
+    private final Map<Path, Long> imageSizes = new LinkedHashMap<>();
+    private final Map<Path, List<String>> imagePlaces = new HashMap<>();
+    private final Set<Path> imagesUsed = new HashSet<>();
+
+    /// Who uses an image already: by its path and, when it exists, by its inode.
+    private final Map<Object, LabDisk> users = new HashMap<>();
+
+    private final Map<Integer, String> ports = new HashMap<>();
+
+    private LabFile(Path file, String text) {
+        this.file = file;
+        this.places = new TomlPlaces(text);
+    }
+
+    /// Reads and checks a lab file.
+    ///
+    /// @throws LabException for whatever is wrong, with file, line and key
+    public static Lab read(Path file) throws LabException {
+        String text;
+        try {
+            if (Files.isDirectory(file)) {
+                throw new LabException(file + ": is a folder, not a lab file");
+            }
+            if (Files.size(file) > MAX_FILE_BYTES) {
+                throw new LabException(file + ": is larger than 1 MiB, so it is no lab file");
+            }
+            text = Files.readString(file);
+        } catch (NoSuchFileException e) {
+            throw new LabException(file + ": no such file", e);
+        } catch (CharacterCodingException e) {
+            throw new LabException(file + ": is not text in UTF-8", e);
+        } catch (IOException e) {
+            throw new LabException(file + ": cannot be read: " + e.getMessage(), e);
+        }
+        JsonNode root;
+        try {
+            root = new TomlMapper().readTree(text);
+        } catch (JacksonException e) {
+            TomlPlaces keys = new TomlPlaces(text);
+            if (!keys.firstDuplicate().isEmpty() && e.getOriginalMessage().contains("Duplicate")) {
+                String key = String.join(".", keys.firstDuplicate());
+                throw new LabException(
+                        file + ":" + keys.duplicateLine() + ": " + key + ": is there twice", e);
+            }
+            int line = e.getLocation() == null ? 0 : e.getLocation().getLineNr();
+            String place = line > 0 ? file + ":" + line : file.toString();
+            throw new LabException(place + ": " + oneLine(e.getOriginalMessage()), e);
+        }
+        return new LabFile(file, text).lab(root);
+    }
+
+    private static String oneLine(String message) {
+        return message.lines().findFirst().orElse("is not TOML");
+    }
+
+    private Lab lab(JsonNode root) throws LabException {
+        checkKeys(root, List.of(), TOP_KEYS);
+        images(root.path("images"));
+        JsonNode domains = root.path("domains");
+        if (!domains.isObject() || domains.isEmpty()) {
+            throw domains.isMissingNode()
+                    ? new LabException(file + ": has no [domains.NAME]")
+                    : bad(List.of("domains"), "must be a table of at least one domain");
+        }
+        if (domains.size() > MAX_DOMAINS) {
+            throw new LabException(file + ": more than " + MAX_DOMAINS + " domains");
+        }
+        List<LabDomain> result = new ArrayList<>();
+        for (Map.Entry<String, JsonNode> entry : domains.properties()) {
+            result.add(domain(entry.getKey(), entry.getValue()));
+        }
+        for (Path image : imageSizes.keySet()) {
+            if (!imagesUsed.contains(image)) {
+                List<String> path = imagePlaces.getOrDefault(image, List.of("images"));
+                throw bad(path, "no disk has this image as its target");
+            }
+        }
+        return new Lab(file, result);
+    }
+
+    private void images(JsonNode images) throws LabException {
+        if (images.isMissingNode()) {
+            return;
+        }
+        if (!images.isObject()) {
+            throw bad(List.of("images"), "must be a table");
+        }
+        for (Map.Entry<String, JsonNode> entry : images.properties()) {
+            List<String> path = List.of("images", entry.getKey());
+            checkKeys(entry.getValue(), path, IMAGE_KEYS);
+            JsonNode size = entry.getValue().path("size");
+            List<String> sizePath = List.of("images", entry.getKey(), "size");
+            OptionalLong bytes =
+                    size.isIntegralNumber() && size.canConvertToLong()
+                            ? OptionalLong.of(size.longValue())
+                            : size.isString()
+                                    ? Size.parse(size.stringValue())
+                                    : OptionalLong.empty();
+            if (bytes.isEmpty()) {
+                throw bad(
+                        sizePath,
+                        size.isMissingNode()
+                                ? "is missing"
+                                : "\"" + text(size) + "\" is not a size such as 64MiB");
+            }
+            if (bytes.getAsLong() <= 0 || bytes.getAsLong() % SECTOR_BYTES != 0) {
+                throw bad(
+                        sizePath,
+                        bytes.getAsLong() + " bytes is not a whole number of sectors of 512 bytes");
+            }
+            Path image = resolve(entry.getKey(), path);
+            imageSizes.put(image, bytes.getAsLong());
+            imagePlaces.put(image, path);
+        }
+    }
+
+    private LabDomain domain(String name, JsonNode table) throws LabException {
+        List<String> path = List.of("domains", name);
+        if (!DOMAIN_NAME.matcher(name).matches() || RESERVED_NAMES.contains(name)) {
+            throw bad(
+                    path,
+                    "\""
+                            + printable(name)
+                            + "\" cannot be the name of a domain: letters, digits and ._+- after the"
+                            + " first, and neither xenstored nor control");
+        }
+        checkKeys(table, path, DOMAIN_KEYS);
+        int memory = memory(table.path("memory"), List.of("domains", name, "memory"));
+        GuestKind guest = guest(table.path("guest"), List.of("domains", name, "guest"));
+        OptionalInt port = export(table.path("export"), List.of("domains", name, "export"));
+        List<LabDisk> disks = disks(table.path("disk"), List.of("domains", name, "disk"));
+        if (guest == GuestKind.EXTERNAL && port.isPresent()) {
+            throw bad(
+                    List.of("domains", name, "export"),
+                    "an external guest exports its disks itself, or not at all");
+        }
+        return new LabDomain(name, memory, guest, disks, port);
+    }
+
+    private int memory(JsonNode node, List<String> path) throws LabException {
+        if (node.isMissingNode()) {
+            return DEFAULT_MEMORY_MIB;
+        }
+        if (!node.isIntegralNumber()) {
+            throw bad(path, "\"" + text(node) + "\" is not a whole number of MiB");
+        }
+        if (!node.canConvertToInt()
+                || node.intValue() < MIN_MEMORY_MIB
+                || node.intValue() > MAX_MEMORY_MIB) {
+            throw bad(
+                    path,
+                    text(node)
+                            + " is not between "
+                            + MIN_MEMORY_MIB
+                            + " and "
+                            + MAX_MEMORY_MIB
+                            + " MiB");
+        }
+        return node.intValue();
+    }
+
+    private GuestKind guest(JsonNode node, List<String> path) throws LabException {
+        if (node.isMissingNode()) {
+            return GuestKind.JAVA;
+        }
+        return switch (node.isString() ? node.stringValue() : "") {
+            case "java" -> GuestKind.JAVA;
+            case "external" -> GuestKind.EXTERNAL;
+            default ->
+                    throw bad(
+                            path,
+                            "\""
+                                    + text(node)
+                                    + "\" is neither \"java\" nor \"external\""
+                                    + Suggestion.of(text(node), List.of("java", "external")));
+        };
+    }
+
+    private OptionalInt export(JsonNode node, List<String> path) throws LabException {
+        if (node.isMissingNode() || text(node).equals("unix")) {
+            return OptionalInt.empty();
+        }
+        String value = text(node);
+        if (!node.isString() || !value.matches("tcp:\\d{1,5}")) {
+            throw bad(
+                    path,
+                    "\""
+                            + value
+                            + "\" is neither \"unix\" nor \"tcp:PORT\""
+                            + Suggestion.of(value, List.of("unix")));
+        }
+        int port = Integer.parseInt(value.substring("tcp:".length()));
+        if (port < 1 || port > 65535) {
+            throw bad(path, "port " + port + " is not between 1 and 65535");
+        }
+        String other = ports.putIfAbsent(port, place(path));
+        if (other != null) {
+            throw bad(path, "port " + port + " is taken by " + other);
+        }
+        return OptionalInt.of(port);
+    }
+
+    private List<LabDisk> disks(JsonNode node, List<String> path) throws LabException {
+        if (node.isMissingNode()) {
+            return List.of();
+        }
+        if (!node.isArray()) {
+            throw bad(path, "must be a list of strings, such as [\"web.img,raw,xvda,rw\"]");
+        }
+        List<LabDisk> disks = new ArrayList<>();
+        Map<Integer, LabDisk> devices = new HashMap<>();
+        for (JsonNode element : node.values()) {
+            if (!element.isString()) {
+                throw bad(path, "\"" + text(element) + "\" is not a string");
+            }
+            LabDisk disk = disk(element.stringValue(), path);
+            LabDisk other = devices.putIfAbsent(disk.device().number(), disk);
+            if (other != null) {
+                throw new LabException(
+                        disk.place()
+                                + ": vdev "
+                                + disk.device().name()
+                                + " is taken by "
+                                + other.place()
+                                + (other.device().equals(disk.device())
+                                        ? ""
+                                        : " (" + other.device().name() + " is the same device)"));
+            }
+            disks.add(disk);
+        }
+        return disks;
+    }
+
+    private LabDisk disk(String text, List<String> path) throws LabException {
+        String place = place(path, places.line(path, text));
+        try {
+            DiskSpec spec = DiskSpec.parse(text);
+            Path image = resolve(spec.target(), path);
+            OptionalLong size = OptionalLong.empty();
+            if (imageSizes.containsKey(image)) {
+                imagesUsed.add(image);
+                size = OptionalLong.of(imageSizes.getOrDefault(image, 0L));
+            }
+            LabDisk disk = new LabDisk(spec.device(), image, spec.readOnly(), size, place);
+            checkImage(disk);
+            return disk;
+        } catch (LabException e) {
+            String message = String.valueOf(e.getMessage());
+            throw message.startsWith(file.toString())
+                    ? e
+                    : new LabException(place + ": " + message, e);
+        }
+    }
+
+    private void checkImage(LabDisk disk) throws LabException {
+        Path image = disk.image();
+        if (Files.isDirectory(image)) {
+            throw new LabException("image " + image + " is a folder");
+        }
+        boolean exists = Files.exists(image);
+        if (!exists && disk.createBytes().isEmpty()) {
+            throw new LabException(
+                    "image " + image + " does not exist, and [images] has no size to make it with");
+        }
+        if (!exists && disk.readOnly()) {
+            throw new LabException("image " + image + " does not exist, and the disk is read-only");
+        }
+        Path folder = image.getParent();
+        if (!exists && (folder == null || !Files.isDirectory(folder))) {
+            throw new LabException("image " + image + " cannot be made: there is no such folder");
+        }
+        for (Object key : identities(image)) {
+            LabDisk other = users.putIfAbsent(key, disk);
+            if (other != null && !(other.readOnly() && disk.readOnly())) {
+                throw new LabException(
+                        "image "
+                                + image
+                                + " is used by "
+                                + other.place()
+                                + " too, and one of them writes");
+            }
+        }
+    }
+
+    /// The path, and for a file that exists the inode: links lead to the same image.
+    private static List<Object> identities(Path image) throws LabException {
+        List<Object> keys = new ArrayList<>(List.of(image));
+        if (Files.exists(image)) {
+            try {
+                Object inode = Files.readAttributes(image, BasicFileAttributes.class).fileKey();
+                Optional.ofNullable(inode).ifPresent(keys::add);
+            } catch (IOException e) {
+                throw new LabException("image " + image + " cannot be read: " + e.getMessage(), e);
+            }
+        }
+        return keys;
+    }
+
+    private Path resolve(String name, List<String> path) throws LabException {
+        try {
+            return file.toAbsolutePath().resolveSibling(name).normalize();
+        } catch (InvalidPathException e) {
+            throw bad(path, "\"" + name.replace('\0', '?') + "\" is not a path");
+        }
+    }
+
+    private void checkKeys(JsonNode table, List<String> path, List<String> known)
+            throws LabException {
+        if (!table.isObject()) {
+            throw bad(path, "must be a table");
+        }
+        for (Map.Entry<String, JsonNode> entry : table.properties()) {
+            if (!known.contains(entry.getKey())) {
+                List<String> here = new ArrayList<>(path);
+                here.add(entry.getKey());
+                throw bad(
+                        here,
+                        "unknown key"
+                                + Suggestion.of(entry.getKey(), known)
+                                + "; known are "
+                                + String.join(", ", known));
+            }
+        }
+    }
+
+    private LabException bad(List<String> path, String message) {
+        return new LabException(place(path) + ": " + message);
+    }
+
+    private String place(List<String> path) {
+        return place(path, places.line(path));
+    }
+
+    private String place(List<String> path, int line) {
+        String key = printable(String.join(".", path));
+        return line > 0 ? file + ":" + line + ": " + key : file + ": " + key;
+    }
+
+    private static String text(JsonNode node) {
+        String text = node.isString() ? node.stringValue() : node.toString();
+        return printable(text);
+    }
+
+    private static String printable(String text) {
+        String plain =
+                text.codePoints()
+                        .map(c -> Character.isISOControl(c) ? '?' : c)
+                        .collect(
+                                StringBuilder::new,
+                                StringBuilder::appendCodePoint,
+                                StringBuilder::append)
+                        .toString();
+        return plain.length() <= 64 ? plain : plain.substring(0, 64) + "...";
+    }
+}

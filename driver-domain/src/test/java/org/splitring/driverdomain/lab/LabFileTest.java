@@ -1,0 +1,292 @@
+package org.splitring.driverdomain.lab;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.splitring.driverdomain.lab.LabDomain.GuestKind;
+
+class LabFileTest {
+    @TempDir Path dir;
+    private Path file;
+
+    @BeforeEach
+    void image() throws IOException {
+        file = dir.resolve("lab.toml");
+        Files.write(dir.resolve("web.img"), new byte[4096]);
+        Files.write(dir.resolve("data.img"), new byte[4096]);
+        Files.createDirectory(dir.resolve("folder"));
+    }
+
+    private Lab read(String toml) throws IOException, LabException {
+        Files.writeString(file, toml);
+        return LabFile.read(file);
+    }
+
+    /// Expects one line that begins with the place and contains what is wrong.
+    private void refused(String toml, int line, String... parts) throws IOException {
+        long before = count();
+        LabException e = assertThrows(LabException.class, () -> read(toml));
+        String message = String.valueOf(e.getMessage());
+        String place = line > 0 ? file + ":" + line + ": " : file + ": ";
+        assertTrue(message.startsWith(place), message);
+        for (String part : parts) {
+            assertTrue(message.contains(part), () -> "\"" + part + "\" is not in: " + message);
+        }
+        assertEquals(1, message.lines().count(), message);
+        Files.deleteIfExists(file);
+        assertEquals(before, count(), "something was created");
+    }
+
+    private long count() throws IOException {
+        try (Stream<Path> files = Files.list(dir)) {
+            return files.filter(path -> !path.equals(file)).count();
+        }
+    }
+
+    private static String disk(String spec) {
+        return "[domains.web]\ndisk = [\"" + spec + "\"]\n";
+    }
+
+    @Test
+    void everyKeyIsRead() throws Exception {
+        Lab lab =
+                read(
+                        """
+                        [domains.web]
+                        memory = 128
+                        disk = [
+                          "web.img,raw,xvda,rw",
+                          "vdev=xvdb, access=ro, target=data.img",
+                        ]
+                        guest = "java"
+                        export = "tcp:10809"
+
+                        [domains.c]
+                        guest = "external"
+                        disk = ["format=raw, vdev=xvda, target=new.img"]
+
+                        [images]
+                        "new.img" = { size = "1 MiB" }
+                        """);
+        LabDomain web = lab.domains().get(0);
+        assertEquals("web", web.name());
+        assertEquals(128, web.memoryMib());
+        assertEquals(GuestKind.JAVA, web.guest());
+        assertEquals(OptionalInt.of(10809), web.tcpPort());
+        assertEquals(new VirtualDevice("xvda", 51712), web.disks().get(0).device());
+        assertEquals(dir.resolve("web.img"), web.disks().get(0).image());
+        assertFalse(web.disks().get(0).readOnly());
+        assertTrue(web.disks().get(1).readOnly());
+        LabDomain external = lab.domains().get(1);
+        assertEquals(GuestKind.EXTERNAL, external.guest());
+        assertEquals(64, external.memoryMib());
+        assertEquals(OptionalLong.of(1 << 20), external.disks().get(0).createBytes());
+        assertFalse(Files.exists(dir.resolve("new.img")), "reading a lab creates nothing");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "xvda,51712",
+        "xvdb1,51729",
+        "xvdp15,51967",
+        "xvdq,268439552",
+        "xvda16,268435472",
+        "xvdaa,268442112",
+        "d0p0,51712",
+        "d0,51712",
+        "d536p37,268572709",
+        "sda,2048",
+        "sdb3,2067",
+        "hda,768",
+        "hdb,832",
+        "hdc,5632",
+        "hdd2,5698"
+    })
+    void devicesHaveXensNumbers(String name, int number) {
+        assertEquals(number, VirtualDevice.parse(name).orElseThrow().number());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "xvd", "xvda0", "xvda256", "sdq", "sda16", "hde", "hda64", "vda", "XVDA", "../xvda"
+    })
+    void otherNamesAreNoDevices(String name) {
+        assertTrue(VirtualDevice.parse(name).isEmpty());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1,1", "64M,67108864", "64MiB,67108864", "1 gib,1073741824", "2k,2048"})
+    void sizesHaveUnits(String text, long bytes) {
+        assertEquals(OptionalLong.of(bytes), Size.parse(text));
+    }
+
+    @Test
+    void xlsFormsOfADiskAreAllRead() throws Exception {
+        for (String spec :
+                new String[] {
+                    "web.img,raw,xvda,rw",
+                    "web.img, raw, xvda, w",
+                    "web.img,,xvda",
+                    "file:web.img,,xvda",
+                    "tap:aio:web.img,,xvda,w",
+                    "vdev=xvda,target=web.img",
+                    "vdev=xvda,web.img",
+                    "format=raw,access=rw,devtype=disk,no-discard,web.img,vdev=xvda",
+                    ",raw,xvda,rw,target=web.img"
+                }) {
+            LabDisk disk = read(disk(spec)).domains().get(0).disks().get(0);
+            assertEquals(dir.resolve("web.img"), disk.image(), spec);
+            assertEquals("xvda", disk.device().name(), spec);
+            assertFalse(disk.readOnly(), spec);
+        }
+    }
+
+    @Test
+    void targetTakesTheRestCommasIncluded() throws Exception {
+        Files.write(dir.resolve("a, b=c.img"), new byte[512]);
+        LabDisk disk = read(disk("vdev=xvda,target=a, b=c.img")).domains().get(0).disks().get(0);
+        assertEquals(dir.resolve("a, b=c.img"), disk.image());
+    }
+
+    @Test
+    void unknownKeysAreNamedWithTheNearestOne() throws IOException {
+        refused("[domains.web]\nmemroy = 64\n", 2, "domains.web.memroy", "did you mean memory?");
+        refused("[domain.web]\n", 1, "domain", "did you mean domains?");
+        refused("[domains.web]\n\n[network]\n", 3, "network: unknown key; known are");
+        refused(
+                disk("web.img,raw,xvda") + "[images]\n\"web.img\" = { sise = 4 }\n",
+                4,
+                "images.web.img.sise",
+                "did you mean size?");
+        refused(disk("vdev=xvda,acess=rw,target=web.img"), 2, "\"acess\"", "did you mean access?");
+    }
+
+    @Test
+    void wrongTypesAreNamed() throws IOException {
+        refused("[domains.web]\nmemory = \"64\"\n", 2, "domains.web.memory", "64", "MiB");
+        refused("[domains.web]\nmemory = 64.5\n", 2, "64.5");
+        refused("[domains.web]\nmemory = 99999999999\n", 2, "99999999999");
+        refused("[domains.web]\nmemory = 4\n", 2, "4 is not between 16 and 1024 MiB");
+        refused("[domains.web]\ndisk = \"web.img\"\n", 2, "domains.web.disk", "list of strings");
+        refused("[domains.web]\ndisk = [7]\n", 2, "7", "not a string");
+        refused("[domains.web]\nguest = true\n", 2, "true", "java");
+        refused("[domains.web]\nguest = \"jav\"\n", 2, "did you mean java?");
+        refused("domains = 3\n", 1, "domains");
+        refused("[domains]\nweb = 3\n", 2, "domains.web", "table");
+        refused("", 0, "has no [domains.NAME]");
+    }
+
+    @Test
+    void brokenTomlHasItsLine() throws IOException {
+        refused("[domains.web]\nmemory = = 3\n", 2);
+        refused("[domains.web]\nmemory = 64\nmemory = 65\n", 3);
+    }
+
+    @Test
+    void exportIsUnixOrAPortOnce() throws IOException {
+        refused("[domains.web]\nexport = \"udp:1\"\n", 2, "udp:1", "tcp:PORT");
+        refused("[domains.web]\nexport = \"tcp:0\"\n", 2, "port 0");
+        refused("[domains.web]\nexport = \"tcp:65536\"\n", 2, "port 65536");
+        refused(
+                "[domains.a]\nexport = \"tcp:9999\"\n[domains.b]\nexport = \"tcp:9999\"\n",
+                4,
+                "port 9999",
+                "lab.toml:2: domains.a.export");
+        refused("[domains.a]\nguest = \"external\"\nexport = \"tcp:9999\"\n", 3, "external");
+    }
+
+    @Test
+    void imagesThatCannotBeUsedAreNamed() throws IOException {
+        refused(disk("nosuch.img,raw,xvda"), 2, dir.resolve("nosuch.img") + " does not exist");
+        refused(disk("folder,raw,xvda"), 2, dir.resolve("folder") + " is a folder");
+        refused(
+                disk("no/such.img,raw,xvda") + "[images]\n\"no/such.img\".size = \"1M\"\n",
+                2,
+                "no such folder");
+        refused(disk("x.img,raw,xvda") + "[images]\n\"x.img\".size = 1000\n", 4, "1000 bytes");
+        refused(disk("x.img,raw,xvda") + "[images]\n\"x.img\".size = \"big\"\n", 4, "\"big\"");
+        refused(disk("web.img,raw,xvda") + "[images]\n\"wbe.img\".size = \"1M\"\n", 4, "no disk");
+    }
+
+    @Test
+    void sameImageTwiceForWritingIsRefused() throws IOException {
+        Files.createSymbolicLink(dir.resolve("link.img"), dir.resolve("web.img"));
+        for (String other :
+                new String[] {"web.img,raw,xvda", "web.img,raw,xvda,ro", "link.img,raw,xvda"}) {
+            refused(
+                    "[domains.a]\ndisk = [\"web.img,raw,xvda\"]\n[domains.b]\ndisk = [\""
+                            + other
+                            + "\"]\n",
+                    4,
+                    ".img",
+                    "lab.toml:2: domains.a.disk",
+                    "writes");
+        }
+    }
+
+    @Test
+    void readersMayShareAnImage() throws Exception {
+        read("[domains.a]\ndisk = [\"web.img,raw,xvda,ro\", \"web.img,raw,xvdb,r\"]\n");
+    }
+
+    @Test
+    void duplicateDevicesAreRefused() throws IOException {
+        refused(
+                "[domains.a]\ndisk = [\n  \"web.img,raw,xvda\",\n  \"data.img,raw,d0p0\",\n]\n",
+                4,
+                "vdev d0p0",
+                "lab.toml:3",
+                "xvda is the same device");
+    }
+
+    @Test
+    void whatIsNotThereYetIsRefusedByName() throws IOException {
+        refused(disk("web.img,qcow2,xvda"), 2, "format \"qcow2\" is not supported yet");
+        refused(disk("qcow:web.img,,xvda"), 2, "qcow");
+        refused(disk("web.img,rwa,xvda"), 2, "did you mean raw?");
+        refused(disk("phy:sda1,,xvda"), 2, "backend \"phy:\" is not supported yet");
+        refused(disk("nbd:host,,xvda"), 2, "nbd:");
+        refused(disk("web.img,raw,xvda,rw,cdrom"), 2, "\"cdrom\" is not supported yet");
+        refused(disk("vdev=xvda,backendtype=qdisk,target=web.img"), 2, "backendtype=qdisk");
+        refused(disk("vdev=xvda,script=block-x,target=web.img"), 2, "script=block-x");
+        refused(disk("web.img,raw,xvda,w!"), 2, "access \"w!\"");
+        refused(disk("web.img,raw,vda"), 2, "vdev \"vda\"");
+        refused(disk("web.img,raw"), 2, "vdev is missing");
+        refused(disk("vdev=xvda"), 2, "target is missing");
+        refused(disk("web.img,raw,xvda,rw,more"), 2, "\"more\" is one item too many");
+        refused(disk("web.img,raw,xvda,vdev=xvdb"), 2, "\"vdev\" is given twice");
+    }
+
+    @Test
+    void namesThatWouldLeaveTheRunDirectoryAreRefused() throws IOException {
+        for (String name : new String[] {"..", "a/b", "", "control", "-x", "a\\u0000b"}) {
+            refused("[domains.\"" + name + "\"]\n", 1, "cannot be the name of a domain");
+        }
+    }
+
+    @Test
+    void filesThatAreNoLabsAreNamed() throws IOException {
+        LabException missing =
+                assertThrows(LabException.class, () -> LabFile.read(dir.resolve("none.toml")));
+        assertEquals(dir.resolve("none.toml") + ": no such file", missing.getMessage());
+        LabException folder =
+                assertThrows(LabException.class, () -> LabFile.read(dir.resolve("folder")));
+        assertEquals(dir.resolve("folder") + ": is a folder, not a lab file", folder.getMessage());
+        Files.write(file, new byte[] {(byte) 0xFF, (byte) 0xFE, 0});
+        LabException binary = assertThrows(LabException.class, () -> LabFile.read(file));
+        assertEquals(file + ": is not text in UTF-8", binary.getMessage());
+    }
+}

@@ -2,6 +2,9 @@
 module org.splitring.driverdomain {
     requires org.splitring.blkfront;
     requires org.splitring.blkback;
+    requires org.splitring.xenbus;
+    requires org.splitring.ringbuffers;
+    requires info.picocli;
     requires io.netty.buffer;
     requires io.netty.codec;
     requires io.netty.common;
@@ -12,4 +15,8 @@ module org.splitring.driverdomain {
     requires tools.jackson.core;
     requires tools.jackson.databind;
     requires tools.jackson.dataformat.toml;
+
+    // picocli sets the fields of commands.
+    opens org.splitring.driverdomain to
+            info.picocli;
 }

@@ -7,8 +7,14 @@ import java.util.OptionalInt;
 ///
 /// @param memoryMib memory of the guest in MiB
 /// @param tcpPort loopback port on which its disks are offered besides their Unix sockets
+/// @param exportPlace `file:line: key` of `export`, for messages
 public record LabDomain(
-        String name, int memoryMib, GuestKind guest, List<LabDisk> disks, OptionalInt tcpPort) {
+        String name,
+        int memoryMib,
+        GuestKind guest,
+        List<LabDisk> disks,
+        OptionalInt tcpPort,
+        String exportPlace) {
     public LabDomain {
         disks = List.copyOf(disks);
     }

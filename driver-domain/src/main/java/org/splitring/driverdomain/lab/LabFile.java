@@ -188,7 +188,8 @@ public final class LabFile {
                     List.of("domains", name, "export"),
                     "an external guest exports its disks itself, or not at all");
         }
-        return new LabDomain(name, memory, guest, disks, port);
+        String exportPlace = place(List.of("domains", name, "export"));
+        return new LabDomain(name, memory, guest, disks, port, exportPlace);
     }
 
     private int memory(JsonNode node, List<String> path) throws LabException {

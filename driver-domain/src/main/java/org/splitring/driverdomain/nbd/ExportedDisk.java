@@ -1,9 +1,10 @@
 package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkfront.Completion;
 
 /// What the NBD server needs of a disk. Everything is called on the loop that the server runs on,
-/// and completions come back on it.
+/// and each operation ends with one completion there, perhaps before the call has returned.
 public interface ExportedDisk {
     /// Size in bytes, a multiple of [#blockSizeBytes].
     long sizeBytes();
@@ -24,20 +25,11 @@ public interface ExportedDisk {
     void release(DiskBuffer buffer);
 
     /// Reads `sizeBytes` into the start of `buffer`.
-    void read(long offsetBytes, DiskBuffer buffer, int sizeBytes, DiskCompletion done);
+    void read(long offsetBytes, DiskBuffer buffer, int sizeBytes, Completion done);
 
     /// Writes the first `sizeBytes` of `buffer`, which must stay as they are until `done`.
-    void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, DiskCompletion done);
+    void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, Completion done);
 
     /// Makes stable every write that was completed before, whichever client made it.
-    void flush(DiskCompletion done);
-
-    /// Hears of the end of one operation, exactly once.
-    @FunctionalInterface
-    interface DiskCompletion {
-        /// Called once, on the loop.
-        ///
-        /// @param error 0 or an error number of [NbdProtocol]
-        void done(int error);
-    }
+    void flush(Completion done);
 }

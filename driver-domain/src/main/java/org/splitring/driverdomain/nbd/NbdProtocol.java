@@ -1,5 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
+import org.splitring.wire.BlkifStatus;
+
 /// Numbers of the NBD protocol. All integers on the wire are big-endian.
 ///
 ///     request   u32 magic | u16 flags | u16 type | u64 cookie | u64 offset | u32 length | payload
@@ -15,7 +17,7 @@ package org.splitring.driverdomain.nbd;
 ///     byte      0           8            12         16           20
 ///
 /// Source: `doc/proto.md` of the Network Block Device project.
-public final class NbdProtocol {
+final class NbdProtocol {
     static final long NBDMAGIC = 0x4e42444d41474943L;
     static final long IHAVEOPT = 0x49484156454f5054L;
     static final long OPTION_REPLY_MAGIC = 0x0003e889045565a9L;
@@ -75,11 +77,20 @@ public final class NbdProtocol {
     /// Largest READ or WRITE, announced to clients; the size that every client may count on.
     static final int MAX_PAYLOAD_BYTES = 32 << 20;
 
-    public static final int EPERM = 1;
-    public static final int EIO = 5;
-    public static final int EINVAL = 22;
-    public static final int ENOSPC = 28;
-    public static final int ENOTSUP = 95;
+    static final int EPERM = 1;
+    static final int EIO = 5;
+    static final int EINVAL = 22;
+    static final int ENOSPC = 28;
+    static final int ENOTSUP = 95;
 
     private NbdProtocol() {}
+
+    /// The error number for the status of a blkif response: 0, or EIO, or ENOTSUP.
+    static int error(int blkifStatus) {
+        return switch (blkifStatus) {
+            case BlkifStatus.OKAY -> 0;
+            case BlkifStatus.EOPNOTSUPP -> ENOTSUP;
+            default -> EIO;
+        };
+    }
 }

@@ -1,9 +1,10 @@
 package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkfront.Completion;
 
 /// One request in flight: what the client asked, checked, and how far it has come. Reused.
-final class NbdRequest implements ExportedDisk.DiskCompletion {
+final class NbdRequest implements Completion {
     /// How many large pieces one READ moves through.
     static final int WINDOW = 4;
 
@@ -54,7 +55,7 @@ final class NbdRequest implements ExportedDisk.DiskCompletion {
 
     /// End of a flush.
     @Override
-    public void done(int flushError) {
-        transmission.flushed(this, flushError);
+    public void done(int blkifStatus) {
+        transmission.flushed(this, NbdProtocol.error(blkifStatus));
     }
 }

@@ -33,6 +33,9 @@ import org.jspecify.annotations.Nullable;
 /// ports. The first export is the default one, under the empty name.
 @SuppressWarnings("FutureReturnValueIgnored") // closing has one listener, set at the start
 public final class NbdServer implements AutoCloseable {
+    /// What each client takes of a disk's memory.
+    public static final int BYTES_PER_CLIENT = PieceShare.TOTAL_BYTES;
+
     /// Bytes waiting for a slow reader before his requests are left lying in his own socket.
     private static final WriteBufferWaterMark WATER_MARK =
             new WriteBufferWaterMark(256 << 10, 1 << 20);

@@ -5,12 +5,13 @@ import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkfront.Completion;
 
 /// One buffer of a client's share, seen as disk memory and as Netty memory: the same pages, so that
 /// data goes from the socket to the pages and back without another copy.
 ///
 /// It is its own completion and listener: nothing is allocated for that per request.
-final class Piece implements ExportedDisk.DiskCompletion, ChannelFutureListener {
+final class Piece implements Completion, ChannelFutureListener {
     final DiskBuffer buffer;
     final ByteBuf bytes; // holds one reference of its own for the piece's life
     final boolean large;
@@ -46,10 +47,10 @@ final class Piece implements ExportedDisk.DiskCompletion, ChannelFutureListener 
     }
 
     @Override
-    public void done(int error) {
+    public void done(int blkifStatus) {
         NbdTransmission owner = transmission;
         if (owner != null) {
-            owner.pieceDone(this, error);
+            owner.pieceDone(this, NbdProtocol.error(blkifStatus));
         }
     }
 

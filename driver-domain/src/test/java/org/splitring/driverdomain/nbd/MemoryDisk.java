@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkfront.Completion;
 
 /// A disk in memory for tests: completes on the loop in a later task, counts what it lends, and
 /// fails or holds operations when told to.
@@ -76,19 +77,19 @@ final class MemoryDisk implements ExportedDisk {
     }
 
     @Override
-    public void read(long offset, DiskBuffer buffer, int sizeBytes, DiskCompletion done) {
+    public void read(long offset, DiskBuffer buffer, int sizeBytes, Completion done) {
         reads++;
         largestRead = Math.max(largestRead, sizeBytes);
         later(
                 () -> {
                     boolean fails = failReadAt >= offset && failReadAt < offset + sizeBytes;
                     MemorySegment.copy(content, offset, buffer.bytes(), 0, sizeBytes);
-                    done.done(fails ? NbdProtocol.EIO : 0);
+                    done.done(fails ? -1 : 0);
                 });
     }
 
     @Override
-    public void write(long offset, DiskBuffer buffer, int sizeBytes, DiskCompletion done) {
+    public void write(long offset, DiskBuffer buffer, int sizeBytes, Completion done) {
         writes++;
         later(
                 () -> {
@@ -98,7 +99,7 @@ final class MemoryDisk implements ExportedDisk {
     }
 
     @Override
-    public void flush(DiskCompletion done) {
+    public void flush(Completion done) {
         flushes++;
         later(() -> done.done(flushError));
     }

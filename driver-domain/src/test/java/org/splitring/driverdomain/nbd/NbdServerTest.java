@@ -212,7 +212,7 @@ class NbdServerTest {
             client.write(NbdProtocol.CMD_FLAG_FUA, 1, 0, new byte[300 * 1024]);
             assertEquals(0, client.reply().error());
             assertEquals(1, disk.flushes);
-            disk.flushError = EIO;
+            disk.flushError = -1;
             client.write(NbdProtocol.CMD_FLAG_FUA, 2, 0, new byte[512]);
             assertEquals(EIO, client.reply().error());
             client.request(0, NbdProtocol.CMD_FLUSH, 3, 0, 0);

@@ -1,0 +1,57 @@
+package org.splitring.driverdomain;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import org.splitring.driverdomain.lab.VirtualDevice;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/// `splitring guest`: the process of a `java` guest. Started by `up`, with which it talks over its
+/// standard streams: it prints `ready`, or `error` and why, and ends when its input ends, which
+/// also
+/// happens when the driver domain is killed.
+@Command(
+        name = "guest",
+        description = "Run one guest (started by up).",
+        mixinStandardHelpOptions = true,
+        hidden = true)
+final class GuestCommand implements Callable<Integer> {
+    static final String READY = "ready";
+    static final String ERROR = "error ";
+
+    @Option(names = "--attach", required = true, description = "Attach socket of the domain.")
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private Path attach;
+
+    @Option(names = "--memory", required = true, description = "Memory in MiB.")
+    private int memoryMib;
+
+    @Option(names = "--disk", description = "Name of a virtual disk, such as xvda.")
+    private List<String> disks = new ArrayList<>();
+
+    @Option(names = "--sockets", required = true, description = "Folder of the NBD sockets.")
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private Path sockets;
+
+    @Option(names = "--tcp", description = "Loopback port on which the disks are exported too.")
+    private @Nullable Integer tcpPort;
+
+    @Override
+    public Integer call() throws Exception {
+        List<VirtualDevice> devices =
+                disks.stream().map(name -> VirtualDevice.parse(name).orElseThrow()).toList();
+        try (GuestProgram program = new GuestProgram(attach, memoryMib)) {
+            program.export(devices, sockets, tcpPort);
+            System.out.println(READY);
+            program.awaitEnd(System.in);
+        } catch (IOException e) {
+            System.out.println(ERROR + e.getMessage());
+            return 1;
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,221 @@
+package org.splitring.driverdomain;
+
+import io.netty.channel.Channel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskImage;
+import org.splitring.blkback.DiskMode;
+import org.splitring.blkback.VbdBackend;
+import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.VbdMetrics;
+import org.splitring.driverdomain.lab.LabDisk;
+import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.attached.AttachServer;
+import org.splitring.hypervisor.attached.AttachSocket;
+import org.splitring.hypervisor.attached.AttachedPeer;
+import org.splitring.hypervisor.attached.GuestListener;
+import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreException;
+import org.splitring.xenbus.store.StoreTree;
+import org.splitring.xenbus.store.StoreWireServer;
+
+/// One domain of a running lab, as the driver domain sees it: its open images, its attach socket,
+/// and while a guest is attached the backends that serve it.
+///
+/// The images stay open and locked whether a guest is there or not. A guest comes and goes as often
+/// as it likes; what it does to the store is done one after the other on a thread of its own, never
+/// on the loop that serves the attach sockets.
+final class LabGuest implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(LabGuest.class);
+
+    private final LabDomain domain;
+    private final DomId domid;
+    private final StoreTree tree;
+    private final Store control;
+    private final Toolstack toolstack;
+    private final NettyDeviceLoops loops;
+    private final VbdBackendOptions options;
+    private final Consumer<String> news;
+    private final List<Disk> disks = new ArrayList<>();
+    private final ExecutorService controlPlane;
+    private @Nullable AttachSocket socket;
+    private @Nullable Channel storeChannel; // of the guest that is attached; control plane
+
+    /// A disk, with its backend while a guest is attached.
+    static final class Disk {
+        final LabDisk lab;
+        final DiskImage image;
+        volatile @Nullable VbdBackend backend;
+
+        Disk(LabDisk lab, DiskImage image) {
+            this.lab = lab;
+            this.image = image;
+        }
+
+        /// What the device has done for the guest that is attached now.
+        @Nullable VbdMetrics metrics() {
+            VbdBackend serving = backend;
+            return serving == null ? null : serving.metrics();
+        }
+    }
+
+    /// @param news takes lines for people
+    LabGuest(
+            LabDomain domain,
+            DomId domid,
+            StoreTree tree,
+            Store control,
+            NettyDeviceLoops loops,
+            VbdBackendOptions options,
+            Consumer<String> news) {
+        this.domain = domain;
+        this.domid = domid;
+        this.tree = tree;
+        this.control = control;
+        this.toolstack = new Toolstack(control);
+        this.loops = loops;
+        this.options = options;
+        this.news = news;
+        controlPlane =
+                Executors.newSingleThreadExecutor(
+                        Thread.ofVirtual().name("control of " + domain.name()).factory());
+    }
+
+    LabDomain domain() {
+        return domain;
+    }
+
+    List<Disk> disks() {
+        return disks;
+    }
+
+    /// Opens and locks every image.
+    void openImages() throws CommandException {
+        for (LabDisk disk : domain.disks()) {
+            try {
+                DiskAccess access = disk.readOnly() ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE;
+                disks.add(new Disk(disk, DiskImage.open(disk.image(), access, DiskMode.WRITEBACK)));
+            } catch (DiskException e) {
+                throw new CommandException(disk.place() + ": " + e.getMessage(), e);
+            }
+        }
+    }
+
+    /// Lets a guest attach.
+    void listen(AttachServer server, Path runDir) throws CommandException {
+        Path path = RunDirectory.attachSocket(runDir, domain.name());
+        try {
+            Files.createDirectories(RunDirectory.domain(runDir, domain.name()));
+            socket =
+                    server.listen(
+                            path,
+                            domid,
+                            DomainLimits.DEFAULT,
+                            new GuestListener() {
+                                @Override
+                                public void attached(AttachedPeer peer) {
+                                    controlPlane.execute(() -> connect(peer));
+                                }
+
+                                @Override
+                                public void detached(AttachedPeer peer) {
+                                    controlPlane.execute(LabGuest.this::disconnect);
+                                }
+                            });
+        } catch (IOException e) {
+            throw new CommandException("cannot listen on " + path + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void connect(AttachedPeer peer) {
+        try {
+            tree.introduce(domid);
+            toolstack.createDomain(domid, domain.name());
+            for (Disk disk : disks) {
+                LabDisk lab = disk.lab;
+                DevicePaths paths = paths(disk);
+                toolstack.createVbd(
+                        paths, lab.device().name(), lab.readOnly(), lab.image().toString());
+                disk.backend =
+                        VbdBackend.create(
+                                peer.driverDomain(),
+                                control,
+                                domid,
+                                lab.device().number(),
+                                disk.image,
+                                loops.next(),
+                                options);
+            }
+            storeChannel =
+                    new StoreWireServer(tree)
+                            .serve(peer.storeFd(), domid, loops.next().eventLoop());
+        } catch (StoreException | IOException | RuntimeException e) {
+            LOG.error("domain {}: its devices cannot be made", domain.name(), e);
+            news.accept("domain " + domain.name() + ": its devices cannot be made: " + e);
+        }
+    }
+
+    private void disconnect() {
+        Channel store = storeChannel;
+        storeChannel = null;
+        if (store != null) {
+            store.close().awaitUninterruptibly();
+        }
+        for (Disk disk : disks) {
+            VbdBackend backend = disk.backend;
+            disk.backend = null;
+            try {
+                if (backend != null) {
+                    backend.frontendGone();
+                    backend.close();
+                }
+                toolstack.removeDevice(paths(disk));
+            } catch (StoreException | RuntimeException e) {
+                LOG.error("domain {}: {} is not quite closed", domain.name(), disk.lab, e);
+            }
+        }
+        tree.release(domid);
+    }
+
+    private DevicePaths paths(Disk disk) {
+        return DevicePaths.vbd(domid, DomId.ZERO, disk.lab.device().number());
+    }
+
+    /// Ends the guest's attachment if there is one, and closes the images: everything written is on
+    /// stable storage when this returns.
+    @Override
+    public void close() throws DiskException {
+        AttachSocket listening = socket;
+        if (listening != null) {
+            listening.close();
+        }
+        controlPlane.close(); // after what is queued, which is the guest's disconnection
+        DiskException first = null;
+        for (Disk disk : disks) {
+            try {
+                disk.image.close();
+            } catch (DiskException e) {
+                first = first == null ? e : first;
+            }
+        }
+        if (first != null) {
+            throw first;
+        }
+    }
+}

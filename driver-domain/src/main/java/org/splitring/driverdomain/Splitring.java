@@ -1,0 +1,45 @@
+package org.splitring.driverdomain;
+
+import java.util.concurrent.CountDownLatch;
+import org.splitring.driverdomain.lab.LabException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ParseResult;
+
+/// The main class.
+@Command(
+        name = "splitring",
+        description = "Guests with virtual disks in processes of their own, over Xen's rings.",
+        mixinStandardHelpOptions = true,
+        version = "splitring 0.1.0",
+        subcommands = {UpCommand.class, DownCommand.class, GuestCommand.class},
+        synopsisSubcommandLabel = "COMMAND")
+public final class Splitring {
+    /// Falls when the command has returned: a shutdown hook that told it to stop waits for that.
+    static final CountDownLatch COMMAND_ENDED = new CountDownLatch(1);
+
+    private Splitring() {}
+
+    public static void main(String[] args) {
+        int code = commandLine().execute(args);
+        COMMAND_ENDED.countDown();
+        System.exit(code);
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new Splitring())
+                .setUsageHelpAutoWidth(true)
+                .setExecutionExceptionHandler(Splitring::report);
+    }
+
+    /// One line for what the user can mend; a trace only for what must not happen.
+    private static int report(Exception e, CommandLine command, ParseResult result) {
+        if (e instanceof LabException || e instanceof CommandException) {
+            command.getErr().println("splitring: " + e.getMessage());
+        } else {
+            command.getErr().println("splitring: internal error");
+            e.printStackTrace(command.getErr());
+        }
+        return CommandLine.ExitCode.SOFTWARE;
+    }
+}

@@ -1,0 +1,255 @@
+package org.splitring.driverdomain;
+
+import java.io.BufferedReader;
+import java.io.Console;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.splitring.driverdomain.lab.Lab;
+import org.splitring.driverdomain.lab.LabDisk;
+import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.driverdomain.lab.LabFile;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/// `splitring up`: starts a lab and runs it until it is told to stop.
+@Command(
+        name = "up",
+        description = "Start the guests and disks of a lab file, and run them until Ctrl-C.",
+        mixinStandardHelpOptions = true)
+final class UpCommand implements Callable<Integer> {
+    /// Said on standard output by the process in the background when everything is connected.
+    private static final String BACKGROUND_READY = "\u0004ready";
+
+    private static final int LINE_COLUMNS = 200;
+
+    @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private Path labFile;
+
+    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+
+    @Option(
+            names = "--detach",
+            description = "Return when everything is connected; stop it with 'splitring down'.")
+    private boolean detach;
+
+    @Option(names = "--in-background", hidden = true)
+    private boolean inBackground;
+
+    private final CountDownLatch stop = new CountDownLatch(1);
+    private volatile boolean starting = true;
+
+    @Override
+    public Integer call() throws Exception {
+        Lab lab = LabFile.read(labFile);
+        if (detach) {
+            return runInBackground();
+        }
+        stopOnSignal();
+        try (RunningLab running = RunningLab.start(lab, runDirectory.path(), this::news)) {
+            starting = false;
+            report(lab, running);
+            if (inBackground) {
+                System.out.println(BACKGROUND_READY);
+                speakInto(running.runDir());
+                stop.await();
+            } else {
+                awaitStop(running);
+            }
+        } catch (InterruptedException e) {
+            return 130; // told to stop while starting
+        }
+        if (!inBackground) {
+            System.out.println("stopped");
+        }
+        return 0;
+    }
+
+    /// A signal makes the command return in order; the JVM ends when it has.
+    private void stopOnSignal() {
+        Thread main = Thread.currentThread();
+        Runtime.getRuntime()
+                .addShutdownHook(
+                        new Thread(
+                                () -> {
+                                    stop.countDown();
+                                    if (starting) {
+                                        main.interrupt();
+                                    }
+                                    awaitEnd();
+                                },
+                                "stop"));
+    }
+
+    private static void awaitEnd() {
+        try {
+            Splitring.COMMAND_ENDED.await(2, TimeUnit.MINUTES);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /// From now on this process talks to a file: whoever started it has gone.
+    private static void speakInto(Path runDir) throws IOException {
+        PrintStream log =
+                new PrintStream(
+                        new FileOutputStream(runDir.resolve("log").toFile(), true),
+                        true,
+                        StandardCharsets.UTF_8);
+        PrintStream pipe = System.out;
+        System.setOut(log);
+        System.setErr(log);
+        pipe.close();
+    }
+
+    private Integer runInBackground() throws IOException, InterruptedException {
+        List<String> arguments = new ArrayList<>(List.of("up", labFile.toString()));
+        arguments.add("--run-dir=" + runDirectory.path());
+        arguments.add("--in-background");
+        Process process =
+                new ProcessBuilder(JavaCommand.of(List.of(), arguments))
+                        .redirectErrorStream(true)
+                        .redirectInput(Path.of("/dev/null").toFile())
+                        .start();
+        Thread hook = new Thread(process::destroy, "stop");
+        Runtime.getRuntime().addShutdownHook(hook);
+        try (BufferedReader said =
+                new BufferedReader(
+                        new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+            for (String line = said.readLine(); line != null; line = said.readLine()) {
+                if (line.equals(BACKGROUND_READY)) {
+                    Runtime.getRuntime().removeShutdownHook(hook);
+                    return 0;
+                }
+                System.out.println(line);
+            }
+        }
+        int code = process.waitFor();
+        return code == 0 ? 1 : code;
+    }
+
+    private synchronized void news(String line) {
+        boolean terminal = isTerminal() && !inBackground;
+        System.out.println(terminal ? "\r\u001b[K" + line : line);
+    }
+
+    private void awaitStop(RunningLab running) throws InterruptedException {
+        if (!isTerminal()) {
+            stop.await();
+            return;
+        }
+        RateLine rates = new RateLine(running.guests());
+        while (!stop.await(1, TimeUnit.SECONDS)) {
+            String line = rates.next();
+            synchronized (this) {
+                int columns = columns();
+                System.out.print(
+                        "\r\u001b[K" + line.substring(0, Math.min(line.length(), columns - 1)));
+                System.out.flush();
+            }
+        }
+        System.out.println();
+    }
+
+    @SuppressWarnings("SystemConsoleNull") // null is still allowed, and asked for first
+    private static boolean isTerminal() {
+        Console console = System.console();
+        return console != null && console.isTerminal();
+    }
+
+    private static int columns() {
+        String columns = System.getenv("COLUMNS");
+        return columns != null && columns.matches("[1-9]\\d{1,3}")
+                ? Integer.parseInt(columns)
+                : LINE_COLUMNS;
+    }
+
+    private void report(Lab lab, RunningLab running) {
+        StringBuilder text = new StringBuilder();
+        text.append(
+                String.format(
+                        Locale.ROOT,
+                        "lab %s is up: process %d, run directory %s%n",
+                        lab.file(),
+                        ProcessHandle.current().pid(),
+                        running.runDir()));
+        String example = "";
+        for (LabGuest guest : running.guests()) {
+            LabDomain domain = guest.domain();
+            String who =
+                    running.process(domain)
+                            .map(process -> "guest process " + process.pid())
+                            .orElse("external: attach at " + attach(running, domain));
+            text.append(
+                    String.format(
+                            Locale.ROOT,
+                            "  %s  %d MiB  %s%n",
+                            domain.name(),
+                            domain.memoryMib(),
+                            who));
+            for (LabGuest.Disk disk : guest.disks()) {
+                LabDisk spec = disk.lab;
+                text.append(
+                        String.format(
+                                Locale.ROOT,
+                                "    %s  %s  %s  %s%n",
+                                spec.device().name(),
+                                Sizes.text(disk.image.sizeBytes()),
+                                spec.readOnly() ? "ro" : "rw",
+                                spec.image()));
+                if (domain.guest() == LabDomain.GuestKind.JAVA) {
+                    String uri = uri(running, domain, spec);
+                    text.append("      ").append(uri).append(System.lineSeparator());
+                    domain.tcpPort()
+                            .ifPresent(
+                                    port ->
+                                            text.append(
+                                                    String.format(
+                                                            Locale.ROOT,
+                                                            "      nbd://localhost:%d/%s%n",
+                                                            port,
+                                                            spec.device().name())));
+                    example = example.isEmpty() ? example(uri, spec.readOnly()) : example;
+                }
+            }
+        }
+        text.append(example);
+        text.append(
+                inBackground
+                        ? "stop it with: splitring down --run-dir " + running.runDir()
+                        : "stop it with Ctrl-C");
+        System.out.println(text);
+    }
+
+    private static Path attach(RunningLab running, LabDomain domain) {
+        return RunDirectory.attachSocket(running.runDir(), domain.name());
+    }
+
+    private static String uri(RunningLab running, LabDomain domain, LabDisk disk) {
+        Path socket = RunDirectory.nbdSocket(running.runDir(), domain.name(), disk.device().name());
+        String escaped = socket.toUri().getRawPath().replace("'", "%27");
+        return "nbd+unix:///?socket=" + escaped;
+    }
+
+    private static String example(String uri, boolean readOnly) {
+        String io =
+                readOnly
+                        ? "qemu-io -r -f raw -c 'read 0 1M' '" + uri + "'"
+                        : "qemu-io -f raw -c 'write -P 7 0 1M' -c flush -c 'read -P 7 0 1M' '"
+                                + uri
+                                + "'";
+        return String.format(Locale.ROOT, "try%n  nbdinfo '%s'%n  %s%n", uri, io);
+    }
+}

@@ -78,6 +78,7 @@ public final class GrantPins {
     private final int pageCount;
     private final int tableGfn;
     private final int maxFrames;
+    private final int entryAttempts;
     private final MappingBudget guestBudget;
     private final MappingBudget totalBudget;
     private final AtomicLong contendedEntries = new AtomicLong();
@@ -133,6 +134,20 @@ public final class GrantPins {
             DomainLimits limits,
             MappingBudget total)
             throws GrantException {
+        this(memory, guest, tableGfn, tableFrames, limits, total, ENTRY_ATTEMPTS);
+    }
+
+    /// For tests: with so many attempts at a word that the guest writes too.
+    GrantPins(
+            GuestMemory memory,
+            DomId guest,
+            int tableGfn,
+            int tableFrames,
+            DomainLimits limits,
+            MappingBudget total,
+            int entryAttempts)
+            throws GrantException {
+        this.entryAttempts = entryAttempts;
         this.memory = memory;
         this.guest = guest;
         this.tableGfn = tableGfn;
@@ -355,7 +370,7 @@ public final class GrantPins {
     private int enter(int gref, DomId backend, boolean forWriting) {
         long word = entryOffset(gref) + FLAGS_OFFSET;
         int bits = forWriting ? GTF_READING | GTF_WRITING : GTF_READING;
-        for (int attempt = 0; attempt < ENTRY_ATTEMPTS; attempt++) {
+        for (int attempt = 0; attempt < entryAttempts; attempt++) {
             int seen = (int) FLAGS_AND_DOMID.getAcquire(segment, word);
             // Transfers, transitive and sub-page grants are not offered (H-076, H-084).
             if ((seen & (GTF_TYPE_MASK | GTF_SUB_PAGE)) != GTF_PERMIT_ACCESS) {
@@ -382,7 +397,7 @@ public final class GrantPins {
     /// own revocations suffer for it.
     private void leave(int gref, int bits) {
         long word = entryOffset(gref) + FLAGS_OFFSET;
-        for (int attempt = 0; attempt < ENTRY_ATTEMPTS; attempt++) {
+        for (int attempt = 0; attempt < entryAttempts; attempt++) {
             int seen = (int) FLAGS_AND_DOMID.getAcquire(segment, word);
             if ((seen & bits) == 0
                     // Full order: our last access to the page before the bits go. Pairs with

@@ -290,6 +290,50 @@ class HostileGrantsTest {
     }
 
     @Test
+    void h075_attemptsAtAWordOfTheGuestAreCountedAndEnd() throws Exception {
+        GrantFixture guest = new GrantFixture(64, 1, 64);
+        // One attempt instead of 64, so that a writing guest wins now and then.
+        GrantPins pins =
+                new GrantPins(guest.memory, GUEST, 0, 1, DomainLimits.DEFAULT, guest.total, 1);
+        CheckedForeignPages window = pins.open(BACKEND, 8, ContiguousMapper.NONE);
+        int gref = 30;
+        guest.writeEntry(gref, GTF_PERMIT_ACCESS, 0, 5);
+        AtomicBoolean stop = new AtomicBoolean();
+        Callable<Long> writer =
+                () -> {
+                    for (long stores = 0; ; stores++) {
+                        if (stop.get()) {
+                            return stores;
+                        }
+                        FLAGS_AND_DOMID.setVolatile(
+                                guest.memory.segment(),
+                                gref * 8L,
+                                GTF_PERMIT_ACCESS | (((int) stores & 7) << 5));
+                    }
+                };
+        Callable<Long> device =
+                () -> {
+                    GrantBatch batch = new GrantBatch(1);
+                    long refused = 0;
+                    while (!stop.get() && refused < 100) {
+                        int status = mapOne(window, batch, gref, false);
+                        if (status != GrantStatus.OKAY) {
+                            assertEquals(GrantStatus.EAGAIN, status);
+                            refused++;
+                        }
+                        window.unmap(batch);
+                    }
+                    stop.set(true);
+                    return refused;
+                };
+        List<Long> counts = runFor(20_000, stop, List.of(device, writer));
+        assertEquals(100, counts.get(0));
+        assertTrue(pins.contendedEntries() >= 100);
+        assertEquals(0, pins.pinCount(gref));
+        assertEquals(0, pins.mapped());
+    }
+
+    @Test
     void h075_backendThatKeepsChangingTheWordMakesARevocationFailNotHang() throws Exception {
         GrantFixture guest = new GrantFixture(64, 1, 64);
         int gref = guest.grantNewPage(false);
@@ -894,6 +938,33 @@ class HostileGrantsTest {
         one.close();
         assertEquals(1, released.get());
         assertEquals(0, guest.pins.mapped());
+    }
+
+    @Test
+    void j08_refusalsAreStatusesNotExceptions() {
+        GrantFixture guest = new GrantFixture(64, 1, 64);
+        CheckedForeignPages window = guest.open(16);
+        GrantBatch batch = new GrantBatch(3);
+        guest.writeEntry(20, GTF_TRANSITIVE, 0, 5);
+        guest.writeEntry(21, GTF_PERMIT_ACCESS, 0, -1);
+        MemorySegment mine = Arena.ofAuto().allocate(16);
+        var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long allocated = Long.MAX_VALUE;
+        for (int round = 0; round < 20 && allocated > 1_000; round++) {
+            long before = threads.getCurrentThreadAllocatedBytes();
+            for (int i = 0; i < 20_000; i++) {
+                batch.clear();
+                batch.add(20, true);
+                batch.add(21, false);
+                batch.add(-1, false);
+                window.map(batch);
+                window.unmap(batch);
+                window.copyFrom(20, 0, mine, 0, 16);
+                window.copyTo(8, 4095, mine, 0, 16);
+            }
+            allocated = threads.getCurrentThreadAllocatedBytes() - before;
+        }
+        assertTrue(allocated <= 1_000, allocated + " bytes in 20,000 rounds of refusals");
     }
 
     @Test

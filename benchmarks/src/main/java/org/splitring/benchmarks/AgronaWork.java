@@ -17,7 +17,7 @@ final class AgronaWork {
     }
 
     int responseSizeBytes() {
-        return blkif ? 16 : NetifTxWork.RESPONSE_SIZE;
+        return blkif ? BlkifWork.RESPONSE_SIZE : NetifTxWork.RESPONSE_SIZE;
     }
 
     int capacity() {

@@ -90,6 +90,8 @@ public final class BenchRingCommand implements Callable<Integer> {
             rounds = 1;
             seconds = Math.min(seconds, 0.05);
         }
+        requireFolder("--json", json == null || json.equals("-") ? null : Path.of(json), command);
+        requireFolder("--html", html, command);
         PrintWriter err = command.commandLine().getErr();
         PrintWriter out = "-".equals(json) ? err : command.commandLine().getOut();
         Machine machine = Machine.now();
@@ -119,6 +121,18 @@ public final class BenchRingCommand implements Callable<Integer> {
             Files.writeString(html, report.html());
         }
         return 0;
+    }
+
+    /// Refuses a file that could not be written, before minutes are spent on what goes into it.
+    private static void requireFolder(String option, @Nullable Path file, CommandSpec command) {
+        if (file == null) {
+            return;
+        }
+        Path folder = Objects.requireNonNull(file.toAbsolutePath().getParent());
+        if (!Files.isDirectory(folder) || Files.isDirectory(file)) {
+            throw new ParameterException(
+                    command.commandLine(), option + ": cannot write a file there: " + file);
+        }
     }
 
     private List<RingContender> contenders(Path folder, PrintWriter err)

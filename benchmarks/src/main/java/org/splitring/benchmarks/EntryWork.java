@@ -6,16 +6,15 @@ import java.lang.foreign.MemorySegment;
 interface EntryWork {
     int entrySizeBytes();
 
-    int responseSizeBytes();
-
     /// Writes every field of request `id` into a slot.
     void fill(MemorySegment ring, long slot, int id);
 
-    /// Checks a private copy of a request, and writes its response into a slot.
-    void answer(MemorySegment request, MemorySegment ring, long slot);
+    /// Reads each field of a request exactly once, into locals, checks them, and then writes its
+    /// response into a slot, which may be the same one.
+    void answer(MemorySegment ring, long requestSlot, long responseSlot);
 
-    /// Whether a private copy of a response is the good answer to request `id`.
-    boolean isAnswerTo(MemorySegment response, int id);
+    /// Whether a response is the good answer to request `id`. Reads each field once.
+    boolean isAnswerTo(MemorySegment ring, long slot, int id);
 
     static EntryWork of(int entrySizeBytes) {
         return switch (entrySizeBytes) {

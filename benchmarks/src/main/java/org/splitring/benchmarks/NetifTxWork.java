@@ -39,11 +39,6 @@ final class NetifTxWork implements EntryWork {
     }
 
     @Override
-    public int responseSizeBytes() {
-        return RESPONSE_SIZE;
-    }
-
-    @Override
     public void fill(MemorySegment ring, long slot, int id) {
         INT.set(ring, slot, FIRST_GREF + (id & 255));
         SHORT.set(ring, slot + 4, (short) OFFSET);
@@ -53,21 +48,22 @@ final class NetifTxWork implements EntryWork {
     }
 
     @Override
-    public void answer(MemorySegment request, MemorySegment ring, long slot) {
-        int offset = Short.toUnsignedInt((short) SHORT.get(request, 4L));
-        int size = Short.toUnsignedInt((short) SHORT.get(request, 10L));
+    public void answer(MemorySegment ring, long requestSlot, long responseSlot) {
+        int offset = Short.toUnsignedInt((short) SHORT.get(ring, requestSlot + 4));
+        short id = (short) SHORT.get(ring, requestSlot + 8);
+        int size = Short.toUnsignedInt((short) SHORT.get(ring, requestSlot + 10));
         boolean good =
-                (int) INT.get(request, 0L) >= FIRST_GREF
-                        && (short) SHORT.get(request, 6L) == 0
+                (int) INT.get(ring, requestSlot) >= FIRST_GREF
+                        && (short) SHORT.get(ring, requestSlot + 6) == 0
                         && size >= 14
                         && offset + size <= 4096;
-        SHORT.set(ring, slot, (short) SHORT.get(request, 8L));
-        SHORT.set(ring, slot + 2, (short) (good ? OKAY : ERROR));
+        SHORT.set(ring, responseSlot, id);
+        SHORT.set(ring, responseSlot + 2, (short) (good ? OKAY : ERROR));
     }
 
     @Override
-    public boolean isAnswerTo(MemorySegment response, int id) {
-        return (short) SHORT.get(response, 0L) == (short) id
-                && (short) SHORT.get(response, 2L) == OKAY;
+    public boolean isAnswerTo(MemorySegment ring, long slot, int id) {
+        return (short) SHORT.get(ring, slot) == (short) id
+                && (short) SHORT.get(ring, slot + 2) == OKAY;
     }
 }

@@ -1,6 +1,5 @@
 package org.splitring.benchmarks;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.splitring.ring.BackRing;
 
@@ -9,13 +8,11 @@ final class SplitringBack implements RingBack {
     private final BackRing ring;
     private final MemorySegment pages;
     private final EntryWork work;
-    private final MemorySegment request;
 
     SplitringBack(MemorySegment pages, EntryWork work) {
         this.ring = BackRing.init(pages, work.entrySizeBytes());
         this.pages = pages;
         this.work = work;
-        this.request = Arena.global().allocate(work.entrySizeBytes(), Long.BYTES);
     }
 
     @Override
@@ -25,8 +22,8 @@ final class SplitringBack implements RingBack {
             return 0;
         }
         for (int i = 0; i < count; i++) {
-            ring.copyRequest(request);
-            work.answer(request, pages, ring.slotOffset(ring.takeResponseIndex()));
+            long request = ring.slotOffset(ring.consumeRequestIndex());
+            work.answer(pages, request, ring.slotOffset(ring.takeResponseIndex()));
         }
         return ring.pushResponsesAndCheckNotify() ? count | KICK : count;
     }

@@ -1,6 +1,5 @@
 package org.splitring.benchmarks;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.splitring.ring.FrontRing;
 
@@ -9,7 +8,6 @@ final class SplitringFront implements RingFront {
     private final FrontRing ring;
     private final MemorySegment pages;
     private final EntryWork work;
-    private final MemorySegment response;
     private int nextId = 1;
     private int expectedId = 1;
 
@@ -18,7 +16,6 @@ final class SplitringFront implements RingFront {
         this.ring = FrontRing.init(pages, work.entrySizeBytes());
         this.pages = pages;
         this.work = work;
-        this.response = Arena.global().allocate(work.entrySizeBytes(), Long.BYTES);
     }
 
     @Override
@@ -40,8 +37,8 @@ final class SplitringFront implements RingFront {
     public int receive() {
         int count = ring.unconsumedResponses();
         for (int i = 0; i < count; i++) {
-            ring.copyResponse(response);
-            if (!work.isAnswerTo(response, expectedId++)) {
+            long response = ring.slotOffset(ring.consumeResponseIndex());
+            if (!work.isAnswerTo(pages, response, expectedId++)) {
                 throw new IllegalStateException("wrong response to request " + (expectedId - 1));
             }
         }

@@ -79,5 +79,7 @@ final class BenchRingCommandTest {
         assertTrue(err.toString().contains("--rounds must be 1 to 1000, not 0"), err::toString);
         assertEquals(2, run("--subjects", "rust"));
         assertTrue(err.toString().contains("no such subject: rust"), err::toString);
+        assertEquals(2, run("--html", "/nowhere/ring.html"));
+        assertTrue(err.toString().contains("--html: cannot write a file there: /nowhere"));
     }
 }

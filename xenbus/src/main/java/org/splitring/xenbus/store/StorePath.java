@@ -59,8 +59,10 @@ record StorePath(String text, List<String> parts, int cut) {
         return parts.isEmpty();
     }
 
-    List<String> partsAbove() {
-        return parts.subList(0, parts.size() - 1);
+    /// The node `levels` above this one.
+    StorePath above(int levels) {
+        List<String> left = parts.subList(0, parts.size() - levels);
+        return new StorePath("/" + String.join("/", left), left, 0);
     }
 
     /// The text of an event for a watch on this path.

@@ -181,12 +181,14 @@ public final class StoreTree {
                 throw new StoreException(StoreError.EINVAL, "the root cannot be removed");
             }
             if (node == null) {
-                if (Draft.find(view(transaction), parsed.partsAbove()) == null) {
+                if (Draft.find(view(transaction), parsed.above(1).parts()) == null) {
                     throw new StoreException(StoreError.ENOENT, "remove " + parsed);
                 }
                 return;
             }
-            touchAbove(connection, transaction, parsed);
+            if (transaction != null) {
+                touch(connection, transaction, parsed.above(1)); // its list changes
+            }
             apply(connection, transaction, new Change.Remove(parsed), 0, due);
         }
         schedule(due);
@@ -368,6 +370,9 @@ public final class StoreTree {
         }
         Node view = view(transaction);
         Node node = Draft.find(view, path.parts());
+        if (node == null && transaction != null) {
+            touchNearest(connection, transaction, path);
+        }
         Node asked = node == null ? Draft.nearest(view, path) : node;
         DomId domain = connection.domain();
         if (!(toWrite ? asked.writableBy(domain) : asked.readableBy(domain))) {
@@ -392,20 +397,13 @@ public final class StoreTree {
         }
     }
 
-    /// Making and removing change the list of the nearest node above.
-    private void touchAbove(
-            TreeConnection connection, @Nullable TreeTransaction transaction, StorePath path)
+    /// What a missing node allows, and whether it is still missing, hangs on the nearest node
+    /// above.
+    private void touchNearest(
+            TreeConnection connection, TreeTransaction transaction, StorePath path)
             throws StoreException {
-        if (transaction == null) {
-            return;
-        }
-        int parts = path.parts().size() - 1;
-        while (parts > 0
-                && Draft.find(transaction.draft().root(), path.parts().subList(0, parts)) == null) {
-            parts--;
-        }
-        List<String> above = path.parts().subList(0, parts);
-        touch(connection, transaction, new StorePath("/" + String.join("/", above), above, 0));
+        int missing = transaction.draft().missing(path);
+        touch(connection, transaction, path.above(missing));
     }
 
     private void applyMaking(
@@ -425,7 +423,6 @@ public final class StoreTree {
                 throw new StoreException(
                         StoreError.ENOSPC, "domain " + domain + " would own " + nodes + " nodes");
             }
-            touchAbove(connection, transaction, change.path());
         }
         apply(connection, transaction, change, bytes, due);
     }

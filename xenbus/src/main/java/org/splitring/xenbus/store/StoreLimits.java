@@ -11,7 +11,7 @@ package org.splitring.xenbus.store;
 /// @param maxTransactions open transactions (ENOSPC)
 /// @param maxTransactionNodes nodes that one transaction may touch, and changes it may make
 ///     (ENOSPC)
-/// @param maxTransactionBytes bytes written in one transaction (ENOSPC)
+/// @param maxTransactionBytes memory of all open transactions together (ENOSPC)
 public record StoreLimits(
         int maxNodes,
         int maxValueBytes,
@@ -20,7 +20,7 @@ public record StoreLimits(
         int maxTransactions,
         int maxTransactionNodes,
         int maxTransactionBytes) {
-    /// Limits of Xen's C xenstored where it has such a limit; 256 KiB written in a transaction.
+    /// Limits of Xen's C xenstored where it has such a limit; 1 MiB for transactions.
     public static final StoreLimits DEFAULT =
-            new StoreLimits(1000, 2048, 5, 128, 10, 1024, 256 * 1024);
+            new StoreLimits(1000, 2048, 5, 128, 10, 1024, 1 << 20);
 }

@@ -37,9 +37,12 @@ record StorePath(String text, List<String> parts, int cut) {
             throw new StoreException(
                     StoreError.EINVAL, "special name is not a node: " + shown(given));
         }
-        List<String> parts =
-                text.length() == 1 ? List.of() : List.of(text.substring(1).split("/", -1));
-        return new StorePath(text, parts, prefix.length());
+        return new StorePath(text, split(text), prefix.length());
+    }
+
+    /// The parts of a canonical path.
+    static List<String> split(String text) {
+        return text.length() == 1 ? List.of() : List.of(text.substring(1).split("/", -1));
     }
 
     /// Checks a path to watch: a node, or one of the special names.

@@ -28,13 +28,24 @@ public final class StoreTree {
     static final int MAX_PAYLOAD = 4096;
 
     private static final int MAX_TRANSACTION_NODES_OF_DOMAIN_0 = 65_536;
+
+    /// Levels of all paths that a guest watches: each costs an entry of the table. 128 watches in
+    /// device folders have 1200.
+    private static final int MAX_WATCH_LEVELS = 8192;
+
+    /// What a transaction keeps beside the text: for a node, and for each level of a changed path.
+    private static final int NODE_BYTES = 64;
+
+    private static final int LEVEL_BYTES = 56;
     private static final int MAX_PERMISSIONS = 256;
 
     /// What a domain uses now.
     static final class Account {
         int nodes;
         int watches;
+        int watchLevels;
         int transactions;
+        long transactionBytes;
     }
 
     private final Object lock = new Object();
@@ -241,7 +252,12 @@ public final class StoreTree {
             if (limited(connection) && account.watches >= limits.maxWatches()) {
                 throw new StoreException(StoreError.E2BIG, account.watches + " watches");
             }
+            int levels = account.watchLevels + parsed.parts().size();
+            if (limited(connection) && levels > MAX_WATCH_LEVELS) {
+                throw new StoreException(StoreError.E2BIG, levels + " levels of watched paths");
+            }
             account.watches++;
+            account.watchLevels = levels;
             watches.add(watch);
             connection.watches().add(watch);
             events.note(path);
@@ -255,7 +271,9 @@ public final class StoreTree {
             if (watch.events().end()) {
                 watches.remove(watch);
                 watch.connection().watches().remove(watch);
-                account(watch.connection().domain()).watches--;
+                Account account = account(watch.connection().domain());
+                account.watches--;
+                account.watchLevels -= watch.storePath().parts().size();
             }
         }
     }
@@ -336,6 +354,12 @@ public final class StoreTree {
                                     "domain " + domain + ": " + account.nodes + " != " + found);
                         }
                     });
+            for (Account account : accounts.values()) {
+                if (account.transactions == 0 && account.transactionBytes != 0) {
+                    throw new IllegalStateException(
+                            account.transactionBytes + " bytes of no transaction");
+                }
+            }
             int registered = accounts.values().stream().mapToInt(a -> a.watches).sum();
             if (registered != watches.count()) {
                 throw new IllegalStateException("watches " + registered + " != " + watches.count());
@@ -388,13 +412,31 @@ public final class StoreTree {
         if (!transaction.open()) {
             throw new StoreException(StoreError.ENOENT, "transaction is not open");
         }
+        if (transaction.hasTouched(path.text())) {
+            return;
+        }
         int most =
                 limited(connection)
                         ? limits.maxTransactionNodes()
                         : MAX_TRANSACTION_NODES_OF_DOMAIN_0;
-        if (!transaction.touch(path.parts(), path.text(), most)) {
+        if (transaction.touchedCount() >= most) {
             throw new StoreException(StoreError.ENOSPC, "transaction touches " + most + " nodes");
         }
+        charge(connection, transaction, NODE_BYTES + path.text().length());
+        transaction.touch(path);
+    }
+
+    /// Counts memory of open transactions against their domain.
+    private void charge(TreeConnection connection, TreeTransaction transaction, int bytes)
+            throws StoreException {
+        Account account = account(connection.domain());
+        if (limited(connection)
+                && account.transactionBytes + bytes > limits.maxTransactionBytes()) {
+            throw new StoreException(
+                    StoreError.ENOSPC, account.transactionBytes + " bytes in transactions");
+        }
+        account.transactionBytes += bytes;
+        transaction.charge(bytes);
     }
 
     /// What a missing node allows, and whether it is still missing, hangs on the nearest node
@@ -440,12 +482,13 @@ public final class StoreTree {
             publish(draft, List.of(change), due);
             return;
         }
-        if (limited(connection)
-                && !transaction.hasRoom(
-                        bytes, limits.maxTransactionNodes(), limits.maxTransactionBytes())) {
+        if (limited(connection) && transaction.changes().size() >= limits.maxTransactionNodes()) {
             throw new StoreException(StoreError.ENOSPC, "changes in one transaction");
         }
-        transaction.add(change, bytes);
+        StorePath path = change.path();
+        int kept = NODE_BYTES + path.text().length() + LEVEL_BYTES * path.parts().size();
+        charge(connection, transaction, kept + bytes);
+        transaction.add(change);
     }
 
     private void publish(Draft draft, List<Change> changes, List<TreeWatch> due) {
@@ -572,7 +615,9 @@ public final class StoreTree {
         boolean wasOpen = transaction.end();
         if (wasOpen) {
             transaction.connection().transactions().remove(transaction);
-            account(transaction.connection().domain()).transactions--;
+            Account account = account(transaction.connection().domain());
+            account.transactions--;
+            account.transactionBytes -= transaction.bytes();
         }
         return wasOpen;
     }

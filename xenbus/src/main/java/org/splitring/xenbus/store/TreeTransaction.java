@@ -10,8 +10,6 @@ import org.jspecify.annotations.Nullable;
 /// One transaction: the version of the tree it began with, a private changed copy, what it looked
 /// at, and its changes in order. Guarded by the lock of the store.
 final class TreeTransaction implements StoreAccess {
-    private record Touched(List<String> parts, long generation) {}
-
     private static final long ABSENT = -1;
 
     private final StoreTree tree;
@@ -19,9 +17,9 @@ final class TreeTransaction implements StoreAccess {
     private final long baseVersion;
     private final Node base;
     private final Draft draft;
-    private final Map<String, Touched> touched = new HashMap<>();
+    private final Map<String, Long> touched = new HashMap<>();
     private final List<Change> changes = new ArrayList<>();
-    private int bytes;
+    private long bytes;
     private boolean open = true;
 
     TreeTransaction(StoreTree tree, TreeConnection connection, long baseVersion, Draft draft) {
@@ -62,34 +60,36 @@ final class TreeTransaction implements StoreAccess {
         return wasOpen;
     }
 
+    boolean hasTouched(String path) {
+        return touched.containsKey(path);
+    }
+
+    int touchedCount() {
+        return touched.size();
+    }
+
     /// Notes that the outcome depends on the node.
-    ///
-    /// @return `false` when that would be more than `most` nodes
-    boolean touch(List<String> parts, String text, int most) {
-        if (touched.containsKey(text)) {
-            return true;
-        }
-        if (touched.size() >= most) {
-            return false;
-        }
-        touched.put(text, new Touched(parts, generation(base, parts)));
-        return true;
+    void touch(StorePath path) {
+        touched.put(path.text(), generation(base, path.parts()));
     }
 
-    boolean hasRoom(int moreBytes, int maxChanges, int maxBytes) {
-        return changes.size() < maxChanges && bytes + moreBytes <= maxBytes;
+    void charge(int more) {
+        bytes += more;
     }
 
-    void add(Change change, int changeBytes) {
+    long bytes() {
+        return bytes;
+    }
+
+    void add(Change change) {
         draft.apply(change);
         changes.add(change);
-        bytes += changeBytes;
     }
 
     /// Whether a node that was touched is not what it was.
     boolean conflictsWith(Node now) {
-        for (Touched one : touched.values()) {
-            if (generation(now, one.parts()) != one.generation()) {
+        for (Map.Entry<String, Long> one : touched.entrySet()) {
+            if (generation(now, StorePath.split(one.getKey())) != one.getValue()) {
                 return true;
             }
         }

@@ -90,6 +90,40 @@ class HostileStoreTest {
                     }
                 });
         tree.drop(heavy);
+        String deep = HOME + "/d".repeat(1000);
+        TreeTransaction deepOne = tree.start(guest);
+        refused(
+                StoreError.ENOSPC,
+                () -> {
+                    for (int i = 0; i < 1024; i++) {
+                        tree.read(guest, deepOne, deep + "/" + i);
+                    }
+                });
+        tree.drop(deepOne);
+        for (int i = 0; i < 2000; i++) { // nothing stays on the account
+            TreeTransaction one = tree.start(guest);
+            tree.read(guest, one, deep);
+            tree.write(guest, one, HOME + "/x", new byte[2000]);
+            tree.drop(one);
+        }
+    }
+
+    @Test
+    void h100_deepWatchesAreBounded() throws StoreException {
+        String deep = "d/".repeat(1000);
+        List<Watch> watches = new ArrayList<>();
+        refused(
+                StoreError.E2BIG,
+                () -> {
+                    for (int i = 0; i < 128; i++) {
+                        watches.add(guest.watch(deep + i, changed -> {}));
+                    }
+                });
+        assertEquals(8, watches.size());
+        watches.forEach(Watch::close);
+        for (int i = 0; i < 128; i++) {
+            guest.watch("device/vbd/" + i + "/state", changed -> {});
+        }
     }
 
     @Test
@@ -279,7 +313,7 @@ class HostileStoreTest {
 
     @Test
     void h121_theLimitOfNodesHoldsForEveryOperationThatMakesThem() throws StoreException {
-        StoreTree small = new StoreTree(new StoreLimits(5, 2048, 5, 128, 10, 1024, 64 * 1024));
+        StoreTree small = new StoreTree(new StoreLimits(5, 2048, 5, 128, 10, 1024, 1 << 20));
         TreeConnection root = small.connect(DomId.ZERO, Runnable::run);
         TreeConnection poor = small.connect(SEVEN, Runnable::run);
         root.makeNode(HOME);

@@ -3,6 +3,7 @@ package org.splitring.blkback;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.Fd;
 import org.splitring.hypervisor.linux.FileStatus;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
@@ -15,20 +16,29 @@ import org.splitring.hypervisor.linux.VectoredFile;
 /// read and written at positions and never mapped, so that somebody who shortens it under us
 /// causes a failed read and not a fault.
 final class FileStore implements BlockStore {
+    private static final long TMPFS_MAGIC = 0x0102_1994L; // linux/magic.h
+
     private final VectoredFile file;
     private final Path path;
     private final long sizeBytes;
     private final boolean readOnly;
     private final boolean syncEachWrite;
+    private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
     private volatile boolean writesMayWait; // set once the file system said it cannot tell
 
-    private FileStore(VectoredFile file, Path path, long sizeBytes, boolean readOnly, boolean sync)
-            throws DiskException {
+    private FileStore(
+            VectoredFile file,
+            Path path,
+            long sizeBytes,
+            boolean readOnly,
+            boolean sync,
+            boolean inMemory) {
         this.file = file;
         this.path = path;
         this.sizeBytes = sizeBytes;
         this.readOnly = readOnly;
         this.syncEachWrite = sync;
+        this.inMemory = inMemory;
     }
 
     static FileStore open(Path path, DiskAccess access, boolean syncEachWrite)
@@ -58,7 +68,8 @@ final class FileStore implements BlockStore {
                                 + file.lockHolder().orElse("another process")
                                 + (readOnly ? ", which may write to it" : ""));
             }
-            return new FileStore(file, path, size, readOnly, syncEachWrite);
+            boolean inMemory = Fd.fileSystemType(file.fd()) == TMPFS_MAGIC;
+            return new FileStore(file, path, size, readOnly, syncEachWrite, inMemory);
         } catch (DiskException e) {
             file.close();
             throw e;
@@ -108,7 +119,7 @@ final class FileStore implements BlockStore {
 
     @Override
     public long readNoWait(IoVector into, long offsetBytes) throws IOException {
-        return file.readNoWait(into, offsetBytes);
+        return inMemory ? file.read(into, offsetBytes) : file.readNoWait(into, offsetBytes);
     }
 
     @Override
@@ -118,6 +129,11 @@ final class FileStore implements BlockStore {
 
     @Override
     public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
+        if (inMemory) {
+            long sizeBytes = from.remainingBytes();
+            file.write(from, offsetBytes);
+            return sizeBytes;
+        }
         if (syncEachWrite || writesMayWait) {
             return WOULD_BLOCK; // a synchronous write waits by definition
         }

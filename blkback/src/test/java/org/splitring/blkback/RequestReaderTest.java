@@ -1,0 +1,121 @@
+package org.splitring.blkback;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.math.BigInteger;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.splitring.wire.BlkifLayout;
+import org.splitring.wire.BlkifOp;
+import org.splitring.wire.BlkifStatus;
+
+class RequestReaderTest {
+    private static final long SECTORS = 1000;
+    private final MemorySegment slot = Arena.ofAuto().allocate(112, 8);
+    private final CheckedRequest request = new CheckedRequest();
+
+    private int status(boolean readOnly, int op, int segments, long sector, int first, int last) {
+        return status(BlkifLayout.X86_64, readOnly, op, segments, sector, first, last);
+    }
+
+    private int status(
+            BlkifLayout layout,
+            boolean readOnly,
+            int op,
+            int segments,
+            long sector,
+            int first,
+            int last) {
+        slot.fill((byte) 0);
+        layout.writeRequest(slot, 0, op, segments, 0, 42, sector);
+        for (int i = 0; i < 11; i++) {
+            BlkifLayout.writeSegment(slot, layout.segmentOffset(0, i), 8 + i, first, last);
+        }
+        new RequestReader(layout, SECTORS, readOnly).read(slot, request);
+        assertEquals(42, request.id);
+        assertEquals(op, request.operation);
+        return request.status;
+    }
+
+    @Test
+    void h021_segmentAndRangeArithmetic() {
+        for (BlkifLayout layout :
+                List.of(BlkifLayout.X86_64, BlkifLayout.X86_32, BlkifLayout.ARM)) {
+            for (int op : new int[] {BlkifOp.READ, BlkifOp.WRITE}) {
+                for (int segments = 0; segments < 256; segments++) {
+                    int expected =
+                            segments >= 1 && segments <= 11 ? BlkifStatus.OKAY : BlkifStatus.ERROR;
+                    assertEquals(
+                            expected,
+                            status(layout, false, op, segments, 0, 0, 7),
+                            "segments " + segments);
+                }
+                for (int first = 0; first < 256; first++) {
+                    for (int last = 0; last < 256; last++) {
+                        int expected =
+                                first <= last && last <= 7 ? BlkifStatus.OKAY : BlkifStatus.ERROR;
+                        assertEquals(expected, status(layout, false, op, 1, 0, first, last));
+                    }
+                }
+                assertEquals(0, status(layout, false, op, 1, SECTORS - 8, 0, 7));
+                assertEquals(-1, status(layout, false, op, 1, SECTORS - 7, 0, 7));
+                assertEquals(0, status(layout, false, op, 1, SECTORS - 1, 3, 3));
+                assertEquals(-1, status(layout, false, op, 1, SECTORS, 3, 3));
+                assertEquals(-1, status(layout, false, op, 1, -1, 0, 0));
+                assertEquals(-1, status(layout, false, op, 1, -8, 0, 7)); // sum wraps to 0
+                assertEquals(-1, status(layout, false, op, 1, Long.MIN_VALUE, 0, 7));
+                assertEquals(-1, status(layout, false, op, 1, Long.MAX_VALUE, 0, 7));
+            }
+        }
+    }
+
+    @Test
+    void h021_rangeCheckAgreesWithExactArithmetic() {
+        long seed = new Random().nextLong();
+        System.out.println("seed " + seed);
+        Random random = new Random(seed);
+        long[] corners = {0, 1, 7, 8, 9, SECTORS, Long.MAX_VALUE, Long.MIN_VALUE, -1, -8, -9};
+        for (int i = 0; i < 200_000; i++) {
+            long start =
+                    random.nextBoolean()
+                            ? random.nextLong()
+                            : corners[random.nextInt(corners.length)] + random.nextInt(17) - 8;
+            long count = random.nextInt(100);
+            long size = random.nextBoolean() ? random.nextInt(200) : random.nextLong() >>> 1;
+            BigInteger end =
+                    new BigInteger(Long.toUnsignedString(start)).add(BigInteger.valueOf(count));
+            assertEquals(
+                    end.compareTo(BigInteger.valueOf(size)) <= 0,
+                    RequestReader.isOnDisk(start, count, size),
+                    () -> Long.toUnsignedString(start) + "+" + count + " of " + size);
+        }
+    }
+
+    @Test
+    void h020_nothingThatChangesTheDiskIsLetThroughOnAReadOnlyOne() {
+        for (int op = 0; op < 256; op++) {
+            int status = status(true, op, 1, 0, 0, 7);
+            assertEquals(op == BlkifOp.READ, status == BlkifStatus.OKAY, "operation " + op);
+        }
+        assertEquals(BlkifStatus.OKAY, status(true, BlkifOp.FLUSH_DISKCACHE, 0, 0, 0, 0));
+    }
+
+    @Test
+    void h022_allOperationsNotAnnouncedAreRefused() {
+        for (int op = 0; op < 256; op++) {
+            for (int inner = 0; inner < 256; inner++) { // nr_segments is imm_op of an indirect one
+                int status = status(false, op, inner, 0, 0, 7);
+                switch (op) {
+                    case BlkifOp.READ, BlkifOp.WRITE ->
+                            assertEquals(inner >= 1 && inner <= 11 ? 0 : -1, status);
+                    case BlkifOp.FLUSH_DISKCACHE -> assertEquals(inner <= 11 ? 0 : -1, status);
+                    case 2, 4, 5, 6 -> assertEquals(BlkifStatus.EOPNOTSUPP, status);
+                    default -> assertEquals(BlkifStatus.ERROR, status);
+                }
+            }
+        }
+    }
+}

@@ -205,8 +205,9 @@ public final class VbdBackend implements AutoCloseable {
                     XenbusState.parse(store.read(paths.frontend() + "/state").orElse(""));
             switch (theirs) {
                 case INITIALISING -> {
-                    // A frontend that starts anew without having closed: its old ring is gone.
-                    disconnect();
+                    if (connection != null) {
+                        frontendCloses(); // it starts anew without having closed
+                    }
                     if (!closing && isOnline() && state != XenbusState.INIT_WAIT) {
                         offer();
                     }
@@ -228,6 +229,10 @@ public final class VbdBackend implements AutoCloseable {
             }
         } catch (StoreException e) {
             logFailure("store: " + e.getMessage());
+        } catch (RuntimeException e) { // a bug of ours: this device stops, and others go on
+            LOG.error("{}: the handshake failed", this, e);
+            disconnect();
+            refuse("internal error");
         }
     }
 
@@ -271,6 +276,16 @@ public final class VbdBackend implements AutoCloseable {
             refuse(String.valueOf(e.getMessage()));
             return;
         }
+        try {
+            publishDisk();
+        } catch (StoreException e) {
+            disconnect();
+            throw e;
+        }
+        state = XenbusState.CONNECTED;
+    }
+
+    private void publishDisk() throws StoreException {
         String folder = paths.backend();
         store.transaction(
                 nodes -> {
@@ -285,7 +300,6 @@ public final class VbdBackend implements AutoCloseable {
                     nodes.write(folder + "/cache-mode", disk.mode().label());
                     nodes.write(folder + "/state", number(XenbusState.CONNECTED));
                 });
-        state = XenbusState.CONNECTED;
     }
 
     /// Ends the connection, if there is one; afterwards nothing of it is left.

@@ -25,6 +25,7 @@ static const char *socket_path;
 static unsigned vdev = 51712;
 static uint64_t duration_ms = 200;
 static atomic_bool stop;
+static bool always_kick; /* once we have spoilt our own req_event */
 static uint64_t seed;
 
 static uint64_t next_random(void) {
@@ -102,6 +103,8 @@ static blkif_response_t rig_response(struct rig *r) {
 static int16_t rig_call(struct rig *r) {
     uint64_t id = r->next_id - 1;
     vbd_push(&r->vbd);
+    if (always_kick)
+        port_kick(&r->vbd.port);
     blkif_response_t rsp = rig_response(r);
     if (rsp.id != id)
         die(EXIT_MISMATCH, "response has id %" PRIu64 ", not %" PRIu64, rsp.id, id);
@@ -321,7 +324,8 @@ static bool geometry(struct rig *r, const char *order, unsigned refs, bool same,
     xs_put_number(&r->guest, r->vbd.front, "event-channel", r->vbd.port.number);
     if (protocol) {
         snprintf(path, sizeof path, "%s/protocol", r->vbd.front);
-        xs_put(&r->guest, path, protocol);
+        if (!xs_put(&r->guest, path, protocol))
+            return false; /* too long for the store already */
     }
     xs_put_number(&r->guest, r->vbd.front, "state", XenbusStateInitialised);
     uint64_t deadline = now_ms() + 5000;
@@ -405,6 +409,7 @@ static void h011(void) {
     struct rig r;
     rig_open(&r, 0);
     for_a_while(h011_step, &r);
+    always_kick = true;
     rig_expect_served(&r, "random event words");
     rig_drop(&r);
     printf("outcome served\n");
@@ -551,6 +556,7 @@ static void h027(void) {
                 xs_put_number(&r.guest, r.vbd.front, "state", moves[i]);
                 toggles++;
             }
+            port_close(&r.guest, &r.vbd.port); /* under the backend, or after it */
         } else {
             /* Ask for a new round, as a frontend that wants to reconnect does. */
             xs_put_number(&r.guest, r.vbd.front, "state", state == XenbusStateClosed ? XenbusStateInitialising : XenbusStateClosed);
@@ -1025,6 +1031,29 @@ static void h118(void) {
     printf("outcome ended 5\n");
 }
 
+/* Bad requests as fast as they are answered: each is answered, and none is worth a line in a log. */
+static void j09(void) {
+    struct rig r;
+    rig_open(&r, 0);
+    uint64_t end = now_ms() + duration_ms, refused = 0;
+    while (now_ms() < end) {
+        unsigned n = RING_SIZE(&r.vbd.ring);
+        for (unsigned i = 0; i < n; i++) {
+            blkif_request_t *req = rig_slot(&r, i % 3 == 0 ? 255 : BLKIF_OP_WRITE, i % 3 == 1 ? 200 : 1);
+            if (i % 3 == 2)
+                req->seg[0].gref = 0xFFFFFFF0u;
+        }
+        vbd_push(&r.vbd);
+        for (unsigned i = 0; i < n; i++)
+            refused += rig_response(&r).status != BLKIF_RSP_OKAY;
+    }
+    rig_expect_served(&r, "nothing but bad requests");
+    rig_drop(&r);
+    if (refused < 1000)
+        die(EXIT_UNEXPECTED, "only %" PRIu64 " bad requests", refused);
+    printf("outcome refused %" PRIu64 "\n", refused);
+}
+
 /* Full load until killed. */
 static void prey(void) {
     struct rig r;
@@ -1046,7 +1075,7 @@ static void prey(void) {
 static const struct { const char *name; void (*run)(void); } scenarios[] = {
     {"h001", h001}, {"h004", h004}, {"h006", h006}, {"h008", h008}, {"h009", h009}, {"h010", h010}, {"h011", h011}, {"h012", h012},
     {"h013", h013}, {"h020", h020}, {"h021", h021}, {"h023", h023}, {"h027", h027}, {"h029", h029}, {"h030", h030}, {"h060", h060},
-    {"h066", h066}, {"h068", h068}, {"h075", h075}, {"h079", h079}, {"h082", h082}, {"h089", h089}, {"h118", h118},
+    {"h066", h066}, {"h068", h068}, {"h075", h075}, {"h079", h079}, {"h082", h082}, {"h089", h089}, {"h118", h118}, {"j09", j09},
     {"hello", attach_hello}, {"garbage", attach_garbage}, {"second", attach_second}, {"silence", silence}, {"prey", prey},
 };
 

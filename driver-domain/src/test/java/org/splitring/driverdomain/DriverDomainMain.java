@@ -1,0 +1,158 @@
+package org.splitring.driverdomain;
+
+import io.netty.channel.Channel;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskImage;
+import org.splitring.blkback.DiskMode;
+import org.splitring.blkback.DiskWorkers;
+import org.splitring.blkback.VbdBackend;
+import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.attached.AttachServer;
+import org.splitring.hypervisor.attached.AttachedPeer;
+import org.splitring.hypervisor.attached.GuestListener;
+import org.splitring.hypervisor.attached.NettyDeviceLoop;
+import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreException;
+import org.splitring.xenbus.store.StoreTree;
+import org.splitring.xenbus.store.StoreWireServer;
+
+/// The least driver domain that serves guests in other processes: a store, an attach socket and a
+/// vbd for each domain. For tests that attack and kill it.
+///
+/// Arguments: run directory, then for each domain `NAME:IMAGE` or `NAME:IMAGE:ro`; domids count
+/// from
+/// 1. Says `ready` and runs until killed.
+final class DriverDomainMain {
+    private static final Logger LOG = LoggerFactory.getLogger(DriverDomainMain.class);
+
+    private DriverDomainMain() {}
+
+    public static void main(String[] args) throws Exception {
+        Path runDir = Path.of(args[0]);
+        NettyDeviceLoops loops = new NettyDeviceLoops("device", 1);
+        AttachServer server = new AttachServer(DomId.ZERO, loops.loop(0));
+        StoreTree tree = new StoreTree();
+        DiskWorkers workers = new DiskWorkers(4);
+        for (int i = 1; i < args.length; i++) {
+            String[] words = args[i].split(":", -1);
+            Path folder = Files.createDirectories(runDir.resolve(words[0]));
+            ServedDomain domain =
+                    new ServedDomain(
+                            new DomId(i), words[0], words.length > 2, tree, loops.next(), workers);
+            domain.open(Path.of(words[1]));
+            server.listen(folder.resolve("attach"), domain.domid, DomainLimits.DEFAULT, domain);
+        }
+        System.out.println("ready");
+        Thread.sleep(Duration.ofDays(1));
+    }
+
+    /// One domain and its vbd: made when a guest attaches, taken away when it is gone.
+    private static final class ServedDomain implements GuestListener {
+        private final DomId domid;
+        private final String name;
+        private final boolean readOnly;
+        private final StoreTree tree;
+        private final NettyDeviceLoop loop;
+        private final DiskWorkers workers;
+        private final Store store;
+        private final Toolstack toolstack;
+        private final DevicePaths paths;
+        // One after the other: what a detachment starts is over before the next guest is served.
+        private final ExecutorService control =
+                Executors.newSingleThreadExecutor(Thread.ofVirtual().factory());
+
+        private @Nullable DiskImage disk;
+        private @Nullable VbdBackend backend;
+        private @Nullable Channel storeChannel;
+
+        ServedDomain(
+                DomId domid,
+                String name,
+                boolean readOnly,
+                StoreTree tree,
+                NettyDeviceLoop loop,
+                DiskWorkers workers) {
+            this.domid = domid;
+            this.name = name;
+            this.readOnly = readOnly;
+            this.tree = tree;
+            this.loop = loop;
+            this.workers = workers;
+            store = tree.connection(DomId.ZERO, Executors.newVirtualThreadPerTaskExecutor());
+            toolstack = new Toolstack(store);
+            paths = DevicePaths.vbd(domid, DomId.ZERO, DriverDomainUnderTest.VDEV);
+        }
+
+        void open(Path image) throws DiskException {
+            DiskAccess access = readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE;
+            disk = DiskImage.open(image, access, DiskMode.WRITEBACK);
+        }
+
+        @Override
+        public void attached(AttachedPeer peer) {
+            control.execute(() -> serve(peer));
+        }
+
+        @Override
+        public void detached(AttachedPeer peer) {
+            control.execute(this::cleanUp);
+        }
+
+        private void serve(AttachedPeer peer) {
+            try {
+                tree.introduce(domid);
+                toolstack.createDomain(domid, name);
+                storeChannel =
+                        new StoreWireServer(tree).serve(peer.storeFd(), domid, loop.eventLoop());
+                toolstack.createVbd(paths, "xvda", readOnly, "file");
+                backend =
+                        VbdBackend.create(
+                                peer.driverDomain(),
+                                store,
+                                domid,
+                                DriverDomainUnderTest.VDEV,
+                                java.util.Objects.requireNonNull(disk),
+                                loop,
+                                VbdBackendOptions.of(workers));
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            } catch (StoreException e) {
+                LOG.error("{}: {}", name, e.toString());
+            }
+        }
+
+        private void cleanUp() {
+            if (backend != null) {
+                backend.frontendGone();
+                backend = null;
+            }
+            if (storeChannel != null) {
+                storeChannel.close().syncUninterruptibly();
+                storeChannel = null;
+            }
+            try {
+                toolstack.removeDevice(paths);
+                toolstack.removeDomain(domid);
+            } catch (StoreException e) {
+                LOG.error("{}: {}", name, e.toString());
+            }
+            tree.release(domid);
+        }
+    }
+}

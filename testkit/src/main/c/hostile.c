@@ -299,6 +299,30 @@ static void h008(void) {
     printf("outcome nothing leaked\n");
 }
 
+/* Ids mean nothing to a backend: the same one many times in flight, and the largest there are, are echoed. */
+static void h007(void) {
+    static const uint64_t ids[] = {0xFFFF, 0x10000, 0xFFFFFFFFu, 1ull << 63, UINT64_MAX, UINT64_MAX, 0, 0};
+    struct rig r;
+    rig_open(&r, 0);
+    for (unsigned round = 0; round < 50; round++) {
+        unsigned seen[8] = {0};
+        for (unsigned i = 0; i < 8; i++)
+            rig_slot(&r, BLKIF_OP_READ, 1)->id = ids[i];
+        vbd_push(&r.vbd);
+        for (unsigned n = 0; n < 8; n++) {
+            blkif_response_t rsp = rig_response(&r);
+            unsigned i = 0;
+            while (i < 8 && (seen[i] || ids[i] != rsp.id))
+                i++;
+            if (i == 8 || rsp.status != BLKIF_RSP_OKAY || rsp.operation != BLKIF_OP_READ)
+                die(EXIT_MISMATCH, "answer to id %" PRIx64 " of status %d that was not asked", rsp.id, rsp.status);
+            seen[i] = 1;
+        }
+    }
+    rig_drop(&r);
+    printf("outcome echoed\n");
+}
+
 /* Publishes the keys of a ring as told and reports whether the backend connected. */
 static bool geometry(struct rig *r, const char *order, unsigned refs, bool same, const char *protocol, bool plain_ref) {
     char name[32], path[512];
@@ -570,6 +594,45 @@ static void h027(void) {
     printf("outcome toggled %" PRIu64 " connected %" PRIu64 "\n", toggles, connected);
 }
 
+/* Pages in every order: what is adjacent for us is not for the backend, nor the other way round. */
+static void h028(void) {
+    struct rig r;
+    rig_open(&r, 0);
+    uint64_t end = now_ms() + duration_ms, rounds = 0;
+    while (now_ms() < end || rounds == 0) {
+        unsigned to[DATA_PAGES];
+        uint64_t stamp = next_random();
+        for (unsigned i = 0; i < DATA_PAGES; i++) {
+            unsigned j = (unsigned)(next_random() % (i + 1));
+            to[i] = to[j];
+            to[j] = i;
+        }
+        for (unsigned op = 0; op < 2; op++) {
+            /* Written from the pages in one order, read into them in another. */
+            blkif_request_t *req = rig_slot(&r, op ? BLKIF_OP_READ : BLKIF_OP_WRITE, 11);
+            req->sector_number = rounds % 100 * 88;
+            for (unsigned s = 0; s < 11; s++) {
+                unsigned page = op ? to[s + 11] : to[s];
+                uint64_t *words = page_at(&r.guest, r.data_gfn + page);
+                for (unsigned w = 0; w < PAGE / 8; w++)
+                    words[w] = op ? 0 : mix(stamp + s) + w;
+                req->seg[s].gref = r.grefs[page];
+            }
+            if (rig_call(&r) != BLKIF_RSP_OKAY)
+                die(EXIT_MISMATCH, "pages out of order were refused");
+        }
+        for (unsigned s = 0; s < 11; s++) {
+            const uint64_t *words = page_at(&r.guest, r.data_gfn + to[s + 11]);
+            for (unsigned w = 0; w < PAGE / 8; w++)
+                if (words[w] != mix(stamp + s) + w)
+                    die(EXIT_MISMATCH, "round %" PRIu64 " segment %u word %u is %" PRIx64, rounds, s, w, words[w]);
+        }
+        rounds++;
+    }
+    rig_drop(&r);
+    printf("outcome served %" PRIu64 "\n", rounds);
+}
+
 static void h029(void) {
     struct rig r;
     rig_open(&r, 0);
@@ -609,6 +672,18 @@ static void h030(void) {
     rig_expect_served(&r, "one page as source and target");
     rig_drop(&r);
     printf("outcome served\n");
+}
+
+/* The image was cut to one page before we came: what is gone is an error, what is there is served. */
+static void h031(void) {
+    struct rig r;
+    rig_open(&r, 0);
+    blkif_request_t *req = rig_slot(&r, BLKIF_OP_READ, 1);
+    req->sector_number = r.vbd.sectors - 8;
+    expect_status(&r, BLKIF_RSP_ERROR, "a read of what is gone");
+    rig_expect_served(&r, "the image was cut short");
+    rig_drop(&r);
+    printf("outcome refused\n");
 }
 
 /* ---- section 4: event channels ---- */
@@ -1073,8 +1148,8 @@ static void prey(void) {
 }
 
 static const struct { const char *name; void (*run)(void); } scenarios[] = {
-    {"h001", h001}, {"h004", h004}, {"h006", h006}, {"h008", h008}, {"h009", h009}, {"h010", h010}, {"h011", h011}, {"h012", h012},
-    {"h013", h013}, {"h020", h020}, {"h021", h021}, {"h023", h023}, {"h027", h027}, {"h029", h029}, {"h030", h030}, {"h060", h060},
+    {"h001", h001}, {"h004", h004}, {"h006", h006}, {"h007", h007}, {"h008", h008}, {"h009", h009}, {"h010", h010}, {"h011", h011}, {"h012", h012},
+    {"h013", h013}, {"h020", h020}, {"h021", h021}, {"h023", h023}, {"h027", h027}, {"h028", h028}, {"h029", h029}, {"h030", h030}, {"h031", h031}, {"h060", h060},
     {"h066", h066}, {"h068", h068}, {"h075", h075}, {"h079", h079}, {"h082", h082}, {"h089", h089}, {"h118", h118}, {"j09", j09},
     {"hello", attach_hello}, {"garbage", attach_garbage}, {"second", attach_second}, {"silence", silence}, {"prey", prey},
 };

@@ -36,6 +36,7 @@ class HostileGuestIT {
     static void startDriverDomainAndPoliteGuest() throws Exception {
         Path politeImage = DriverDomainUnderTest.image(folder, "polite.img", 16 << 20);
         Path hostileImage = DriverDomainUnderTest.image(folder, "hostile.img", 16 << 20);
+        Path shortImage = DriverDomainUnderTest.image(folder, "short.img", 1 << 20);
         readOnlyImage = DriverDomainUnderTest.image(folder, "locked.img", 1 << 20);
         driverDomain =
                 new DriverDomainUnderTest(
@@ -43,11 +44,12 @@ class HostileGuestIT {
                         List.of(
                                 "polite:" + politeImage,
                                 "hostile:" + hostileImage,
+                                "short:" + shortImage,
                                 "locked:" + readOnlyImage + ":ro"));
         polite = driverDomain.frontend("polite", "--load", "--order", "2", "--depth", "32");
         polite.awaitProgress(100);
         // A first round on the attacked domain starts whatever is started once.
-        for (String domain : List.of("hostile", "locked")) {
+        for (String domain : List.of("hostile", "short", "locked")) {
             ChildProcess first = driverDomain.hostile(domain, "second", 0, 1);
             assertEquals(0, first.await(Duration.ofSeconds(20)), first::output);
         }
@@ -86,6 +88,11 @@ class HostileGuestIT {
     @Test
     void h006_responsesNeverTakenAndSlotsReused() throws Exception {
         attack("hostile", "h006");
+    }
+
+    @Test
+    void h007_idsOfEveryKindAreEchoed() throws Exception {
+        attack("hostile", "h007");
     }
 
     @Test
@@ -141,6 +148,11 @@ class HostileGuestIT {
     }
 
     @Test
+    void h028_pagesInEveryOrder() throws Exception {
+        attack("hostile", "h028");
+    }
+
+    @Test
     void h029_floodOfFlushes() throws Exception {
         attack("hostile", "h029");
     }
@@ -148,6 +160,13 @@ class HostileGuestIT {
     @Test
     void h030_onePageAsSourceAndTarget() throws Exception {
         attack("hostile", "h030");
+    }
+
+    /// The administrator cuts the image while the driver domain has it open.
+    @Test
+    void h031_imageCutShortWhileItIsOpen() throws Exception {
+        DriverDomainUnderTest.image(folder, "short.img", 4096);
+        attack("short", "h031");
     }
 
     @Test

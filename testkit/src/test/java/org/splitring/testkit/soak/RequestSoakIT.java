@@ -26,10 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 /// doubled or torn, and none waits for ever, however the two are paused. Both pause themselves at
 /// random, and the test stops either process for a while with SIGSTOP.
 ///
-/// `-Dsplitring.soak.requests=N` sets how many; with `-Plong` a hundred million are the default,
-/// and
-/// a billion is `./mvnw verify -Plong -pl testkit -am -Dtest=RequestSoakIT
-/// -Dsplitring.soak.requests=1000000000 -Dsurefire.failIfNoSpecifiedTests=false`.
+/// `-Dsplitring.soak.requests=N` sets how many; with `-Plong` a hundred million are the default.
+/// `testkit/README.md` has the command for a billion.
 @Timeout(value = 3, unit = TimeUnit.HOURS)
 class RequestSoakIT {
     private static final Pattern REPORT =

@@ -1,5 +1,7 @@
 package org.splitring.driverdomain;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -11,6 +13,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Optional;
@@ -69,9 +72,12 @@ final class RunDirectory implements AutoCloseable {
         }
     }
 
+    /// The lock is the process's, and closing **any** channel on the file would end it: after this
+    /// the file is not opened again in this process.
     private static FileChannel lock(Path dir) throws IOException, CommandException {
         Path file = dir.resolve(LOCK);
         while (true) {
+            Optional<Object> before = inode(file);
             FileChannel channel =
                     FileChannel.open(
                             file,
@@ -89,22 +95,30 @@ final class RunDirectory implements AutoCloseable {
                                 + "; stop it with: splitring down --run-dir "
                                 + dir);
             }
-            channel.truncate(0);
-            byte[] pid = (ProcessHandle.current().pid() + "\n").getBytes(StandardCharsets.US_ASCII);
-            channel.write(ByteBuffer.wrap(pid), 0);
             // The last owner removes the file at the end: one that is gone from the folder is no
-            // lock any more, and the next to come would make another.
-            if (Files.exists(file)
-                    && pid(file).equals(Optional.of(ProcessHandle.current().pid()))) {
+            // lock any more, and the next to come would make another. So it must be the same file
+            // before it was opened and after it was locked.
+            if (before.isPresent() && before.equals(inode(file))) {
+                byte[] pid = (ProcessHandle.current().pid() + "\n").getBytes(US_ASCII);
+                channel.truncate(0).write(ByteBuffer.wrap(pid), 0);
                 return channel;
             }
             channel.close();
         }
     }
 
+    private static Optional<Object> inode(Path file) throws IOException {
+        try {
+            return Optional.ofNullable(
+                    Files.readAttributes(file, BasicFileAttributes.class).fileKey());
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        }
+    }
+
     private static Optional<Long> pid(Path file) throws IOException {
         try {
-            String text = Files.readString(file, StandardCharsets.US_ASCII).strip();
+            String text = Files.readString(file, US_ASCII).strip();
             return text.matches("\\d{1,10}") ? Optional.of(Long.valueOf(text)) : Optional.empty();
         } catch (NoSuchFileException e) {
             return Optional.empty();

@@ -246,14 +246,19 @@ class FrontBackRingTest {
         front.pushRequestsAndCheckNotify();
         answer(1);
         back.pushResponsesAndCheckNotify();
-        // The peer scribbles over both; the next push publishes the right value and decides on it.
-        SringLayout.REQ_PROD.set(page, 0x12345678);
-        SringLayout.RSP_PROD.set(page, 0x12345678);
+        // The peer writes into both what they will be next: read back, the next push would seem to
+        // publish nothing and would not notify.
+        SringLayout.REQ_PROD.set(page, START + 2);
+        SringLayout.RSP_PROD.set(page, START + 2);
         SringLayout.REQ_EVENT.set(page, START + 2);
         takeRequests(1);
         assertTrue(front.pushRequestsAndCheckNotify());
         assertEquals(START + 2, (int) SringLayout.REQ_PROD.get(page));
         answer(1);
+        SringLayout.REQ_PROD.set(page, 0x12345678);
+        takeRequests(1);
+        front.pushRequestsAndCheckNotify();
+        assertEquals(START + 3, (int) SringLayout.REQ_PROD.get(page), "published anew");
         SringLayout.RSP_EVENT.set(page, START + 2);
         assertTrue(back.pushResponsesAndCheckNotify());
         assertEquals(START + 2, (int) SringLayout.RSP_PROD.get(page));

@@ -204,6 +204,41 @@ class RingHostileTest {
     }
 
     @Test
+    void h005_reqProdIsReadOnceSoThatWhatWasCheckedIsWhatIsUsed() throws InterruptedException {
+        backAt(-2);
+        SringLayout.REQ_PROD.set(page, -1);
+        AtomicBoolean stop = new AtomicBoolean();
+        Thread flipper =
+                Thread.ofPlatform()
+                        .start(
+                                () -> {
+                                    while (!stop.get()) {
+                                        SringLayout.REQ_PROD.setOpaque(page, -2 + N + 1);
+                                        SringLayout.REQ_PROD.setOpaque(page, -1);
+                                    }
+                                });
+        int served = 0;
+        int refused = 0;
+        long deadline = System.nanoTime() + 30_000_000_000L;
+        try {
+            while ((served < 100_000 || refused < 100) && System.nanoTime() < deadline) {
+                BackRing back = BackRing.attach(page, ENTRY, -2);
+                try {
+                    assertEquals(1, back.unconsumedRequests());
+                    served++;
+                } catch (RingBrokenException e) {
+                    refused++;
+                }
+            }
+        } finally {
+            stop.set(true);
+            flipper.join();
+        }
+        assertTrue(
+                served >= 100_000 && refused >= 100, served + " served, " + refused + " refused");
+    }
+
+    @Test
     void h006_requestsInFlightNeverExceedTheRing() {
         long seed = System.nanoTime();
         Random random = new Random(seed);

@@ -1,5 +1,6 @@
 /// The program.
 module org.splitring.driverdomain {
+    requires org.splitring.benchmarks; // the subcommand bench
     requires org.splitring.blkfront;
     requires org.splitring.blkback;
     requires org.splitring.xenbus;

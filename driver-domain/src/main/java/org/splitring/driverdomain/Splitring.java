@@ -1,6 +1,7 @@
 package org.splitring.driverdomain;
 
 import java.util.concurrent.CountDownLatch;
+import org.splitring.benchmarks.BenchCommand;
 import org.splitring.driverdomain.lab.LabException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -12,7 +13,7 @@ import picocli.CommandLine.ParseResult;
         description = "Guests with virtual disks in processes of their own, over Xen's rings.",
         mixinStandardHelpOptions = true,
         version = "splitring 0.1.0",
-        subcommands = {UpCommand.class, DownCommand.class, GuestCommand.class},
+        subcommands = {UpCommand.class, DownCommand.class, BenchCommand.class, GuestCommand.class},
         synopsisSubcommandLabel = "COMMAND")
 public final class Splitring {
     /// Falls when the command has returned: a shutdown hook that told it to stop waits for that.

@@ -117,7 +117,17 @@ class LabIT {
     private void down() throws Exception {
         Ended down = splitring("down", "--run-dir", run.toString());
         assertEquals(0, down.code(), down.output());
-        assertFalse(Files.exists(run), "run directory is still there");
+        assertEquals(List.of(), left(run));
+    }
+
+    /// What is in a folder; nothing when it is not there.
+    private static List<Path> left(Path folder) throws IOException {
+        if (Files.notExists(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.toList();
+        }
     }
 
     /// Processes of this test's run directory.

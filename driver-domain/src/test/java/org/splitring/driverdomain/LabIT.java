@@ -75,6 +75,7 @@ class LabIT {
         Path output = Files.createTempFile(dir, "output", ".txt");
         Process process =
                 new ProcessBuilder(command)
+                        .directory(dir.toFile()) // fio leaves a file where it runs
                         .redirectErrorStream(true)
                         .redirectOutput(output.toFile())
                         .start();

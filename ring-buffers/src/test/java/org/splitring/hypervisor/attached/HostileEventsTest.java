@@ -144,12 +144,16 @@ class HostileEventsTest {
                         }
                     }
                 });
-        PingPong others = new PingPong(guest, driver);
-        long start = System.nanoTime();
-        long before = others.rounds.get();
-        AttachBed.await(() -> others.rounds.get() > before + 200);
-        long elapsed = System.nanoTime() - start;
-        stop.set(true);
+        long elapsed;
+        try {
+            PingPong others = new PingPong(guest, driver);
+            long start = System.nanoTime();
+            long before = others.rounds.get();
+            AttachBed.await(() -> others.rounds.get() > before + 200);
+            elapsed = System.nanoTime() - start;
+        } finally {
+            stop.set(true); // or the loop could not even be closed
+        }
         assertTrue(turns.get() > 0);
         assertTrue(elapsed < 5_000_000_000L, "200 round trips beside a busy ring: " + elapsed);
     }

@@ -182,8 +182,7 @@ final class LabGuest implements AutoCloseable {
             disk.backend = null;
             try {
                 if (backend != null) {
-                    backend.frontendGone();
-                    backend.close();
+                    backend.frontendGone(); // nobody is left to be asked
                 }
                 toolstack.removeDevice(paths(disk));
             } catch (StoreException | RuntimeException e) {

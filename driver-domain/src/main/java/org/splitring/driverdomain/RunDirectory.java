@@ -92,7 +92,7 @@ final class RunDirectory implements AutoCloseable {
                                 + dir
                                 + " is in use by process "
                                 + pid(file).map(String::valueOf).orElse("?")
-                                + "; stop it with: splitring down --run-dir "
+                                + "; stop it with: ./splitring down --run-dir "
                                 + dir);
             }
             // The last owner removes the file at the end: one that is gone from the folder is no

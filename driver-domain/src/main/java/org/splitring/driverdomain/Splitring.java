@@ -14,7 +14,12 @@ import picocli.CommandLine.ParseResult;
         mixinStandardHelpOptions = true,
         version = "splitring 0.1.0",
         subcommands = {UpCommand.class, DownCommand.class, BenchCommand.class, GuestCommand.class},
-        synopsisSubcommandLabel = "COMMAND")
+        synopsisSubcommandLabel = "COMMAND",
+        footer = {
+            "",
+            "For example: ./splitring up examples/disk.toml",
+            "'./splitring COMMAND --help' has each command's options."
+        })
 public final class Splitring {
     /// Falls when the command has returned: a shutdown hook that told it to stop waits for that.
     static final CountDownLatch COMMAND_ENDED = new CountDownLatch(1);

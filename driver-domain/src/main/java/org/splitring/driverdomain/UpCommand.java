@@ -228,7 +228,7 @@ final class UpCommand implements Callable<Integer> {
         text.append(example);
         text.append(
                 inBackground
-                        ? "stop it with: splitring down --run-dir " + running.runDir()
+                        ? "stop it with: ./splitring down --run-dir " + running.runDir()
                         : "stop it with Ctrl-C");
         System.out.println(text);
     }

@@ -14,6 +14,9 @@ final class JavaCommand {
     static final List<String> SMALL =
             List.of("-Xms16m", "-Xmx96m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=64m");
 
+    /// What the driver domain is given, as the launcher does.
+    static final List<String> DRIVER_DOMAIN = List.of("-XX:+UseSerialGC", "-Xms32m", "-Xmx512m");
+
     private JavaCommand() {}
 
     /// A command that starts `splitring ARGUMENTS` in a session of its own, so that a Ctrl-C at the

@@ -119,7 +119,7 @@ final class UpCommand implements Callable<Integer> {
         arguments.add("--run-dir=" + runDirectory.path());
         arguments.add("--in-background");
         Process process =
-                new ProcessBuilder(JavaCommand.of(List.of(), arguments))
+                new ProcessBuilder(JavaCommand.of(JavaCommand.DRIVER_DOMAIN, arguments))
                         .redirectErrorStream(true)
                         .redirectInput(Path.of("/dev/null").toFile())
                         .start();

@@ -4,238 +4,75 @@ import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.driverdomain.LabUnderTest.Ended;
+import org.splitring.hypervisor.linux.UnixSocket;
+import org.splitring.testkit.CPrograms;
 import org.splitring.testkit.ExternalTools;
 
-/// The program as its users see it: processes, files, third-party NBD clients.
+/// The program as its users see it: how it starts, stops, fails, and what it leaves.
 @Timeout(180)
 class LabIT {
     private static final long SECONDS = 60;
-    private static final Duration PATIENCE = Duration.ofSeconds(20);
 
     @TempDir Path dir;
+    private LabUnderTest program;
     private Path run;
     private Path lab;
     private Path image;
 
-    /// What a program said, and how it ended.
-    record Ended(int code, String output) {}
-
     @BeforeEach
     void prepare() throws IOException {
-        run = dir.resolve("run");
-        lab = dir.resolve("lab.toml");
-        image = dir.resolve("web.img");
-        Files.write(image, new byte[8 << 20]);
+        program = new LabUnderTest(dir);
+        run = program.run();
+        lab = program.lab();
+        image = program.image("web.img", 8);
         Files.writeString(lab, "[domains.web]\ndisk = [\"web.img,raw,xvda,rw\"]\n");
     }
 
     @AfterEach
     void nothingStaysBehind() throws Exception {
-        if (RunDirectory.owner(run).isPresent()) {
-            splitring("down", "--run-dir", run.toString());
-        }
-        await().atMost(PATIENCE).until(() -> ours().isEmpty());
-    }
-
-    private static List<String> java(String... arguments) {
-        List<String> command = new ArrayList<>();
-        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.add("--enable-native-access=ALL-UNNAMED");
-        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-        command.add(Splitring.class.getName());
-        command.addAll(List.of(arguments));
-        return command;
-    }
-
-    private Ended splitring(String... arguments) throws Exception {
-        return execute(java(arguments));
-    }
-
-    private Ended execute(List<String> command) throws Exception {
-        Path output = Files.createTempFile(dir, "output", ".txt");
-        Process process =
-                new ProcessBuilder(command)
-                        .directory(dir.toFile()) // fio leaves a file where it runs
-                        .redirectErrorStream(true)
-                        .redirectOutput(output.toFile())
-                        .start();
-        boolean ended = process.waitFor(SECONDS, TimeUnit.SECONDS);
-        String said = Files.readString(output, StandardCharsets.UTF_8);
-        Files.delete(output);
-        if (!ended) {
-            process.destroyForcibly();
-            throw new AssertionError(command.getLast() + " did not end: " + said);
-        }
-        return new Ended(process.exitValue(), said);
-    }
-
-    private Ended tool(String program, String debianPackage, String... arguments) throws Exception {
-        List<String> command = new ArrayList<>();
-        command.add(ExternalTools.require(program, debianPackage).toString());
-        command.addAll(List.of(arguments));
-        return execute(command);
-    }
-
-    private Ended qemuIo(String... commands) throws Exception {
-        List<String> arguments = new ArrayList<>(List.of("-f", "raw"));
-        for (String command : commands) {
-            arguments.addAll(List.of("-c", command));
-        }
-        arguments.add(uri());
-        return tool("qemu-io", "qemu-utils", arguments.toArray(String[]::new));
-    }
-
-    private String uri() {
-        return "nbd+unix:///?socket=" + run.resolve("web/xvda.nbd");
-    }
-
-    private void up() throws Exception {
-        Ended up = splitring("up", lab.toString(), "--run-dir", run.toString(), "--detach");
-        assertEquals(0, up.code(), up.output());
-        assertTrue(up.output().contains("nbdinfo 'nbd+unix:///?socket="), up.output());
-    }
-
-    private void down() throws Exception {
-        Ended down = splitring("down", "--run-dir", run.toString());
-        assertEquals(0, down.code(), down.output());
-        assertEquals(List.of(), left(run));
-    }
-
-    /// What is in a folder; nothing when it is not there.
-    private static List<Path> left(Path folder) throws IOException {
-        if (Files.notExists(folder)) {
-            return List.of();
-        }
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.toList();
-        }
-    }
-
-    /// Processes of this test's run directory.
-    private List<ProcessHandle> ours() {
-        try (Stream<ProcessHandle> all = ProcessHandle.allProcesses()) {
-            return all.filter(process -> commandLine(process).contains(dir + "/")).toList();
-        }
-    }
-
-    private static String commandLine(ProcessHandle process) {
-        try {
-            return Files.readString(Path.of("/proc", process.pid() + "", "cmdline"));
-        } catch (IOException e) {
-            return ""; // it has ended
-        }
-    }
-
-    private ProcessHandle guest() {
-        return ours().stream()
-                .filter(process -> commandLine(process).contains("\0guest\0"))
-                .findFirst()
-                .orElseThrow();
-    }
-
-    @Test
-    void clientsOfOthersWriteAndReadTheFileThroughTheRing() throws Exception {
-        up();
-        Ended info = tool("nbdinfo", "libnbd-bin", uri());
-        assertEquals(0, info.code(), info.output());
-        assertTrue(info.output().contains("export-size: 8388608"), info.output());
-
-        byte[] pattern = new byte[8 << 20];
-        new Random(1).nextBytes(pattern);
-        Path source = dir.resolve("source.img");
-        Files.write(source, pattern);
-        Ended in =
-                tool(
-                        "qemu-img",
-                        "qemu-utils",
-                        "convert",
-                        "-n",
-                        "-f",
-                        "raw",
-                        "-O",
-                        "raw",
-                        source.toString(),
-                        uri());
-        assertEquals(0, in.code(), in.output());
-        assertEquals(-1, Files.mismatch(source, image), "the file has what was written");
-        Ended compare =
-                tool(
-                        "qemu-img",
-                        "qemu-utils",
-                        "compare",
-                        "-f",
-                        "raw",
-                        "-F",
-                        "raw",
-                        source.toString(),
-                        uri());
-        assertEquals(0, compare.code(), compare.output());
-        Path copy = dir.resolve("copy.img");
-        Ended out = tool("nbdcopy", "libnbd-bin", uri(), copy.toString());
-        assertEquals(0, out.code(), out.output());
-        assertEquals(-1, Files.mismatch(source, copy), "what was read is what was written");
-        down();
-    }
-
-    @Test
-    void fioVerifiesWhatItWrites() throws Exception {
-        up();
-        Ended fio =
-                tool(
-                        "fio",
-                        "fio",
-                        "--name=verify",
-                        "--ioengine=nbd",
-                        "--uri=" + uri(),
-                        "--rw=randwrite",
-                        "--bsrange=4k-256k",
-                        "--size=8m",
-                        "--iodepth=16",
-                        "--verify=crc32c",
-                        "--randseed=7");
-        assertEquals(0, fio.code(), fio.output());
-        down();
+        program.cleanUp();
     }
 
     @Test
     void driverDomainKilledAfterAFlushLeavesEveryFlushedWrite() throws Exception {
-        up();
-        Ended io = qemuIo("write -P 17 0 1M", "write -P 18 4M 512k", "flush");
+        program.up();
+        Ended io = program.qemuIo("write -P 17 0 1M", "write -P 18 4M 512k", "flush");
         assertEquals(0, io.code(), io.output());
-        ProcessHandle owner = RunDirectory.owner(run).orElseThrow();
+        ProcessHandle owner = program.driverDomain();
         assertTrue(owner.destroyForcibly());
-        await().atMost(PATIENCE).until(() -> ours().isEmpty()); // the guest ends by itself
+        await().atMost(PATIENCE)
+                .until(() -> program.processes().isEmpty()); // the guest ends by itself
         byte[] bytes = Files.readAllBytes(image);
         assertEquals(17, bytes[0]);
         assertEquals(17, bytes[(1 << 20) - 1]);
         assertEquals(18, bytes[4 << 20]);
         // What a killed process leaves is no hindrance.
         assertTrue(Files.exists(run.resolve("lock")));
-        up();
-        Ended again = qemuIo("read -P 17 0 1M", "read -P 18 4M 512k");
+        program.up();
+        Ended again = program.qemuIo("read -P 17 0 1M", "read -P 18 4M 512k");
         assertEquals(0, again.code(), again.output());
         assertFalse(again.output().contains("failed"), again.output());
-        down();
+        program.down();
     }
 
     @Test
@@ -249,12 +86,8 @@ class LabIT {
                 [domains.web]
                 disk = ["web.img,raw,xvda,rw"]
                 """);
-        up();
-        ProcessHandle victim =
-                ours().stream()
-                        .filter(process -> commandLine(process).contains("/gone/attach"))
-                        .findFirst()
-                        .orElseThrow();
+        program.up();
+        ProcessHandle victim = program.guest("gone");
         assertTrue(victim.destroyForcibly());
         Path log = run.resolve("log");
         await().atMost(PATIENCE).until(() -> Files.readString(log).contains("domain gone: "));
@@ -262,16 +95,17 @@ class LabIT {
         assertTrue(said.contains("was killed by signal 9"), said);
         assertEquals(1, said.lines().count(), said);
         await().atMost(PATIENCE).until(() -> Files.notExists(run.resolve("gone/xvda.nbd")));
-        Ended io = qemuIo("write -P 5 0 64k", "flush", "read -P 5 0 64k");
+        Ended io = program.qemuIo("write -P 5 0 64k", "flush", "read -P 5 0 64k");
         assertEquals(0, io.code(), io.output());
-        down();
+        program.down();
     }
 
     @Test
     void interruptLeavesNothing() throws Exception {
         for (String signal : new String[] {"INT", "TERM"}) {
             Path output = dir.resolve("up.txt");
-            List<String> command = java("up", lab.toString(), "--run-dir", run.toString());
+            List<String> command =
+                    LabUnderTest.java("up", lab.toString(), "--run-dir", run.toString());
             Process process =
                     new ProcessBuilder(command)
                             .redirectErrorStream(true)
@@ -279,11 +113,11 @@ class LabIT {
                             .start();
             await().atMost(Duration.ofSeconds(SECONDS))
                     .until(() -> Files.readString(output).contains("stop it with Ctrl-C"));
-            ProcessHandle guest = guest();
-            Ended io = qemuIo("write -P 9 0 4k");
+            ProcessHandle guest = program.guest("web");
+            Ended io = program.qemuIo("write -P 9 0 4k");
             assertEquals(0, io.code(), io.output());
             Path kill = ExternalTools.require("kill", "procps");
-            execute(List.of(kill.toString(), "-" + signal, Long.toString(process.pid())));
+            program.execute(List.of(kill.toString(), "-" + signal, Long.toString(process.pid())));
             assertTrue(process.waitFor(SECONDS, TimeUnit.SECONDS), "still running");
             String said = Files.readString(output);
             assertTrue(said.contains("stopped"), said);
@@ -295,30 +129,15 @@ class LabIT {
     }
 
     @Test
-    void readOnlyDiskCannotBeWritten() throws Exception {
-        Files.writeString(lab, "[domains.web]\ndisk = [\"web.img,raw,xvda,ro\"]\n");
-        up();
-        Ended info = tool("nbdinfo", "libnbd-bin", uri());
-        assertTrue(info.output().contains("is_read_only: true"), info.output());
-        Ended write = qemuIo("write -P 7 0 4k");
-        assertTrue(write.code() != 0 || write.output().contains("failed"), write.output());
-        Ended read =
-                tool("qemu-io", "qemu-utils", "-r", "-f", "raw", "-c", "read -P 0 0 1M", uri());
-        assertEquals(0, read.code(), read.output());
-        assertEquals(0, Files.readAllBytes(image)[0]);
-        down();
-    }
-
-    @Test
     void secondUpOnTheSameRunDirectoryAndTheSameImageAreRefused() throws Exception {
-        up();
-        long owner = RunDirectory.owner(run).orElseThrow().pid();
+        program.up();
+        long owner = program.driverDomain().pid();
         refused(lab, run, "run directory " + run + " is in use by process " + owner);
         refused(lab, dir.resolve("other"), "image " + image + " is in use by");
-        Ended io = qemuIo("write -P 5 0 64k", "read -P 5 0 64k");
+        Ended io = program.qemuIo("write -P 5 0 64k", "read -P 5 0 64k");
         assertEquals(0, io.code(), "the first lab was disturbed: " + io.output());
-        down();
-        Ended down = splitring("down", "--run-dir", run.toString());
+        program.down();
+        Ended down = program.splitring("down", "--run-dir", run.toString());
         assertEquals(1, down.code());
         assertEquals("splitring: nothing runs in run directory " + run + "\n", down.output());
     }
@@ -350,7 +169,7 @@ class LabIT {
     }
 
     private void refused(Path file, Path runDir, String message) throws Exception {
-        Ended up = splitring("up", file.toString(), "--run-dir", runDir.toString());
+        Ended up = program.splitring("up", file.toString(), "--run-dir", runDir.toString());
         assertEquals(1, up.code(), up.output());
         assertEquals(1, up.output().lines().count(), up.output());
         assertTrue(up.output().startsWith("splitring: "), up.output());
@@ -358,26 +177,79 @@ class LabIT {
     }
 
     @Test
-    void tcpPortServesEveryDiskByName() throws Exception {
-        int port;
-        try (ServerSocket free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            port = free.getLocalPort();
-        }
-        Files.write(dir.resolve("b.img"), new byte[1 << 20]);
+    void guestsAndGarbageComeAndGoAndLeaveNothingInTheDriverDomain() throws Exception {
+        program.image("free.img", 4);
         Files.writeString(
                 lab,
-                "[domains.web]\ndisk = [\"web.img,raw,xvda\", \"b.img,raw,xvdb\"]\nexport = \"tcp:"
-                        + port
-                        + "\"\n");
-        up();
-        Ended list = tool("nbdinfo", "libnbd-bin", "--list", "nbd://localhost:" + port);
-        assertEquals(0, list.code(), list.output());
-        Matcher sizes = Pattern.compile("export-size: (\\d+)").matcher(list.output());
-        List<String> found = new ArrayList<>();
-        while (sizes.find()) {
-            found.add(sizes.group(1));
+                """
+                [domains.free]
+                guest = "external"
+                disk = ["free.img,raw,xvda,rw"]
+                [domains.web]
+                disk = ["web.img,raw,xvda,rw"]
+                """);
+        program.up();
+        long driverDomain = program.driverDomain().pid();
+        writesAndReadsBack(1);
+        ChildResources baseline = settled(driverDomain);
+        assertEquals(0, baseline.guestMappings(), "the guest in C is still mapped");
+
+        for (int seed = 2; seed < 5; seed++) {
+            try (ChildProcess killed = frontend("--load", "--depth", "16")) {
+                killed.awaitProgress(50);
+            } // by kill -9
+            writesAndReadsBack(seed); // and detaches
+            for (int sizeBytes : new int[] {1, 16, 300, 4096}) {
+                assertRefused(sizeBytes);
+            }
         }
-        assertEquals(List.of("8388608", "1048576"), found);
-        down();
+        await().atMost(PATIENCE).until(() -> ChildResources.of(driverDomain).within(baseline));
+        String log = Files.readString(run.resolve("log"));
+        assertTrue(log.contains("broke the protocol"), log);
+        assertTrue(log.lines().count() < 12, "a line for each: " + log);
+        Ended io = program.qemuIo("write -P 5 0 64k", "flush", "read -P 5 0 64k");
+        assertEquals(0, io.code(), "our own guest was disturbed: " + io.output());
+
+        ProcessHandle guest = program.guest("web");
+        assertTrue(guest.destroyForcibly());
+        await().atMost(PATIENCE).until(() -> ChildResources.of(driverDomain).guestMappings() == 0);
+        assertTrue(ChildResources.of(driverDomain).descriptors() < baseline.descriptors());
+        program.down();
+    }
+
+    private ChildProcess frontend(String... options) throws IOException {
+        List<String> command = new ArrayList<>(List.of(CPrograms.frontend().toString()));
+        command.addAll(List.of("--socket", run.resolve("free/attach").toString()));
+        command.addAll(List.of(options));
+        return ChildProcess.start("guest in C", command);
+    }
+
+    private void writesAndReadsBack(int seed) throws Exception {
+        try (ChildProcess guest =
+                frontend("--blocks", "100", "--seed", Integer.toString(seed), "--segments", "4")) {
+            assertEquals(0, guest.await(Duration.ofSeconds(20)), guest::output);
+        }
+    }
+
+    private void assertRefused(int sizeBytes) throws IOException {
+        try (Arena arena = Arena.ofConfined();
+                UnixSocket socket = UnixSocket.connect(run.resolve("free/attach"))) {
+            MemorySegment garbage = arena.allocate(sizeBytes).fill((byte) 'g');
+            assertEquals(sizeBytes, socket.send(garbage, sizeBytes));
+            assertTrue(socket.awaitReadable(10_000), "neither answered nor closed");
+        }
+    }
+
+    private static ChildResources settled(long pid) throws IOException {
+        ChildResources[] last = {ChildResources.of(pid)};
+        await().atMost(PATIENCE)
+                .pollInterval(Duration.ofMillis(300))
+                .until(
+                        () -> {
+                            ChildResources before = last[0];
+                            last[0] = ChildResources.of(pid);
+                            return last[0].equals(before);
+                        });
+        return last[0];
     }
 }

@@ -1,0 +1,162 @@
+package org.splitring.driverdomain;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.splitring.testkit.ExternalTools;
+
+/// The program in processes of its own, a lab file `lab.toml` in a folder, and clients of others.
+final class LabUnderTest {
+    static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final long SECONDS = 60;
+
+    private final Path dir;
+    private final Path run;
+    private final Path lab;
+
+    /// What a program said, and how it ended.
+    record Ended(int code, String output) {}
+
+    LabUnderTest(Path dir) {
+        this.dir = dir;
+        run = dir.resolve("run");
+        lab = dir.resolve("lab.toml");
+    }
+
+    Path run() {
+        return run;
+    }
+
+    Path lab() {
+        return lab;
+    }
+
+    Path image(String name, int sizeMib) throws IOException {
+        return Files.write(dir.resolve(name), new byte[sizeMib << 20]);
+    }
+
+    /// Compiled little: most of these processes live for a second.
+    static List<String> java(String... arguments) {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.add("--enable-native-access=ALL-UNNAMED");
+        command.addAll(List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+        command.add(Splitring.class.getName());
+        command.addAll(List.of(arguments));
+        return command;
+    }
+
+    Ended splitring(String... arguments) throws Exception {
+        return execute(java(arguments));
+    }
+
+    Ended execute(List<String> command) throws Exception {
+        Path output = Files.createTempFile(dir, "output", ".txt");
+        Process process =
+                new ProcessBuilder(command)
+                        .directory(dir.toFile()) // fio leaves a file where it runs
+                        .redirectErrorStream(true)
+                        .redirectOutput(output.toFile())
+                        .start();
+        boolean ended = process.waitFor(SECONDS, TimeUnit.SECONDS);
+        String said = Files.readString(output, StandardCharsets.UTF_8);
+        Files.delete(output);
+        if (!ended) {
+            process.destroyForcibly();
+            throw new AssertionError(command.getLast() + " did not end: " + said);
+        }
+        return new Ended(process.exitValue(), said);
+    }
+
+    Ended tool(String program, String debianPackage, String... arguments) throws Exception {
+        List<String> command = new ArrayList<>();
+        command.add(ExternalTools.require(program, debianPackage).toString());
+        command.addAll(List.of(arguments));
+        return execute(command);
+    }
+
+    /// Commands of `qemu-io` on the disk `web/xvda`.
+    Ended qemuIo(String... commands) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("-f", "raw"));
+        for (String command : commands) {
+            arguments.addAll(List.of("-c", command));
+        }
+        arguments.add(uri("xvda"));
+        return tool("qemu-io", "qemu-utils", arguments.toArray(String[]::new));
+    }
+
+    /// A disk of the domain `web`.
+    String uri(String vdev) {
+        return "nbd+unix:///?socket=" + run.resolve("web/" + vdev + ".nbd");
+    }
+
+    void up() throws Exception {
+        Ended up = splitring("up", lab.toString(), "--run-dir", run.toString(), "--detach");
+        assertEquals(0, up.code(), up.output());
+        assertTrue(up.output().contains("nbdinfo 'nbd+unix:///?socket="), up.output());
+    }
+
+    void down() throws Exception {
+        Ended down = splitring("down", "--run-dir", run.toString());
+        assertEquals(0, down.code(), down.output());
+        assertEquals(List.of(), left(run));
+        assertEquals(List.of(), processes());
+    }
+
+    /// What is in a folder; nothing when it is not there.
+    private static List<Path> left(Path folder) throws IOException {
+        if (Files.notExists(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.toList();
+        }
+    }
+
+    /// Processes that run in this folder. One that has ended has no command line any more.
+    List<ProcessHandle> processes() {
+        try (Stream<ProcessHandle> all = ProcessHandle.allProcesses()) {
+            return all.filter(process -> commandLine(process).contains(dir + "/")).toList();
+        }
+    }
+
+    static String commandLine(ProcessHandle process) {
+        try {
+            return Files.readString(Path.of("/proc", process.pid() + "", "cmdline"));
+        } catch (IOException e) {
+            return ""; // it has ended
+        }
+    }
+
+    /// The process of a guest that the lab has started.
+    ProcessHandle guest(String domain) {
+        return processes().stream()
+                .filter(process -> commandLine(process).contains("\0guest\0"))
+                .filter(process -> commandLine(process).contains("/" + domain + "/attach"))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    ProcessHandle driverDomain() throws IOException {
+        return RunDirectory.owner(run).orElseThrow();
+    }
+
+    /// Stops what a failed test has left running.
+    void cleanUp() throws Exception {
+        if (RunDirectory.owner(run).isPresent()) {
+            splitring("down", "--run-dir", run.toString());
+        }
+        await().atMost(PATIENCE).until(() -> processes().isEmpty());
+    }
+}

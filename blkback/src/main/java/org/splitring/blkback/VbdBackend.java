@@ -1,13 +1,9 @@
 package org.splitring.blkback;
 
+import java.util.ArrayDeque;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -18,11 +14,13 @@ import org.splitring.hypervisor.DriverDomain;
 import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.GrantException;
 import org.splitring.wire.BlkifInfo;
+import org.splitring.xenbus.DeviceEnd;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
-import org.splitring.xenbus.store.Watch;
 
 /// Serves one vbd of one guest from a disk: lifecycle and handshake.
 ///
@@ -33,7 +31,7 @@ import org.splitring.xenbus.store.Watch;
 ///     Initialising (1) again             ──►  InitWait (2)      while `online` is 1
 ///     a broken ring, a refused handshake ──►  Closing (5)       until the frontend closes
 ///
-/// One virtual thread at a time runs the lifecycle, straight through: events only say "look again".
+/// The lifecycle runs in the tasks of a [DeviceEnd], one at a time: events only say "look again".
 /// The ring belongs to the loop; the two meet in [VbdConnection].
 public final class VbdBackend implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(VbdBackend.class);
@@ -51,18 +49,19 @@ public final class VbdBackend implements AutoCloseable {
     private final VbdCounters counters = new VbdCounters();
     private final Consumer<DiskFailure> diskFailed = this::diskFailed;
 
-    private final ExecutorService control =
-            Executors.newSingleThreadExecutor(Thread.ofVirtual().name("vbd-backend").factory());
-    private final AtomicBoolean lookQueued = new AtomicBoolean();
-    private final CompletableFuture<Void> frontendClosed = new CompletableFuture<>();
+    private final Timers timers;
+    private final DeviceEnd end;
+    private final CompletableFuture<Void> closed = new CompletableFuture<>();
     private volatile XenbusState state = XenbusState.INITIALISING;
 
-    // Of the control thread.
-    private @Nullable Watch watch;
+    // Of the tasks of the end.
     private @Nullable VbdConnection connection;
+    private final ArrayDeque<Runnable> afterDisconnect = new ArrayDeque<>();
+    private boolean disconnecting;
     private boolean closing;
     private boolean ended;
-    private long lastLogNanos = System.nanoTime() - LOG_INTERVAL_NANOS;
+    private @Nullable Runnable cancelDeadline;
+    private long lastLogNanos;
     private long unloggedFailures;
 
     private VbdBackend(
@@ -71,7 +70,10 @@ public final class VbdBackend implements AutoCloseable {
             DevicePaths paths,
             DiskImage disk,
             DeviceLoop loop,
-            VbdBackendOptions options) {
+            VbdBackendOptions options,
+            Executor control,
+            Timers timers)
+            throws StoreException {
         this.domain = domain;
         this.store = store;
         this.frontend = paths.frontendDomain();
@@ -79,6 +81,9 @@ public final class VbdBackend implements AutoCloseable {
         this.disk = disk;
         this.loop = loop;
         this.options = options;
+        this.timers = timers;
+        this.lastLogNanos = timers.nanoTime() - LOG_INTERVAL_NANOS;
+        this.end = DeviceEnd.open(store, DeviceEnd.Side.BACKEND, paths, control, timers);
     }
 
     /// Offers the disk to a frontend and serves it whenever the frontend connects, until closed.
@@ -95,17 +100,51 @@ public final class VbdBackend implements AutoCloseable {
             DeviceLoop loop,
             VbdBackendOptions options)
             throws StoreException {
+        return create(
+                domain,
+                store,
+                frontend,
+                virtualDevice,
+                disk,
+                loop,
+                options,
+                DeviceEnd.VIRTUAL_THREADS,
+                Timers.system());
+    }
+
+    /// As above, with everything passed in that runs or waits: nothing here blocks but [#close] and
+    /// [#frontendGone], and [#closeAsync] stands for both where nobody may wait.
+    ///
+    /// @param control runs the lifecycle, one task at a time
+    /// @param timers the clock of deadlines
+    public static VbdBackend create(
+            DriverDomain domain,
+            Store store,
+            DomId frontend,
+            int virtualDevice,
+            DiskImage disk,
+            DeviceLoop loop,
+            VbdBackendOptions options,
+            Executor control,
+            Timers timers)
+            throws StoreException {
         DevicePaths paths = DevicePaths.vbd(frontend, domain.id(), virtualDevice);
-        VbdBackend backend = new VbdBackend(domain, store, paths, disk, loop, options);
+        VbdBackend backend =
+                new VbdBackend(domain, store, paths, disk, loop, options, control, timers);
+        boolean offered = false;
         try {
-            backend.offer();
-            backend.watch = store.watch(paths.frontend() + "/state", path -> backend.lookSoon());
-            disk.onFailure(backend.diskFailed);
-            return backend;
-        } catch (StoreException e) {
-            backend.control.shutdown();
-            throw e;
+            offered = backend.offer();
+        } finally {
+            if (!offered) {
+                backend.end.close();
+            }
         }
+        if (!offered) {
+            throw new StoreException(StoreError.ENOENT, paths.backend() + "/state");
+        }
+        backend.end.onPeerState(backend::look);
+        disk.onFailure(backend.diskFailed);
+        return backend;
     }
 
     /// Where the handshake stands. Any thread.
@@ -126,7 +165,8 @@ public final class VbdBackend implements AutoCloseable {
     /// The frontend's domain is gone: stops without asking it. When this returns no page of it is
     /// mapped and no disk operation is under way. Not on the loop.
     public void frontendGone() {
-        end();
+        end.execute(this::finish);
+        closed.join(); // without a bound, as VbdConnection says
     }
 
     /// Closes the device: says so to the frontend, waits for it within the deadline, and stops.
@@ -134,93 +174,106 @@ public final class VbdBackend implements AutoCloseable {
     /// is under way. Not on the loop.
     @Override
     public void close() {
-        onControl(
-                () -> {
-                    closing = true;
-                    if (connection == null) {
-                        frontendClosed.complete(null);
-                    } else {
-                        switchTo(XenbusState.CLOSING);
-                    }
-                });
-        try {
-            frontendClosed.get(options.deadline().toNanos(), TimeUnit.NANOSECONDS);
-        } catch (TimeoutException e) {
-            LOG.warn("{}: the frontend did not close within {}", this, options.deadline());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt(); // go on without waiting
-        } catch (ExecutionException e) {
-            throw new IllegalStateException(e); // never completed with one
-        }
-        end();
+        closeAsync().join();
     }
 
-    private void end() {
-        onControl(
+    /// Begins what [#close] does, and completes when that would return. Any thread.
+    public CompletableFuture<Void> closeAsync() {
+        end.execute(
                 () -> {
-                    if (ended) {
+                    if (closing) {
                         return;
                     }
-                    ended = true;
                     closing = true;
-                    disk.removeFailureListener(diskFailed);
-                    Watch open = watch;
-                    if (open != null) {
-                        open.close();
+                    if (disconnecting || connection == null || !isServed()) {
+                        finish(); // nobody is there to wait for
+                        return;
                     }
-                    disconnect();
-                    switchTo(XenbusState.CLOSED);
+                    cancelDeadline =
+                            timers.schedule(
+                                    () -> end.execute(this::frontendIsLate),
+                                    options.deadline().toNanos());
+                    switchTo(XenbusState.CLOSING);
                 });
-        control.shutdown();
+        return closed.copy();
     }
 
-    /// Runs a step of the lifecycle and waits for it.
-    private void onControl(Runnable step) {
-        try {
-            CompletableFuture.runAsync(step, control).join();
-        } catch (RejectedExecutionException e) {
-            LOG.debug("{}: ended already", this);
-        }
-    }
-
-    private void lookSoon() {
-        if (lookQueued.compareAndSet(false, true)) {
-            try {
-                control.execute(this::look);
-            } catch (RejectedExecutionException e) {
-                LOG.trace("{}: ended", this);
-            }
-        }
-    }
-
-    /// Looks at the frontend's state and does what it calls for. However often the frontend
-    /// changes it, there is one look queued at most.
-    private void look() {
-        lookQueued.set(false);
-        if (ended) {
-            return;
-        }
+    /// Whether the frontend takes part in the connection, as far as the store says now.
+    private boolean isServed() {
         try {
             XenbusState theirs =
                     XenbusState.parse(store.read(paths.frontend() + "/state").orElse(""));
+            return staysConnected(theirs);
+        } catch (StoreException e) {
+            return false; // it could not hear us either
+        }
+    }
+
+    /// Whether a frontend in this state may still be using a ring.
+    private static boolean staysConnected(XenbusState theirs) {
+        return switch (theirs) {
+            case INIT_WAIT, INITIALISED, CONNECTED, RECONFIGURING, RECONFIGURED -> true;
+            case UNKNOWN, INITIALISING, CLOSING, CLOSED -> false;
+        };
+    }
+
+    private void frontendIsLate() {
+        if (!ended) {
+            LOG.warn("{}: the frontend did not close within {}", this, options.deadline());
+            finish();
+        }
+    }
+
+    /// Stops, whatever the frontend does.
+    private void finish() {
+        if (ended) {
+            return;
+        }
+        ended = true;
+        closing = true;
+        Runnable cancel = cancelDeadline;
+        if (cancel != null) {
+            cancel.run();
+        }
+        disk.removeFailureListener(diskFailed);
+        disconnect(
+                () -> {
+                    switchTo(XenbusState.CLOSED);
+                    end.close();
+                    closed.complete(null);
+                });
+    }
+
+    /// Does what the frontend's state calls for. While a connection is being ended nothing is done;
+    /// the newest state is looked at when that is over.
+    private void look(XenbusState theirs) {
+        if (ended || disconnecting) {
+            return;
+        }
+        if (closing) {
+            if (!staysConnected(theirs)) {
+                finish();
+            }
+            return;
+        }
+        try {
             switch (theirs) {
                 case INITIALISING -> {
                     if (connection != null) {
                         frontendCloses(); // it starts anew without having closed
-                    }
-                    if (!closing && isOnline() && state != XenbusState.INIT_WAIT) {
+                    } else if (state != XenbusState.INIT_WAIT && isOnline()) {
                         offer();
                     }
                 }
                 case INITIALISED, CONNECTED -> {
-                    if (state == XenbusState.INIT_WAIT && !closing) {
+                    if (state == XenbusState.INIT_WAIT) {
                         connect();
                     }
                 }
                 case CLOSING, CLOSED -> frontendCloses();
                 case UNKNOWN -> {
                     if (connection != null) {
-                        frontendCloses(); // its folder was removed, or its state is nonsense
+                        frontendCloses(); // its folder was removed
                     }
                 }
                 case INIT_WAIT, RECONFIGURING, RECONFIGURED -> {
@@ -231,8 +284,7 @@ public final class VbdBackend implements AutoCloseable {
             logFailure("store: " + e.getMessage());
         } catch (RuntimeException e) { // a bug of ours: this device stops, and others go on
             LOG.error("{}: the handshake failed", this, e);
-            disconnect();
-            refuse("internal error");
+            disconnect(() -> refuse("internal error"));
         }
     }
 
@@ -241,28 +293,30 @@ public final class VbdBackend implements AutoCloseable {
     }
 
     private void frontendCloses() {
-        disconnect();
-        switchTo(XenbusState.CLOSED);
-        if (closing) {
-            frontendClosed.complete(null);
-        }
+        disconnect(() -> switchTo(XenbusState.CLOSED));
     }
 
     /// Publishes what can be negotiated, and waits for the frontend.
-    private void offer() throws StoreException {
+    ///
+    /// @return `false` when there is no such device in the store
+    private boolean offer() throws StoreException {
         String folder = paths.backend();
-        store.transaction(
-                nodes -> {
-                    nodes.write(folder + "/feature-flush-cache", "1");
-                    nodes.write(
-                            folder + "/max-ring-page-order",
-                            Integer.toString(options.maxRingPageOrder()));
-                    nodes.write(
-                            folder + "/max-ring-pages",
-                            Integer.toString(1 << options.maxRingPageOrder()));
-                    nodes.write(folder + "/state", number(XenbusState.INIT_WAIT));
-                });
-        state = XenbusState.INIT_WAIT;
+        boolean written =
+                end.publish(
+                        nodes -> {
+                            nodes.write(folder + "/feature-flush-cache", "1");
+                            nodes.write(
+                                    folder + "/max-ring-page-order",
+                                    Integer.toString(options.maxRingPageOrder()));
+                            nodes.write(
+                                    folder + "/max-ring-pages",
+                                    Integer.toString(1 << options.maxRingPageOrder()));
+                        },
+                        XenbusState.INIT_WAIT);
+        if (written) {
+            state = XenbusState.INIT_WAIT;
+        }
+        return written;
     }
 
     private void connect() throws StoreException {
@@ -276,18 +330,22 @@ public final class VbdBackend implements AutoCloseable {
             refuse(String.valueOf(e.getMessage()));
             return;
         }
+        boolean published = false;
         try {
-            publishDisk();
-        } catch (StoreException e) {
-            disconnect();
-            throw e;
+            published = publishDisk();
+        } finally {
+            if (!published) {
+                disconnect(() -> switchTo(XenbusState.CLOSED));
+            }
         }
-        state = XenbusState.CONNECTED;
+        if (published) {
+            state = XenbusState.CONNECTED;
+        }
     }
 
-    private void publishDisk() throws StoreException {
+    private boolean publishDisk() throws StoreException {
         String folder = paths.backend();
-        store.transaction(
+        return end.publish(
                 nodes -> {
                     nodes.write(folder + "/sectors", Long.toString(disk.sizeSectors()));
                     nodes.write(folder + "/sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
@@ -298,32 +356,42 @@ public final class VbdBackend implements AutoCloseable {
                             folder + "/info",
                             Integer.toString(disk.readOnly() ? BlkifInfo.READONLY : 0));
                     nodes.write(folder + "/cache-mode", disk.mode().label());
-                    nodes.write(folder + "/state", number(XenbusState.CONNECTED));
-                });
+                },
+                XenbusState.CONNECTED);
     }
 
-    /// Ends the connection, if there is one; afterwards nothing of it is left.
-    private void disconnect() {
+    /// Ends the connection, if there is one, and runs `then` when nothing of it is left.
+    private void disconnect(Runnable then) {
         VbdConnection open = connection;
+        if (open == null && !disconnecting) {
+            then.run();
+            return;
+        }
+        afterDisconnect.add(then);
         if (open != null) {
             connection = null;
-            open.close();
+            disconnecting = true;
+            open.close(end, this::disconnected);
         }
     }
 
-    /// Called on the loop, which must not wait: the lifecycle is told.
-    private void broken(Throwable cause) {
-        try {
-            control.execute(
-                    () -> {
-                        if (!ended && connection != null) {
-                            disconnect();
-                            refuse("ring: " + cause.getMessage());
-                        }
-                    });
-        } catch (RejectedExecutionException e) {
-            LOG.trace("{}: ended", this);
+    private void disconnected() {
+        disconnecting = false;
+        while (!afterDisconnect.isEmpty()) {
+            afterDisconnect.remove().run();
         }
+        look(end.peerState());
+    }
+
+    /// Called on the loop, which must not wait: the lifecycle is told. It hears of this before it
+    /// hears that the connection has ended, so never during the next one.
+    private void broken(Throwable cause) {
+        end.execute(
+                () -> {
+                    if (!ended && connection != null) {
+                        disconnect(() -> refuse("ring: " + cause.getMessage()));
+                    }
+                });
     }
 
     private void refuse(String reason) {
@@ -337,7 +405,7 @@ public final class VbdBackend implements AutoCloseable {
     }
 
     private void logFailure(String reason) {
-        long now = System.nanoTime();
+        long now = timers.nanoTime();
         if (now - lastLogNanos < LOG_INTERVAL_NANOS) {
             unloggedFailures++;
             return;
@@ -354,29 +422,21 @@ public final class VbdBackend implements AutoCloseable {
     private void switchTo(XenbusState next) {
         state = next;
         try {
-            store.write(paths.backend() + "/state", number(next));
+            end.switchTo(next);
         } catch (StoreException e) {
             LOG.debug("{}: state {}: {}", this, next, e.getMessage());
         }
     }
 
     private void diskFailed(DiskFailure failure) {
-        try {
-            control.execute(
-                    () -> {
-                        try {
-                            store.write(paths.backend() + "/disk-failure", failure.toString());
-                        } catch (StoreException e) {
-                            LOG.debug("{}: disk-failure: {}", this, e.getMessage());
-                        }
-                    });
-        } catch (RejectedExecutionException e) {
-            LOG.trace("{}: ended", this);
-        }
-    }
-
-    private static String number(XenbusState state) {
-        return Integer.toString(state.number());
+        end.execute(
+                () -> {
+                    try {
+                        store.write(paths.backend() + "/disk-failure", failure.toString());
+                    } catch (StoreException e) {
+                        LOG.debug("{}: disk-failure: {}", this, e.getMessage());
+                    }
+                });
     }
 
     @Override

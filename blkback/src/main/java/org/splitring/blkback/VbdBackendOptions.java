@@ -1,15 +1,16 @@
 package org.splitring.blkback;
 
 import java.time.Duration;
+import java.util.concurrent.Executor;
 
 /// Choices of a backend.
 ///
-/// @param workers runs reads and writes that have to wait for storage
+/// @param workers runs reads and writes that have to wait for storage, such as [DiskWorkers]
 /// @param maxRingPageOrder the largest ring offered, 0 to 4
 /// @param budget requests taken before other devices of the loop have their turn
 /// @param deadline how long closing may wait for the frontend
 public record VbdBackendOptions(
-        DiskWorkers workers, int maxRingPageOrder, int budget, Duration deadline) {
+        Executor workers, int maxRingPageOrder, int budget, Duration deadline) {
     public VbdBackendOptions {
         if (maxRingPageOrder < 0 || maxRingPageOrder > 4) {
             throw new IllegalArgumentException("maxRingPageOrder not in 0..4: " + maxRingPageOrder);
@@ -22,7 +23,7 @@ public record VbdBackendOptions(
     /// Rings of up to 16 pages, 64 requests at a time, 5 seconds.
     ///
     /// @param workers usually shared by all devices of the driver domain
-    public static VbdBackendOptions of(DiskWorkers workers) {
+    public static VbdBackendOptions of(Executor workers) {
         return new VbdBackendOptions(workers, 4, 64, Duration.ofSeconds(5));
     }
 

@@ -1,7 +1,7 @@
 package org.splitring.blkback;
 
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -87,32 +87,40 @@ final class VbdConnection {
     }
 
     /// Takes no further request, waits until those that were taken are answered, and gives
-    /// everything back. When this returns no disk operation is under way and nothing is mapped.
-    /// Not on the loop.
-    void close() {
-        CompletableFuture<Void> idle = new CompletableFuture<>();
+    /// everything back.
+    ///
+    /// @param control gives the pages back
+    /// @param closed runs there when no disk operation is under way and nothing is mapped
+    void close(Executor control, Runnable closed) {
+        // Without a bound, and rightly: as long as the kernel works on the pages, they must stay.
+        Runnable whenIdle =
+                () -> {
+                    port.close(); // after the last answer, which may notify
+                    control.execute(() -> giveBack(closed));
+                };
         try {
             loop.execute(
                     () -> {
                         poller.stop();
-                        queue.whenIdle(
-                                () -> {
-                                    port.close(); // after the last answer, which may notify
-                                    idle.complete(null);
-                                });
+                        queue.whenIdle(whenIdle);
                     });
         } catch (RejectedExecutionException e) {
             // A mistake of the program: pages that a worker may be using cannot be given back.
             LOG.error("frontend {}: the loop ended before the device", pages.frontend(), e);
-            return;
+            control.execute(closed);
         }
-        // Without a bound, and rightly: as long as the kernel works on the pages, they must stay.
-        idle.join();
-        pages.unmapContiguous(ringPages);
-        int left = pages.mappedCount();
-        if (left != 0) {
-            LOG.error("frontend {}: {} mappings left at close", pages.frontend(), left);
+    }
+
+    private void giveBack(Runnable closed) {
+        try {
+            pages.unmapContiguous(ringPages);
+            int left = pages.mappedCount();
+            if (left != 0) {
+                LOG.error("frontend {}: {} mappings left at close", pages.frontend(), left);
+            }
+            pages.close();
+        } finally {
+            closed.run();
         }
-        pages.close();
     }
 }

@@ -27,7 +27,7 @@ import org.splitring.xenbus.store.Watch;
 /// Nothing here blocks but [#await] and the store itself: with a store of the same JVM, an executor
 /// of a simulation and its [Timers] it runs in one thread. Otherwise give it virtual threads
 /// ([#VIRTUAL_THREADS]); its own work is done one task at a time in any case.
-public final class DeviceEnd implements AutoCloseable {
+public final class DeviceEnd implements Executor, AutoCloseable {
     /// Which half of the device this is.
     public enum Side {
         FRONTEND,
@@ -303,11 +303,13 @@ public final class DeviceEnd implements AutoCloseable {
             }
             lookPending = true;
         }
-        runLater(this::look);
+        execute(this::look);
     }
 
-    /// Hands a task to the executor so that this end's tasks run one after the other.
-    private void runLater(Runnable task) {
+    /// Runs a task of the driver's own on the executor: never together with a look or a listener of
+    /// this end, and after what was given before. Also when the end is closed. Any thread.
+    @Override
+    public void execute(Runnable task) {
         synchronized (lock) {
             tasks.add(task);
             if (running) {
@@ -327,7 +329,7 @@ public final class DeviceEnd implements AutoCloseable {
             try {
                 task.run();
             } catch (RuntimeException e) {
-                LOG.error("{} {}: listener failed", side, folder(), e);
+                LOG.error("{} {}: task failed", side, folder(), e);
             }
         }
         synchronized (lock) {

@@ -1,16 +1,18 @@
 package org.splitring.blkfront;
 
 import java.lang.foreign.MemorySegment;
-import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,15 +29,18 @@ import org.splitring.wire.BlkifInfo;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
+import org.splitring.xenbus.DeviceEnd;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
 /// One virtual block device of a guest: connects to its backend and moves sectors.
 ///
-/// [#connect] and [#close] wait and belong on the control plane; everything else is called on the
-/// device's loop, unless it says otherwise.
+/// [#connect] and [#close] wait and belong on the control plane; [#connectAsync] and [#closeAsync]
+/// are the same without waiting. Everything else is called on the device's loop, unless it says
+/// otherwise. The handshake runs in the tasks of a [DeviceEnd], one at a time.
 ///
 /// A transfer ends exactly once, whatever the backend does: with its answer, or with an error when
 /// the backend closes, vanishes or breaks the protocol. Nothing is tried again by itself.
@@ -45,14 +50,26 @@ public final class VbdFrontend implements AutoCloseable {
     private static final int MAX_SEGMENTS = BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
     private static final int BUDGET = 128;
 
+    /// In these states a backend that we told of our closing has stopped using the ring, or will.
+    private static final Set<XenbusState> LETTING_GO =
+            EnumSet.of(
+                    XenbusState.CLOSING,
+                    XenbusState.CLOSED,
+                    XenbusState.INIT_WAIT,
+                    XenbusState.UNKNOWN);
+
+    private static final Set<XenbusState> LET_GO =
+            EnumSet.of(XenbusState.CLOSED, XenbusState.INIT_WAIT, XenbusState.UNKNOWN);
+
     private final GuestDomain guest;
     private final Store store;
     private final DevicePaths paths;
     private final DeviceLoop loop;
     private final VbdFrontendOptions options;
-    private final BackendState backendState;
+    private final Timers timers;
+    private final DeviceEnd end;
 
-    // Made while connecting, given back by cleanUp.
+    // Of the tasks of the end: made while connecting, given back at the end.
     private int ringGfn = -1;
     private int ringPages;
     private int[] ringGrefs = {};
@@ -63,6 +80,9 @@ public final class VbdFrontend implements AutoCloseable {
     private @Nullable PortPoller poller;
     private @Nullable VbdQueue queue;
     private VbdGeometry geometry = new VbdGeometry(SECTOR_SIZE, SECTOR_SIZE, true, false);
+
+    private boolean flushOffered;
+    private boolean closingForBackend;
 
     private volatile boolean connected;
     private final AtomicBoolean closing = new AtomicBoolean();
@@ -76,14 +96,17 @@ public final class VbdFrontend implements AutoCloseable {
             Store store,
             DevicePaths paths,
             DeviceLoop loop,
-            VbdFrontendOptions options)
+            VbdFrontendOptions options,
+            Executor control,
+            Timers timers)
             throws StoreException {
         this.guest = guest;
         this.store = store;
         this.paths = paths;
         this.loop = loop;
         this.options = options;
-        this.backendState = new BackendState(store, paths.backend() + "/state");
+        this.timers = timers;
+        this.end = DeviceEnd.open(store, DeviceEnd.Side.FRONTEND, paths, control, timers);
     }
 
     /// Connects the device that the toolstack has made, and waits until it can be used.
@@ -97,6 +120,38 @@ public final class VbdFrontend implements AutoCloseable {
             DeviceLoop loop,
             VbdFrontendOptions options)
             throws VbdException {
+        try {
+            return connectAsync(
+                            guest,
+                            store,
+                            virtualDevice,
+                            loop,
+                            options,
+                            DeviceEnd.VIRTUAL_THREADS,
+                            Timers.system())
+                    .join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof VbdException failure) {
+                throw new VbdException(String.valueOf(failure.getMessage()), failure);
+            }
+            throw e;
+        }
+    }
+
+    /// Begins what [#connect] does. Any thread.
+    ///
+    /// @param control runs the handshake, one task at a time
+    /// @param timers the clock of deadlines
+    /// @return completes on `control`; with a [VbdException] when the device cannot be used, after
+    ///     everything that was taken for it has been given back
+    public static CompletableFuture<VbdFrontend> connectAsync(
+            GuestDomain guest,
+            Store store,
+            int virtualDevice,
+            DeviceLoop loop,
+            VbdFrontendOptions options,
+            Executor control,
+            Timers timers) {
         String name = "vbd " + virtualDevice;
         try {
             String folder = DevicePaths.domain(guest.id()) + "/device/vbd/" + virtualDevice;
@@ -106,21 +161,12 @@ public final class VbdFrontend implements AutoCloseable {
                                     () -> new VbdException(name + ": no such device in the store"));
             DomId backend = new DomId((int) number(name, "backend-id", backendId, 0x7FEF));
             DevicePaths paths = DevicePaths.vbd(guest.id(), backend, virtualDevice);
-            VbdFrontend frontend = new VbdFrontend(guest, store, paths, loop, options);
-            boolean done = false;
-            try {
-                frontend.connect();
-                done = true;
-                return frontend;
-            } finally {
-                if (!done) {
-                    frontend.abandon();
-                }
-            }
+            return new VbdFrontend(guest, store, paths, loop, options, control, timers).start();
+        } catch (VbdException e) {
+            return CompletableFuture.failedFuture(e);
         } catch (StoreException e) {
-            throw new VbdException(name + ": store: " + e.getMessage(), e);
-        } catch (EventChannelException e) {
-            throw new VbdException(name + ": event channel: " + e.getMessage(), e);
+            return CompletableFuture.failedFuture(
+                    new VbdException(name + ": store: " + e.getMessage(), e));
         }
     }
 
@@ -209,27 +255,81 @@ public final class VbdFrontend implements AutoCloseable {
     /// back. Takes no longer than the deadline for each of these. Not on the loop.
     @Override
     public void close() {
+        closeAsync().join();
+    }
+
+    /// Begins what [#close] does, and completes when that would return. Any thread.
+    public CompletableFuture<Void> closeAsync() {
         if (closing.compareAndSet(false, true)) {
-            try {
-                shutDown();
-            } finally {
-                closed.complete(null);
-            }
-        } else {
-            closed.join();
+            shutDown();
         }
+        return closed.copy();
     }
 
     // Connecting.
 
-    private void connect() throws VbdException, StoreException, EventChannelException {
-        XenbusState offered = awaitBackend(XenbusState.INIT_WAIT, XenbusState.CONNECTED);
-        if (offered != XenbusState.INIT_WAIT) {
-            throw new VbdException(this + ": the backend is in state " + offered);
+    /// A step of the handshake, as a task of the end.
+    @FunctionalInterface
+    private interface Step<T> {
+        T run() throws VbdException, StoreException, EventChannelException;
+    }
+
+    private CompletableFuture<VbdFrontend> start() {
+        CompletableFuture<VbdFrontend> result = new CompletableFuture<>();
+        CompletableFuture<?> connecting =
+                awaitBackend(XenbusState.INIT_WAIT, EnumSet.of(XenbusState.CONNECTED))
+                        .thenComposeAsync(offered -> step(() -> offerRing(offered)), end)
+                        .thenComposeAsync(reached -> step(() -> begin(reached)), end);
+        whenDone(
+                connecting,
+                failure -> {
+                    if (failure == null) {
+                        result.complete(this);
+                    } else {
+                        abandon(() -> result.completeExceptionally(failure));
+                    }
+                });
+        return result;
+    }
+
+    /// Runs `then` as a task of the end, with the reason when there is no result.
+    private void whenDone(CompletionStage<?> stage, Consumer<@Nullable Throwable> then) {
+        stage.whenCompleteAsync(
+                (result, failure) -> {
+                    try {
+                        then.accept(failure == null ? null : cause(failure));
+                    } catch (RuntimeException e) { // a bug of ours; nobody would hear of it
+                        LOG.error("{}: the handshake failed", this, e);
+                    }
+                },
+                end);
+    }
+
+    private <T> CompletableFuture<T> step(Step<CompletableFuture<T>> step) {
+        try {
+            return step.run();
+        } catch (VbdException e) {
+            return CompletableFuture.failedFuture(e);
+        } catch (StoreException e) {
+            return CompletableFuture.failedFuture(
+                    new VbdException(this + ": store: " + e.getMessage(), e));
+        } catch (EventChannelException e) {
+            return CompletableFuture.failedFuture(
+                    new VbdException(this + ": event channel: " + e.getMessage(), e));
         }
+    }
+
+    private static Throwable cause(Throwable failure) {
+        Throwable cause = failure.getCause();
+        return failure instanceof CompletionException && cause != null ? cause : failure;
+    }
+
+    private CompletableFuture<XenbusState> offerRing(XenbusState offered)
+            throws VbdException, StoreException, EventChannelException {
+        checkReached(offered, XenbusState.INIT_WAIT);
         int maxOrder = (int) optionalNumber("max-ring-page-order", 0, 31);
         int order = Math.min(options.ringPageOrder(), maxOrder);
-        boolean flush = optionalNumber("feature-flush-cache", 0, 0xFFFF_FFFFL) != 0;
+        flushOffered = optionalNumber("feature-flush-cache", 0, 0xFFFF_FFFFL) != 0;
 
         ringPages = 1 << order;
         ringGfn = allocate(ringPages, "the ring");
@@ -266,40 +366,57 @@ public final class VbdFrontend implements AutoCloseable {
         work.onBroken(this::broken);
         queue = work;
         publishRing(channel);
+        return awaitBackend(XenbusState.CONNECTED, EnumSet.noneOf(XenbusState.class));
+    }
 
-        awaitBackend(XenbusState.CONNECTED, XenbusState.CONNECTED);
-        geometry = readGeometry(flush);
+    private CompletableFuture<VbdFrontend> begin(XenbusState reached)
+            throws VbdException, StoreException {
+        checkReached(reached, XenbusState.CONNECTED);
+        geometry = readGeometry(flushOffered);
+        EventChannel channel = port;
+        VbdQueue work = queue();
+        if (channel == null) {
+            throw new IllegalStateException(this + " has no port");
+        }
         PortPoller answers =
                 new PortPoller(channel, loop, work, BUDGET, t -> work.breakDevice("ring: " + t));
         poller = answers;
         connected = true;
         answers.start();
-        switchTo(XenbusState.CONNECTED);
-        backendState.onChange(this::backendChanged);
+        end.switchTo(XenbusState.CONNECTED);
+        end.onPeerState(this::backendChanged);
+        return CompletableFuture.completedFuture(this);
     }
 
-    private void publishRing(EventChannel channel) throws StoreException {
+    private void publishRing(EventChannel channel) throws StoreException, VbdException {
         String folder = paths.frontend();
-        store.transaction(
-                nodes -> {
-                    if (ringPages == 1) {
-                        nodes.write(folder + "/ring-ref", Integer.toString(ringGrefs[0]));
-                        nodes.remove(folder + "/ring-page-order");
-                        nodes.remove(folder + "/num-ring-pages");
-                    } else {
-                        nodes.remove(folder + "/ring-ref");
-                        int order = Integer.numberOfTrailingZeros(ringPages);
-                        nodes.write(folder + "/ring-page-order", Integer.toString(order));
-                        nodes.write(folder + "/num-ring-pages", Integer.toString(ringPages));
-                        for (int page = 0; page < ringPages; page++) {
+        boolean written =
+                end.publish(
+                        nodes -> {
+                            if (ringPages == 1) {
+                                nodes.write(folder + "/ring-ref", Integer.toString(ringGrefs[0]));
+                                nodes.remove(folder + "/ring-page-order");
+                                nodes.remove(folder + "/num-ring-pages");
+                            } else {
+                                nodes.remove(folder + "/ring-ref");
+                                int order = Integer.numberOfTrailingZeros(ringPages);
+                                nodes.write(folder + "/ring-page-order", Integer.toString(order));
+                                nodes.write(
+                                        folder + "/num-ring-pages", Integer.toString(ringPages));
+                                for (int page = 0; page < ringPages; page++) {
+                                    nodes.write(
+                                            folder + "/ring-ref" + page,
+                                            Integer.toString(ringGrefs[page]));
+                                }
+                            }
                             nodes.write(
-                                    folder + "/ring-ref" + page, Integer.toString(ringGrefs[page]));
-                        }
-                    }
-                    nodes.write(folder + "/event-channel", Integer.toString(channel.port()));
-                    nodes.write(folder + "/protocol", BlkifLayout.X86_64.protocol());
-                    nodes.write(folder + "/state", number(XenbusState.INITIALISED));
-                });
+                                    folder + "/event-channel", Integer.toString(channel.port()));
+                            nodes.write(folder + "/protocol", BlkifLayout.X86_64.protocol());
+                        },
+                        XenbusState.INITIALISED);
+        if (!written) {
+            throw new VbdException(this + ": the device was removed from the store");
+        }
     }
 
     private VbdGeometry readGeometry(boolean flush) throws VbdException, StoreException {
@@ -337,30 +454,36 @@ public final class VbdFrontend implements AutoCloseable {
         return grefs;
     }
 
-    private XenbusState awaitBackend(XenbusState wanted, XenbusState orElse) throws VbdException {
-        Optional<XenbusState> reached =
-                backendState.await(
-                        options.deadline(),
-                        state ->
-                                state == wanted
-                                        || state == orElse
-                                        || state == XenbusState.CLOSING
-                                        || state == XenbusState.CLOSED);
-        if (reached.isEmpty()) {
+    /// Completes when the backend is in the wanted state, in one of the others, or on its way out.
+    private CompletableFuture<XenbusState> awaitBackend(
+            XenbusState wanted, Set<XenbusState> others) {
+        EnumSet<XenbusState> states = EnumSet.of(wanted, XenbusState.CLOSING, XenbusState.CLOSED);
+        states.addAll(others);
+        return end.whenPeer(states, options.deadline())
+                .exceptionallyCompose(
+                        failure ->
+                                CompletableFuture.failedFuture(
+                                        new VbdException(
+                                                this
+                                                        + ": the backend did not come to state "
+                                                        + wanted
+                                                        + " within "
+                                                        + options.deadline()
+                                                        + ", it is in "
+                                                        + end.peerState(),
+                                                cause(failure))));
+    }
+
+    private void checkReached(XenbusState reached, XenbusState wanted) throws VbdException {
+        if (reached != wanted) {
+            boolean left = reached == XenbusState.CLOSING || reached == XenbusState.CLOSED;
             throw new VbdException(
                     this
-                            + ": the backend did not come to state "
-                            + wanted
-                            + " within "
-                            + options.deadline()
-                            + ", it is in "
-                            + backendState.current());
+                            + ": the backend "
+                            + (left ? "refused and " : "")
+                            + "is in state "
+                            + reached);
         }
-        XenbusState state = reached.get();
-        if (state != wanted && state != orElse) {
-            throw new VbdException(this + ": the backend refused and is in state " + state);
-        }
-        return state;
     }
 
     private long requiredNumber(String node, long max) throws VbdException, StoreException {
@@ -442,31 +565,25 @@ public final class VbdFrontend implements AutoCloseable {
     }
 
     private void backendChanged(XenbusState state) {
+        if (closing.get()) {
+            return;
+        }
         switch (state) {
             case CLOSING -> {
                 // It asks us to finish: what it has taken it will answer, and then we close.
-                if (!closing.get()) {
-                    Thread.ofVirtual().name("vbd-close").start(this::closeForBackend);
+                if (!closingForBackend) {
+                    closingForBackend = true;
+                    drain(
+                            () -> {
+                                disconnect("the backend is closing");
+                                switchTo(XenbusState.CLOSED);
+                            });
                 }
             }
-            case CLOSED, UNKNOWN -> {
-                if (!closing.get()) {
-                    disconnect("the backend is in state " + state);
-                }
-            }
+            case CLOSED, UNKNOWN -> disconnect("the backend is in state " + state);
             case INITIALISING, INIT_WAIT, INITIALISED, CONNECTED, RECONFIGURING, RECONFIGURED -> {
                 // Nothing to do while connected.
             }
-        }
-    }
-
-    private void closeForBackend() {
-        drain();
-        disconnect("the backend is closing");
-        try {
-            switchTo(XenbusState.CLOSED);
-        } catch (StoreException e) {
-            LOG.debug("{}: {}", this, e.getMessage());
         }
     }
 
@@ -474,68 +591,88 @@ public final class VbdFrontend implements AutoCloseable {
 
     private void shutDown() {
         connected = false;
-        drain();
-        try {
-            switchTo(XenbusState.CLOSING);
-            backendState.await(options.deadline(), VbdFrontend::hasLetGo);
-            switchTo(XenbusState.CLOSED);
-            Optional<XenbusState> last =
-                    backendState.await(
-                            options.deadline(),
-                            state -> state != XenbusState.CLOSING && hasLetGo(state));
-            if (last.isEmpty()) {
-                LOG.warn(
-                        "{}: the backend did not close within {}, it is in {}",
-                        this,
-                        options.deadline(),
-                        backendState.current());
-            }
-        } catch (StoreException e) {
-            LOG.debug("{}: closing without the store: {}", this, e.getMessage());
-        }
-        abandon();
+        drain(
+                () -> {
+                    switchTo(XenbusState.CLOSING);
+                    whenDone(end.whenPeer(LETTING_GO, options.deadline()), failure -> sayClosed());
+                });
     }
 
-    private static boolean hasLetGo(XenbusState state) {
-        return state == XenbusState.CLOSING
-                || state == XenbusState.CLOSED
-                || state == XenbusState.INIT_WAIT
-                || state == XenbusState.UNKNOWN;
+    private void sayClosed() {
+        switchTo(XenbusState.CLOSED);
+        whenDone(
+                end.whenPeer(LET_GO, options.deadline()),
+                failure -> {
+                    if (failure != null) {
+                        LOG.warn("{}: {}", this, failure.getMessage());
+                    }
+                    abandon(() -> closed.complete(null));
+                });
     }
 
-    /// Waits until no transfer is under way, within the deadline.
-    private void drain() {
+    /// Runs `then` as a task of the end when no transfer is under way, at the deadline at latest.
+    private void drain(Runnable then) {
         VbdQueue work = queue;
         if (work == null) {
+            end.execute(then);
             return;
         }
-        CompletableFuture<Void> idle = new CompletableFuture<>();
-        await(() -> work.whenIdle(() -> idle.complete(null)), idle, options.deadline());
+        CompletableFuture<Boolean> idle = new CompletableFuture<>();
+        onLoop(() -> work.whenIdle(() -> idle.complete(true)), idle, then);
     }
 
-    /// Ends what is left on the loop and gives everything back.
-    private void abandon() {
+    /// Ends what is left on the loop, gives everything back, and runs `then`.
+    private void abandon(Runnable then) {
         connected = false;
-        backendState.close();
+        end.close();
         VbdQueue work = queue;
-        if (work != null) {
-            CompletableFuture<Void> stopped = new CompletableFuture<>();
-            await(
-                    () -> {
-                        work.breakDevice("closed");
-                        stopped.complete(null);
-                    },
-                    stopped,
-                    options.deadline());
+        if (work == null) {
+            giveBack(null);
+            then.run();
+            return;
         }
+        CompletableFuture<Boolean> stopped = new CompletableFuture<>();
+        onLoop(
+                () -> {
+                    work.breakDevice("closed");
+                    stopped.complete(true);
+                },
+                stopped,
+                () -> {
+                    try {
+                        giveBack(work);
+                    } finally {
+                        then.run();
+                    }
+                });
+    }
+
+    /// Has something done on the loop and runs `then` as a task of the end: when `done` is complete
+    /// or the deadline over.
+    private void onLoop(Runnable work, CompletableFuture<Boolean> done, Runnable then) {
+        Runnable cancel = timers.schedule(() -> done.complete(false), options.deadline().toNanos());
+        whenDone(
+                done,
+                failure -> {
+                    cancel.run();
+                    if (!done.join()) {
+                        LOG.warn("{}: still busy after {}", this, options.deadline());
+                    }
+                    then.run();
+                });
+        try {
+            loop.execute(work);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("{}: the loop has ended", this);
+            done.complete(true);
+        }
+    }
+
+    private void giveBack(@Nullable VbdQueue work) {
         EventChannel channel = port;
         if (channel != null) {
             channel.close();
         }
-        giveBack(work);
-    }
-
-    private void giveBack(@Nullable VbdQueue work) {
         GrantTable grants = guest.grants();
         for (int page = 0; page < ringPages && ringGfn >= 0; page++) {
             int gfn = ringGfn + page;
@@ -564,27 +701,12 @@ public final class VbdFrontend implements AutoCloseable {
         poolGfn = -1;
     }
 
-    private void await(Runnable onLoop, CompletableFuture<Void> done, Duration limit) {
+    private void switchTo(XenbusState state) {
         try {
-            loop.execute(onLoop);
-            done.get(limit.toNanos(), TimeUnit.NANOSECONDS);
-        } catch (TimeoutException e) {
-            LOG.warn("{}: still busy after {}", this, limit);
-        } catch (RejectedExecutionException e) {
-            LOG.debug("{}: the loop has ended", this);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt(); // go on without waiting
-        } catch (ExecutionException e) {
-            throw new IllegalStateException(e); // never completed with one
+            end.switchTo(state);
+        } catch (StoreException e) {
+            LOG.debug("{}: state {}: {}", this, state, e.getMessage());
         }
-    }
-
-    private void switchTo(XenbusState state) throws StoreException {
-        store.write(paths.frontend() + "/state", number(state));
-    }
-
-    private static String number(XenbusState state) {
-        return Integer.toString(state.number());
     }
 
     @Override

@@ -122,7 +122,14 @@ final class VbdQueue implements RingWork {
         if (liveTransfers == 0) {
             task.run();
         } else {
-            whenIdle = task;
+            Runnable earlier = whenIdle;
+            whenIdle =
+                    earlier == null
+                            ? task
+                            : () -> {
+                                earlier.run();
+                                task.run();
+                            };
         }
     }
 

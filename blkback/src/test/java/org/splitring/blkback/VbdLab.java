@@ -52,14 +52,14 @@ final class VbdLab implements AutoCloseable {
         toolstack = tree.connection(DomId.ZERO, watches);
         guestStore = tree.connection(GUEST, watches);
         try {
-            makeDevice();
+            makeDevice(toolstack, paths);
         } catch (StoreException e) {
             throw new IllegalStateException(e);
         }
     }
 
     /// What `xl block-attach` writes.
-    void makeDevice() throws StoreException {
+    static void makeDevice(Store toolstack, DevicePaths paths) throws StoreException {
         String front = paths.frontend();
         String back = paths.backend();
         toolstack.write(front + "/backend", back);

@@ -1,0 +1,128 @@
+package org.splitring.blkback;
+
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.EventChannelStatus;
+import org.splitring.hypervisor.EventChannels;
+import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.hypervisor.GrantTable;
+import org.splitring.hypervisor.GuestDomain;
+import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.PageAllocator;
+
+/// Domains whose event channels lose one event: the n-th of each port.
+final class LossyDoorbells {
+    private LossyDoorbells() {}
+
+    record Guest(GuestDomain domain, int lost) implements GuestDomain {
+        @Override
+        public DomId id() {
+            return domain.id();
+        }
+
+        @Override
+        public GuestMemory memory() {
+            return domain.memory();
+        }
+
+        @Override
+        public PageAllocator pages() {
+            return domain.pages();
+        }
+
+        @Override
+        public GrantTable grants() {
+            return domain.grants();
+        }
+
+        @Override
+        public EventChannels eventChannels() {
+            return new Channels(domain.eventChannels(), lost);
+        }
+
+        @Override
+        public void close() {
+            domain.close();
+        }
+    }
+
+    record Driver(DriverDomain domain, int lost) implements DriverDomain {
+        @Override
+        public DomId id() {
+            return domain.id();
+        }
+
+        @Override
+        public EventChannels eventChannels() {
+            return new Channels(domain.eventChannels(), lost);
+        }
+
+        @Override
+        public ForeignPages foreignPages(DomId frontend, int maxMappings) throws GrantException {
+            return domain.foreignPages(frontend, maxMappings);
+        }
+    }
+
+    private record Channels(EventChannels channels, int lost) implements EventChannels {
+        @Override
+        public EventChannel allocUnbound(DomId remote) throws EventChannelException {
+            return new Lossy(channels.allocUnbound(remote), lost);
+        }
+
+        @Override
+        public EventChannel bindInterdomain(DomId remote, int port) throws EventChannelException {
+            return new Lossy(channels.bindInterdomain(remote, port), lost);
+        }
+    }
+
+    private static final class Lossy implements EventChannel {
+        private final EventChannel channel;
+        private int untilLost;
+
+        Lossy(EventChannel channel, int lost) {
+            this.channel = channel;
+            this.untilLost = lost;
+        }
+
+        @Override
+        public int port() {
+            return channel.port();
+        }
+
+        @Override
+        public EventChannelStatus status() {
+            return channel.status();
+        }
+
+        @Override
+        public void send() {
+            if (--untilLost != 0) {
+                channel.send();
+            }
+        }
+
+        @Override
+        public void listen(DeviceLoop loop, Runnable onEvent) {
+            channel.listen(loop, onEvent);
+        }
+
+        @Override
+        public void mask() {
+            channel.mask();
+        }
+
+        @Override
+        public void unmask() {
+            channel.unmask();
+        }
+
+        @Override
+        public void close() {
+            channel.close();
+        }
+    }
+}

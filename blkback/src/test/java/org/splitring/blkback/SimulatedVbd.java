@@ -1,0 +1,484 @@
+package org.splitring.blkback;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+import org.splitring.blkfront.GuestBuffer;
+import org.splitring.blkfront.VbdFrontend;
+import org.splitring.blkfront.VbdFrontendOptions;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.hypervisor.GuestDomain;
+import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.local.LocalGuestDomain;
+import org.splitring.hypervisor.local.LocalHypervisor;
+import org.splitring.testkit.SimulatedLoop;
+import org.splitring.testkit.Simulation;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Timers;
+import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreException;
+import org.splitring.xenbus.store.StoreTree;
+
+/// A whole vbd in one thread: frontend, backend, store, event channels, grants, disk workers. The
+/// guest writes, reads and flushes; what it reads must be what it wrote, and what was flushed must
+/// be stable. Meanwhile either end closes and comes back, and the storage fails now and then.
+final class SimulatedVbd {
+    /// A piece to break.
+    enum Fault {
+        NONE,
+        /// The frontend's third notify does not arrive.
+        FRONTEND_NOTIFY_IS_LOST,
+        BACKEND_NOTIFY_IS_LOST,
+        /// The storage says that it has synchronised, and has not.
+        SYNC_DOES_NOTHING,
+        /// One write goes to the sector beside.
+        WRITE_GOES_ASTRAY
+    }
+
+    private static final DomId GUEST = new DomId(1);
+    private static final int XVDA = 51712;
+    private static final int SECTOR = DiskImage.SECTOR_SIZE;
+    private static final int SECTORS = 256;
+    private static final int MAX_TRANSFER_SECTORS = 100; // more than a request takes
+    private static final int MAX_STEPS = 2_000_000;
+    private static final int DEPTH = 6;
+
+    final Simulation sim;
+    final LocalHypervisor hypervisor = new LocalHypervisor();
+    int transfers;
+    int failedTransfers;
+    int connections;
+
+    private final Fault fault;
+    private final boolean storageFails;
+    private final SimulatedLoop frontLoop;
+    private final SimulatedLoop backLoop;
+    private final SimulatedLoop frontControl;
+    private final SimulatedLoop backControl;
+    private final SimulatedLoop disks;
+    private final LocalGuestDomain guest;
+    private final GuestDomain guestSeen;
+    private final DriverDomain driver;
+    private final Store guestStore;
+    private final Store toolstack;
+    private final DevicePaths paths = DevicePaths.vbd(GUEST, DomId.ZERO, XVDA);
+    private final Storage storage = new Storage();
+    private @Nullable DiskImage disk;
+    private @Nullable VbdBackend back;
+
+    // What the guest knows of each sector.
+    private final long[] acknowledged = new long[SECTORS];
+    private final BitSet inUse = new BitSet(SECTORS);
+    private final List<Set<Long>> uncertain = new ArrayList<>();
+    private long version;
+
+    // The connection of now.
+    private @Nullable VbdFrontend front;
+    private int toStart;
+    private int running;
+    private boolean ending;
+    private boolean abrupt;
+    private @Nullable AssertionError firstFailure;
+
+    SimulatedVbd(long seed, Fault fault) throws StoreException {
+        this.fault = fault;
+        sim = new Simulation(seed);
+        storageFails = fault == Fault.NONE && sim.choose(3) == 0;
+        int spin = 2_000 * sim.choose(2);
+        frontLoop = sim.loop("front", spin);
+        backLoop = sim.loop("back", spin);
+        frontControl = sim.loop("front control", 0);
+        backControl = sim.loop("back control", 0);
+        disks = sim.loop("disks", 0);
+        guest = hypervisor.createGuest(GUEST, 2 << 20, DomainLimits.DEFAULT);
+        int lost = 2 + sim.choose(20);
+        guestSeen =
+                fault == Fault.FRONTEND_NOTIFY_IS_LOST
+                        ? new LossyDoorbells.Guest(guest, lost)
+                        : guest;
+        DriverDomain local = hypervisor.driverDomain(DomId.ZERO);
+        driver =
+                fault == Fault.BACKEND_NOTIFY_IS_LOST
+                        ? new LossyDoorbells.Driver(local, lost)
+                        : local;
+        StoreTree tree = new StoreTree();
+        tree.introduce(GUEST);
+        toolstack = tree.connection(DomId.ZERO, backControl);
+        guestStore = tree.connection(GUEST, frontControl);
+        VbdLab.makeDevice(toolstack, paths);
+        for (int i = 0; i < SECTORS; i++) {
+            uncertain.add(new HashSet<>());
+        }
+    }
+
+    /// Several connections, one after the other.
+    ///
+    /// @throws AssertionError with the seed, when a promise was broken or everybody sleeps while
+    ///     somebody waits
+    void run() throws StoreException {
+        int freePages = guest.pages().freeCount();
+        int freeGrefs = guest.grants().freeCount();
+        int rounds = 2 + sim.choose(3);
+        for (int round = 0; round < rounds; round++) {
+            connect();
+            work();
+            closeBoth();
+            check(hypervisor.mappedTotal() == 0, "still mapped");
+            // Only who gives up with requests out may find pages that the backend still holds.
+            check(abrupt || guest.grants().quarantinedCount() == 0, "quarantined");
+            guest.grants().retryQuarantined();
+            check(guest.grants().quarantinedCount() == 0, "quarantined for ever");
+            check(guest.pages().freeCount() == freePages, "pages");
+            check(guest.grants().freeCount() == freeGrefs, "grant references");
+            check(guest.openPorts() == 0, "ports");
+        }
+        if (back != null) {
+            closeBack();
+        }
+        sim.run(MAX_STEPS);
+        guest.close();
+    }
+
+    private void connect() throws StoreException {
+        guestStore.write(paths.frontend() + "/state", "1");
+        if (back == null) {
+            // The image is opened anew: a failure is forgotten, the bytes are not.
+            DiskImage opened = DiskImage.of(storage, DiskMode.WRITEBACK, disks);
+            disk = opened;
+            back =
+                    VbdBackend.create(
+                            driver,
+                            toolstack,
+                            GUEST,
+                            XVDA,
+                            opened,
+                            backLoop,
+                            VbdBackendOptions.of(disks).withMaxRingPageOrder(sim.choose(2)),
+                            backControl,
+                            Timers.of(backControl));
+        }
+        VbdBackend offered = back;
+        until("InitWait", () -> offered.state() == XenbusState.INIT_WAIT);
+        CompletableFuture<VbdFrontend> connecting =
+                VbdFrontend.connectAsync(
+                        guestSeen,
+                        guestStore,
+                        XVDA,
+                        frontLoop,
+                        new VbdFrontendOptions(sim.choose(3), 160 << 10, Duration.ofSeconds(5)),
+                        frontControl,
+                        Timers.of(frontControl));
+        until("connect", connecting::isDone);
+        front = connecting.join();
+        connections++;
+        sim.trace("connected", connections);
+    }
+
+    private void work() {
+        ending = false;
+        abrupt = false;
+        toStart = 20 + sim.choose(120);
+        for (int i = 0; i < DEPTH; i++) {
+            frontLoop.execute(this::startOne);
+        }
+        int stopAt = sim.choose(2) == 0 ? -1 : sim.choose(toStart);
+        until("transfers", () -> toStart <= stopAt || (toStart <= 0 && running == 0));
+    }
+
+    private void closeBoth() {
+        VbdFrontend closing = front;
+        if (closing == null) {
+            throw new IllegalStateException("not connected");
+        }
+        ending = true; // from here on a transfer may end with an error
+        front = null;
+        switch (sim.choose(4)) {
+            case 0 -> closeFront(closing);
+            case 1 -> {
+                closeBack();
+                closeFront(closing);
+            }
+            case 2 -> {
+                abrupt = true;
+                closing.disconnect("the guest's driver was reset");
+                closeFront(closing);
+            }
+            default -> {
+                CompletableFuture<Void> both =
+                        CompletableFuture.allOf(closing.closeAsync(), backend().closeAsync());
+                back = null;
+                until("both close", both::isDone);
+            }
+        }
+        until("the last transfers", () -> running == 0);
+        sim.trace("closed", transfers);
+        if (back != null && disk != null && disk.failure().isPresent()) {
+            closeBack();
+        }
+    }
+
+    private VbdBackend backend() {
+        VbdBackend open = back;
+        if (open == null) {
+            throw new IllegalStateException("no backend");
+        }
+        return open;
+    }
+
+    private void closeFront(VbdFrontend closing) {
+        CompletableFuture<Void> closed = closing.closeAsync();
+        until("the frontend closes", closed::isDone);
+        closed.join();
+    }
+
+    private void closeBack() {
+        CompletableFuture<Void> closed = backend().closeAsync();
+        back = null;
+        until("the backend closes", closed::isDone);
+        closed.join();
+    }
+
+    // The guest's work, on the frontend's loop.
+
+    private void startOne() {
+        VbdFrontend device = front;
+        if (device == null || ending || toStart <= 0) {
+            return;
+        }
+        toStart--;
+        running++;
+        long errorsBefore = storage.errors;
+        int kind = sim.choose(8);
+        if (kind == 0) {
+            long[] promised = acknowledged.clone();
+            device.flush(status -> flushed(status, promised));
+            return;
+        }
+        int sectors = 1 + sim.choose(sim.choose(4) == 0 ? MAX_TRANSFER_SECTORS : 12);
+        int first = sim.choose(SECTORS - sectors);
+        int used = inUse.nextSetBit(first);
+        GuestBuffer buffer =
+                used >= 0 && used < first + sectors ? null : device.acquire(sectors * SECTOR);
+        if (buffer == null) {
+            ended();
+            return;
+        }
+        inUse.set(first, first + sectors);
+        ByteBuffer bytes = buffer.bytes();
+        if (kind < 5) {
+            long stamp = ++version;
+            bytes.clear();
+            for (int at = 0; at < sectors; at++) {
+                for (int i = 0; i < SECTOR; i += 16) {
+                    bytes.putLong(first + at).putLong(stamp);
+                }
+            }
+            device.write(
+                    (long) first * SECTOR,
+                    buffer,
+                    sectors * SECTOR,
+                    status -> {
+                        written(status, first, sectors, stamp, errorsBefore);
+                        end(device, buffer, first, sectors);
+                    });
+        } else {
+            device.read(
+                    (long) first * SECTOR,
+                    buffer,
+                    sectors * SECTOR,
+                    status -> {
+                        read(status, first, sectors, bytes, errorsBefore);
+                        end(device, buffer, first, sectors);
+                    });
+        }
+    }
+
+    private void end(VbdFrontend device, GuestBuffer buffer, int first, int sectors) {
+        device.release(buffer);
+        inUse.clear(first, first + sectors);
+        ended();
+    }
+
+    private void ended() {
+        running--;
+        transfers++;
+        if (sim.choose(3) == 0) {
+            frontLoop.schedule(this::startOne, 100L * sim.choose(1000));
+        } else {
+            frontLoop.execute(this::startOne);
+        }
+    }
+
+    private void written(int status, int first, int sectors, long stamp, long errorsBefore) {
+        sim.trace("written " + status, first);
+        checkStatus(status, errorsBefore);
+        for (int at = first; at < first + sectors; at++) {
+            if (status == 0) {
+                acknowledged[at] = stamp;
+                uncertain.get(at).clear();
+            } else {
+                uncertain.get(at).add(stamp); // it may be there, or come yet
+            }
+        }
+    }
+
+    private void read(int status, int first, int sectors, ByteBuffer bytes, long errorsBefore) {
+        sim.trace("read " + status, first);
+        checkStatus(status, errorsBefore);
+        if (status != 0) {
+            return;
+        }
+        bytes.clear();
+        for (int at = first; at < first + sectors; at++) {
+            long sector = bytes.getLong();
+            long stamp = bytes.getLong();
+            for (int i = 16; i < SECTOR; i += 16) {
+                check(bytes.getLong() == sector && bytes.getLong() == stamp, "torn sector " + at);
+            }
+            check(stamp == 0 ? sector == 0 : sector == at, "sector " + sector + " at " + at);
+            check(
+                    stamp == acknowledged[at] || uncertain.get(at).contains(stamp),
+                    "sector "
+                            + at
+                            + " has version "
+                            + stamp
+                            + ", acknowledged was "
+                            + acknowledged[at]);
+        }
+    }
+
+    private void flushed(int status, long[] promised) {
+        sim.trace("flushed " + status, 0);
+        if (status == 0) {
+            for (int at = 0; at < SECTORS; at++) {
+                long stable = storage.stableVersion(at);
+                check(
+                        stable >= promised[at],
+                        "flushed, and sector "
+                                + at
+                                + " is stable in version "
+                                + stable
+                                + ", acknowledged was "
+                                + promised[at]);
+            }
+        } else {
+            failedTransfers++;
+            check(ending || storageFails, "flush failed");
+        }
+        ended();
+    }
+
+    private void checkStatus(int status, long errorsBefore) {
+        if (status != 0) {
+            failedTransfers++;
+            boolean reason =
+                    ending
+                            || storage.errors > errorsBefore
+                            || (disk != null && disk.failure().isPresent());
+            check(reason, "a transfer failed without a reason");
+        }
+    }
+
+    private void until(String what, BooleanSupplier condition) {
+        for (int steps = 0; !condition.getAsBoolean(); steps++) {
+            check(steps < MAX_STEPS, "no end while waiting: " + what);
+            check(sim.step(), "everybody sleeps while waiting: " + what);
+        }
+    }
+
+    private void check(boolean holds, String what) {
+        AssertionError first = firstFailure;
+        if (first == null && !holds) {
+            first = new AssertionError("seed " + sim.seed() + ": " + what);
+            firstFailure = first;
+        }
+        if (first != null) {
+            throw first; // what follows from it would only hide it
+        }
+    }
+
+    /// Storage with a volatile and a stable half, which waits, falls short and fails as the seed
+    /// says.
+    private final class Storage extends MemoryStore {
+        private byte[] stable = new byte[SECTORS * SECTOR];
+        long errors;
+        private int writesLeftToStray = 20;
+
+        Storage() {
+            super(SECTORS * SECTOR);
+        }
+
+        long stableVersion(int sector) {
+            // The two longs repeat through the sector.
+            return ByteBuffer.wrap(stable).getLong(sector * SECTOR + 8);
+        }
+
+        private void mayFail(int oneIn) throws IOException {
+            if (storageFails && sim.choose(oneIn) == 0) {
+                errors++;
+                sim.trace("EIO", errors);
+                throw new IOException("injected: Input/output error");
+            }
+        }
+
+        @Override
+        public long readNoWait(IoVector into, long offsetBytes) throws IOException {
+            if (sim.choose(2) == 0) {
+                return WOULD_BLOCK;
+            }
+            mayFail(60);
+            return super.read(into, offsetBytes);
+        }
+
+        @Override
+        public long read(IoVector into, long offsetBytes) throws IOException {
+            sim.preemptionPoint();
+            mayFail(60);
+            return super.read(into, offsetBytes);
+        }
+
+        @Override
+        public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
+            if (sim.choose(2) == 0) {
+                return WOULD_BLOCK;
+            }
+            mayFail(400);
+            return super.writeNoWait(from, stray(offsetBytes));
+        }
+
+        @Override
+        public void write(IoVector from, long offsetBytes) throws IOException {
+            sim.preemptionPoint();
+            mayFail(400);
+            super.write(from, stray(offsetBytes));
+        }
+
+        private long stray(long offsetBytes) {
+            if (fault == Fault.WRITE_GOES_ASTRAY && --writesLeftToStray == 0 && offsetBytes > 0) {
+                return offsetBytes - SECTOR;
+            }
+            return offsetBytes;
+        }
+
+        @Override
+        public void sync() throws IOException {
+            byte[] now = bytes.clone();
+            sim.preemptionPoint();
+            mayFail(40);
+            if (fault != Fault.SYNC_DOES_NOTHING) {
+                stable = now;
+            }
+        }
+    }
+}

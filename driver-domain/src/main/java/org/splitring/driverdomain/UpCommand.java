@@ -32,8 +32,6 @@ final class UpCommand implements Callable<Integer> {
     /// Said on standard output by the process in the background when everything is connected.
     private static final String BACKGROUND_READY = "\u0004ready";
 
-    private static final int LINE_COLUMNS = 200;
-
     @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private Path labFile;
@@ -48,6 +46,7 @@ final class UpCommand implements Callable<Integer> {
     @Option(names = "--in-background", hidden = true)
     private boolean inBackground;
 
+    private volatile LiveLines live = new LiveLines(System.out);
     private final CountDownLatch stop = new CountDownLatch(1);
     private volatile boolean starting = true;
 
@@ -102,7 +101,7 @@ final class UpCommand implements Callable<Integer> {
     }
 
     /// From now on this process talks to a file: whoever started it has gone.
-    private static void speakInto(Path runDir) throws IOException {
+    private void speakInto(Path runDir) throws IOException {
         PrintStream log =
                 new PrintStream(
                         new FileOutputStream(runDir.resolve("log").toFile(), true),
@@ -111,6 +110,7 @@ final class UpCommand implements Callable<Integer> {
         PrintStream pipe = System.out;
         System.setOut(log);
         System.setErr(log);
+        live = new LiveLines(log);
         pipe.close();
     }
 
@@ -140,9 +140,8 @@ final class UpCommand implements Callable<Integer> {
         return code == 0 ? 1 : code;
     }
 
-    private synchronized void news(String line) {
-        boolean terminal = isTerminal() && !inBackground;
-        System.out.println(terminal ? "\r\u001b[K" + line : line);
+    private void news(String line) {
+        live.say(line);
     }
 
     private void awaitStop(RunningLab running) throws InterruptedException {
@@ -150,30 +149,22 @@ final class UpCommand implements Callable<Integer> {
             stop.await();
             return;
         }
-        RateLine rates = new RateLine(running.guests());
-        while (!stop.await(1, TimeUnit.SECONDS)) {
-            String line = rates.next();
-            synchronized (this) {
-                int columns = columns();
-                System.out.print(
-                        "\r\u001b[K" + line.substring(0, Math.min(line.length(), columns - 1)));
-                System.out.flush();
+        PrintStream errors = System.err;
+        System.setErr(live.beside(errors));
+        try {
+            RateLines rates = new RateLines(running.guests());
+            while (!stop.await(1, TimeUnit.SECONDS)) {
+                live.show(rates.next());
             }
+        } finally {
+            System.setErr(errors);
         }
-        System.out.println();
     }
 
     @SuppressWarnings("SystemConsoleNull") // null is still allowed, and asked for first
     private static boolean isTerminal() {
         Console console = System.console();
         return console != null && console.isTerminal();
-    }
-
-    private static int columns() {
-        String columns = System.getenv("COLUMNS");
-        return columns != null && columns.matches("[1-9]\\d{1,3}")
-                ? Integer.parseInt(columns)
-                : LINE_COLUMNS;
     }
 
     private void report(Lab lab, RunningLab running) {

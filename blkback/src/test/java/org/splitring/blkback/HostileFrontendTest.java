@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntConsumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -293,6 +294,45 @@ class HostileFrontendTest {
                 rig.word(12, random.nextInt());
                 assertEquals(0, rig.ask(BlkifOp.READ, i, 0, rig.grefs[0]).status());
                 assertFalse(rig.queue.finalCheck());
+            }
+        }
+    }
+
+    /// A frontend may use a page for something else the moment it sees the index.
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void pagesAreUnmappedBeforeTheirResponseIsSeen(boolean onWorkers) {
+        MemoryStore store =
+                new MemoryStore(DISK) {
+                    @Override
+                    public long readNoWait(IoVector into, long offset) throws IOException {
+                        return onWorkers ? WOULD_BLOCK : super.readNoWait(into, offset);
+                    }
+                };
+        int[] unmapped = new int[2]; // requests, pages
+        QueueRig[] self = new QueueRig[1];
+        IntConsumer beforeUnmap =
+                count -> {
+                    int published = self[0].word(8) - 0xFFFF_FFF0;
+                    assertTrue(
+                            published <= unmapped[0], "a response is seen, and its pages mapped");
+                    unmapped[0]++;
+                    unmapped[1] += count;
+                };
+        try (QueueRig rig = new QueueRig(disk(store), Runnable::run, beforeUnmap)) {
+            self[0] = rig;
+            for (int i = 0; i < 50; i++) {
+                int batch = 1 + i % 5;
+                for (int n = 0; n < batch; n++) {
+                    rig.write(BlkifOp.READ, n, 0, rig.grefs[n], rig.grefs[n + 1]);
+                }
+                rig.serve();
+                for (int n = 0; n < batch; n++) {
+                    assertEquals(0, rig.take().status());
+                }
+                assertEquals(rig.rspCons - 0xFFFF_FFF0, unmapped[0]);
+                assertEquals(2 * unmapped[0], unmapped[1]);
+                assertEquals(0, rig.mappedData());
             }
         }
     }

@@ -5,6 +5,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.Executor;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.DriverDomain;
@@ -21,18 +24,17 @@ import org.splitring.wire.BlkifLayout;
 /// A backend's queue and a frontend made of bare hands: the test writes slots and indices itself,
 /// in one thread, and polls when it likes. Offsets of the indices stand here as numbers on purpose.
 final class QueueRig implements AutoCloseable {
-    static final DomId GUEST = new DomId(1);
     static final int DATA_PAGES = 64;
     private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
 
-    final LocalHypervisor hypervisor = new LocalHypervisor();
+    final LocalHypervisor hypervisor;
     final GuestDomain guest;
     final DriverDomain driver;
     final ForeignPages pages;
     final EventChannel frontPort;
     final EventChannel backPort;
     final MemorySegment ring;
-    final PumpedLoop loop = new PumpedLoop();
+    final PumpedLoop loop;
     final VbdCounters counters = new VbdCounters();
     final DiskQueue queue;
     final BackRing back;
@@ -56,9 +58,72 @@ final class QueueRig implements AutoCloseable {
             int startIndex,
             Executor workers,
             DomainLimits limits) {
+        this(
+                new LocalHypervisor(),
+                1,
+                disk,
+                layout,
+                startIndex,
+                workers,
+                limits,
+                new PumpedLoop(),
+                null,
+                before -> {});
+    }
+
+    /// One of several guests, on a loop of the test.
+    QueueRig(
+            LocalHypervisor hypervisor,
+            int domid,
+            DiskImage disk,
+            Executor workers,
+            DomainLimits limits,
+            DeviceLoop loop) {
+        this(
+                hypervisor,
+                domid,
+                disk,
+                BlkifLayout.X86_64,
+                0xFFFF_FFF0,
+                workers,
+                limits,
+                loop instanceof PumpedLoop pumped ? pumped : new PumpedLoop(),
+                loop,
+                before -> {});
+    }
+
+    /// With somebody who is told before pages are unmapped.
+    QueueRig(DiskImage disk, Executor workers, IntConsumer beforeUnmap) {
+        this(
+                new LocalHypervisor(),
+                1,
+                disk,
+                BlkifLayout.X86_64,
+                0xFFFF_FFF0,
+                workers,
+                DomainLimits.DEFAULT,
+                new PumpedLoop(),
+                null,
+                beforeUnmap);
+    }
+
+    private QueueRig(
+            LocalHypervisor hypervisor,
+            int domid,
+            DiskImage disk,
+            BlkifLayout layout,
+            int startIndex,
+            Executor workers,
+            DomainLimits limits,
+            PumpedLoop pumped,
+            @Nullable DeviceLoop otherLoop,
+            IntConsumer beforeUnmap) {
+        this.hypervisor = hypervisor;
         this.layout = layout;
+        this.loop = pumped;
+        DomId id = new DomId(domid);
         try {
-            guest = hypervisor.createGuest(GUEST, 4 << 20, limits);
+            guest = hypervisor.createGuest(id, 1 << 20, limits);
             driver = hypervisor.driverDomain(DomId.ZERO);
             int ringGfn = guest.pages().allocate(1);
             int ringGref = guest.grants().claim();
@@ -68,10 +133,10 @@ final class QueueRig implements AutoCloseable {
                 grefs[i] = guest.grants().claim();
                 guest.grants().grant(grefs[i], DomId.ZERO, dataGfn + i, false);
             }
-            pages = driver.foreignPages(GUEST, Math.min(1 + 32 * 11, limits.maxMappings()));
+            pages = driver.foreignPages(id, Math.min(1 + 32 * 11, limits.maxMappings()));
             ring = pages.mapContiguous(new int[] {ringGref});
             frontPort = guest.eventChannels().allocUnbound(DomId.ZERO);
-            backPort = driver.eventChannels().bindInterdomain(GUEST, frontPort.port());
+            backPort = driver.eventChannels().bindInterdomain(id, frontPort.port());
         } catch (GrantException | EventChannelException e) {
             throw new IllegalStateException(e);
         }
@@ -84,7 +149,16 @@ final class QueueRig implements AutoCloseable {
         back = BackRing.attach(ring, layout.entrySizeBytes(), startIndex);
         entries = back.entries();
         response = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
-        queue = new DiskQueue(back, layout, pages, backPort, disk, workers, loop, counters);
+        queue =
+                new DiskQueue(
+                        back,
+                        layout,
+                        new NotingPages(pages, beforeUnmap),
+                        backPort,
+                        disk,
+                        workers,
+                        otherLoop == null ? pumped : otherLoop,
+                        counters);
     }
 
     void word(long offset, int value) {
@@ -157,10 +231,15 @@ final class QueueRig implements AutoCloseable {
         return GuestMemory.PAGE_SIZE;
     }
 
-    @Override
-    public void close() {
+    /// Ends the backend's side.
+    void closeDevice() {
         backPort.close();
         pages.close();
+    }
+
+    @Override
+    public void close() {
+        closeDevice();
         if (hypervisor.mappedTotal() != 0) {
             throw new AssertionError("mapped at the end: " + hypervisor.mappedTotal());
         }

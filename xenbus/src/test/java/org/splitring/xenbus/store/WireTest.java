@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.netty.buffer.ByteBuf;
@@ -14,6 +15,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.hypervisor.DomId;
 import org.splitring.wire.XsdSockmsgLayout;
 
@@ -205,6 +208,29 @@ class WireTest {
             guest.finishAndReleaseAll();
         }
         assertEquals("11 OK|", ask(11, "/still\0here"));
+    }
+
+    /// By the rule for lengths, not by some accident further on: nothing is taken, nothing of that
+    /// size is made. A signed length would come out as "not complete yet" or as an array size.
+    @ParameterizedTest
+    @ValueSource(
+            ints = {4097, 65_536, 1 << 30, Integer.MAX_VALUE, Integer.MIN_VALUE, -4096, -16, -1})
+    void h118_theRuleForLengthsRefusesIt(int length) {
+        ByteBuf bad = Unpooled.buffer();
+        bad.writeIntLE(2).writeIntLE(1).writeIntLE(0).writeIntLE(length);
+        bad.writeBytes(new byte[64]);
+        WireMessage.TooLongException e =
+                assertThrows(WireMessage.TooLongException.class, () -> WireMessage.take(bad));
+        assertEquals("message of " + Integer.toUnsignedString(length) + " bytes", e.getMessage());
+        assertEquals(0, bad.readerIndex());
+        assertEquals(0, e.getStackTrace().length);
+        // And the connection meets that rule before anything else: no exception gets out of it.
+        EmbeddedChannel guest = channel(SEVEN);
+        guest.writeInbound(bad);
+        guest.runPendingTasks();
+        guest.checkException();
+        assertFalse(guest.isOpen());
+        guest.finishAndReleaseAll();
     }
 
     @Test

@@ -3,8 +3,8 @@ package org.splitring.hypervisor;
 import java.util.concurrent.Executor;
 
 /// The thread that owns a device queue, seen from its drivers: a Netty event loop, or the one
-/// thread of
-/// a seeded simulation. Time comes from here too, so that a simulation can hold the clock.
+/// thread of a seeded simulation. Time comes from here too, so that a simulation can hold the
+/// clock.
 public interface DeviceLoop extends Executor {
     /// Runs `task` on the loop, after what is queued already. Any thread.
     @Override
@@ -22,7 +22,6 @@ public interface DeviceLoop extends Executor {
     long nanoTime();
 
     /// How long an idle poller may go on looking before it sleeps, in nanoseconds; 0 where no
-    /// processor
-    /// is free for that.
+    /// processor is free for that.
     long spinNanos();
 }

@@ -3,8 +3,7 @@ package org.splitring.hypervisor;
 /// One end of an event channel.
 ///
 /// An event is one bit: many sends before the peer looks are one event. The port can be masked; an
-/// event
-/// that comes while masked stays pending and is delivered at [#unmask].
+/// event that comes while masked stays pending and is delivered at [#unmask].
 public interface EventChannel extends AutoCloseable {
     /// Local port number.
     int port();

@@ -10,8 +10,7 @@ public interface EventChannels {
     EventChannel allocUnbound(DomId remote) throws EventChannelException;
 
     /// `EVTCHNOP_bind_interdomain`: a new port connected to an unbound port of `remote`. The new
-    /// port is
-    /// left pending, so that an event sent before is not missed.
+    /// port is left pending, so that an event sent before is not missed.
     ///
     /// @throws EventChannelException when there is no such port, it is not for us, or a limit is
     /// reached

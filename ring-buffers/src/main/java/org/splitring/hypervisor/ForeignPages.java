@@ -6,28 +6,24 @@ import java.lang.foreign.MemorySegment;
 ///
 /// Owned by one device: calls come from one thread at a time (its loop, or the control plane before
 /// and after). No call trusts the frontend: reference, domid, flags and frame are checked at each
-/// map,
-/// and the pin (`GTF_reading`, `GTF_writing`) is held in the entry until the last unmap.
+/// map, and the pin (`GTF_reading`, `GTF_writing`) is held in the entry until the last unmap.
 public interface ForeignPages extends AutoCloseable {
     DomId frontend();
 
     /// Maps each element; every status is written, whatever happened to its neighbours.
     ///
     /// @return `true` when all elements are [GrantStatus#OKAY]; otherwise the caller unmaps the
-    /// batch,
-    ///     which undoes exactly the elements that were mapped
+    ///     batch, which undoes exactly the elements that were mapped
     boolean map(GrantBatch batch);
 
     /// Unmaps each element that [#map] mapped and marks it not mapped: its handle is -1, its memory
     /// [MemorySegment#NULL], its status what the unmapping answered. Elements that were never
-    /// mapped
-    /// keep their status. An element whose handle is not ours, or is no longer, gets
+    /// mapped keep their status. An element whose handle is not ours, or is no longer, gets
     /// [GrantStatus#BAD_HANDLE], and nothing else happens.
     void unmap(GrantBatch batch);
 
     /// Maps pages for long use, one after the other in one segment: a ring. Counts as one mapping
-    /// per
-    /// page. Readable and writable.
+    /// per page. Readable and writable.
     ///
     /// @throws GrantException when any of them is refused; then none is mapped
     MemorySegment mapContiguous(int[] grefs) throws GrantException;

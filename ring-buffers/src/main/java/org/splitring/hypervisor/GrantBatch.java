@@ -7,10 +7,8 @@ import java.util.Arrays;
 ///
 /// A device queue owns one and reuses it: no call allocates. The caller fills in grant references
 /// ([#add]); [ForeignPages#map] fills in status, handle and place; the caller looks at **every**
-/// status.
-/// Statuses start as [GrantStatus#GENERAL_ERROR], so that an element nobody touched never reads as
-/// okay
-/// (hostile catalogue H-074).
+/// status. Statuses start as [GrantStatus#GENERAL_ERROR], so that an element nobody touched never
+/// reads as okay (hostile catalogue H-074).
 public final class GrantBatch {
     final int[] grefs;
     final boolean[] writable;

@@ -23,11 +23,9 @@ import org.jspecify.annotations.Nullable;
 /// What the driver domain knows of one guest's grants: who holds which page, and how often.
 ///
 /// One per guest, shared by all its devices, any thread. The guest's table says what it offers;
-/// this
-/// record says what was taken, and only it is believed afterwards. From the first pin of a
-/// reference
-/// to the last unpin, domid and frame come from here, whatever the guest writes into its entry
-/// meanwhile (hostile catalogue H-079).
+/// this record says what was taken, and only it is believed afterwards. From the first pin of a
+/// reference to the last unpin, domid and frame come from here, whatever the guest writes into its
+/// entry meanwhile (hostile catalogue H-079).
 ///
 /// ## The record of one reference
 ///

@@ -30,14 +30,12 @@ public interface GrantTable {
     /// Ends a grant.
     ///
     /// @return `true` when it is ended and the page is private again; `false` when the backend
-    /// still
-    ///     holds it: then neither the page nor the reference may be reused, see [#quarantine]
+    ///     still holds it: then neither the page nor the reference may be reused, see [#quarantine]
     boolean tryRevoke(int gref);
 
     /// Takes over a reference and its page that a backend will not let go. They are tried again at
     /// later calls and come back to the allocator when the backend has let go; until then both
-    /// count as
-    /// [#quarantinedCount].
+    /// count as [#quarantinedCount].
     void quarantine(int gref, int gfn);
 
     /// Tries the quarantined references once more.

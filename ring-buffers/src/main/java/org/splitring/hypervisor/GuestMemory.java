@@ -5,8 +5,7 @@ import java.lang.foreign.MemorySegment;
 /// The memory of one guest: pages of 4096 bytes, numbered from 0 (gfn).
 ///
 /// The platform that made the segment owns it and says when it goes. Contents are hostile: the
-/// guest
-/// may change any byte at any moment, so what is read is copied first.
+/// guest may change any byte at any moment, so what is read is copied first.
 ///
 /// @param segment native, page aligned, a whole number of pages
 public record GuestMemory(MemorySegment segment) {

@@ -3,8 +3,7 @@ package org.splitring.hypervisor;
 import java.util.BitSet;
 
 /// Hands out pages of a guest's own memory. Any thread; for the control plane: a device takes its
-/// pages
-/// at connect and reuses them.
+/// pages at connect and reuses them.
 ///
 /// Pages are zeroed before they are handed out, so that nothing old is granted to a backend
 /// (hostile catalogue H-086).

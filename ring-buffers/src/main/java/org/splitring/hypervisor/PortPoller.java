@@ -34,8 +34,7 @@ public final class PortPoller {
     public static final long INLINE_SPIN_NANOS = 2_000;
 
     /// How many spurious events in a row are forgiven: an event that crossed with our final check
-    /// is
-    /// one.
+    /// is one.
     public static final int FORGIVEN_SPURIOUS = 2;
 
     /// Delay of the first spurious event that is not forgiven; each further one doubles it.
@@ -106,8 +105,7 @@ public final class PortPoller {
     }
 
     /// Notes work that was done on this ring by another path than [RingWork#poll], so that the
-    /// event
-    /// that announced it does not count as spurious.
+    /// event that announced it does not count as spurious.
     public void noteWork() {
         workSinceEvent = true;
     }

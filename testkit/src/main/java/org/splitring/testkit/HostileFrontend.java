@@ -4,12 +4,10 @@ import java.lang.foreign.MemorySegment;
 import org.splitring.hypervisor.EventChannel;
 
 /// A frontend that does to a backend what hostile guests have done: it publishes impossible
-/// indices,
-/// edits requests after publishing, floods events, never takes a response, vanishes.
+/// indices, edits requests after publishing, floods events, never takes a response, vanishes.
 ///
 /// What it is not asked to do it does not do: a test scripts it, one attack after the other, and
-/// then
-/// looks at what the backend and its other frontends made of it.
+/// then looks at what the backend and its other frontends made of it.
 public final class HostileFrontend extends RawRing {
     private final EventChannel channel;
     private int nextRequest;
@@ -26,8 +24,7 @@ public final class HostileFrontend extends RawRing {
     }
 
     /// Writes a request like an honest frontend, and publishes it. Responses are never looked at,
-    /// so
-    /// a ring that is full is overwritten.
+    /// so a ring that is full is overwritten.
     ///
     /// @return its index, to edit it later
     public int publish(MemorySegment request) {

@@ -113,8 +113,7 @@ public sealed class RawRing permits HostileFrontend, HostileBackend {
     }
 
     /// Changes one word between two values as fast as it can, until closed: what a check and a
-    /// later
-    /// use must not see differently.
+    /// later use must not see differently.
     ///
     /// @param offset byte offset in the ring, a multiple of 4
     public final Flipper flip(long offset, int one, int other) {

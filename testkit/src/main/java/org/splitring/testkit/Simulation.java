@@ -10,14 +10,12 @@ import org.jspecify.annotations.Nullable;
 
 /// One thread, many loops, a clock of its own: everything that is concurrent elsewhere happens here
 /// in an order that a seed decides. The same seed gives the same order, so that a failure is
-/// replayed
-/// exactly; [#trace] and [#traceHash] prove it.
+/// replayed exactly; [#trace] and [#traceHash] prove it.
 ///
 /// At each step one of the loops that have a task runs it; the seed chooses which. Time passes when
-/// a
-/// loop looks at the clock and when nothing is left but timers. A task is not cut in pieces, except
-/// where it calls [#preemptionPoint]: there other loops may go on, as if this one had lost its
-/// processor.
+/// a loop looks at the clock and when nothing is left but timers. A task is not cut in pieces,
+/// except where it calls [#preemptionPoint]: there other loops may go on, as if this one had lost
+/// its processor.
 ///
 /// Only for the thread that made it. A simulation in which nothing can happen any more
 /// ([#step] is `false`) while somebody still waits has found a lost wake-up.

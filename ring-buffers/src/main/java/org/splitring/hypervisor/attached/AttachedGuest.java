@@ -49,8 +49,7 @@ import org.splitring.hypervisor.linux.UnixSocket;
 ///
 /// Its memory is a sealed memfd of which every page exists before the driver domain sees it. The
 /// attach socket is served by one loop; calls that need an answer wait for it, so they must not
-/// come
-/// from that loop.
+/// come from that loop.
 public final class AttachedGuest implements GuestDomain {
     private static final Logger LOG = LoggerFactory.getLogger(AttachedGuest.class);
     private static final int SEALS = Memfd.F_SEAL_SHRINK | Memfd.F_SEAL_GROW | Memfd.F_SEAL_SEAL;

@@ -6,8 +6,7 @@ import org.splitring.hypervisor.linux.LinuxException;
 
 /// How many descriptors all guests together may make this process hold. What is left of the
 /// process's own limit is for the control plane, disks and clients (hostile catalogue H-069,
-/// H-128).
-/// Any thread.
+/// H-128). Any thread.
 final class DescriptorBudget {
     private final int limit;
     private final AtomicInteger taken = new AtomicInteger();

@@ -37,8 +37,7 @@ final class FdWatch implements EpollIoHandle {
     }
 
     /// Starts waiting. Any thread. The descriptor stays the caller's, who closes it in the task
-    /// that
-    /// he gives to [#stop].
+    /// that he gives to [#stop].
     ///
     /// @param ops what to wait for
     /// @param onReady runs on the loop; also once at the start when the descriptor is ready then

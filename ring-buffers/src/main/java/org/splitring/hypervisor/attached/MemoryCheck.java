@@ -11,10 +11,9 @@ import org.splitring.hypervisor.linux.Memfd;
 /// Decides whether a descriptor may become guest memory.
 ///
 /// A mapping of something that its owner can make shorter kills this process at the next access:
-/// the
-/// signal arrives in compiled code, and no exception handler can be relied on (hostile catalogue
-/// J-01, N-13). So it must be a memfd whose size is sealed, whose seals are sealed, made of plain
-/// pages, which we can write to.
+/// the signal arrives in compiled code, and no exception handler can be relied on (hostile
+/// catalogue J-01, N-13). So it must be a memfd whose size is sealed, whose seals are sealed, made
+/// of plain pages, which we can write to.
 final class MemoryCheck {
     private static final int WANTED = Memfd.F_SEAL_SHRINK | Memfd.F_SEAL_GROW | Memfd.F_SEAL_SEAL;
 

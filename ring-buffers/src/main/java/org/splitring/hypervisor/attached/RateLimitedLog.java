@@ -3,8 +3,7 @@ package org.splitring.hypervisor.attached;
 import org.slf4j.Logger;
 
 /// Log lines that a guest can cause: at most one in a while per guest, with the number of those
-/// that
-/// were kept back (hostile catalogue H-129). One thread.
+/// that were kept back (hostile catalogue H-129). One thread.
 final class RateLimitedLog {
     private static final long INTERVAL_NANOS = 5_000_000_000L;
 

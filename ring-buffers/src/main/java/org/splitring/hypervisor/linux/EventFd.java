@@ -10,8 +10,7 @@ import java.lang.invoke.MethodHandle;
 /// An eventfd: a counter that whoever has the descriptor can add to, and wait for.
 ///
 /// The counter and the flags of the descriptor are shared by all who have it. Who waits for
-/// somebody
-/// he does not trust therefore only waits (edge-triggered), and neither reads nor writes.
+/// somebody he does not trust therefore only waits (edge-triggered), and neither reads nor writes.
 public final class EventFd implements AutoCloseable {
     private static final int EFD_NONBLOCK = 0x800;
     private static final int EFD_CLOEXEC = 0x80000;
@@ -52,8 +51,7 @@ public final class EventFd implements AutoCloseable {
     }
 
     /// Adds one. Any thread; nothing happens when it is closed, or when the counter is full: then
-    /// an
-    /// event is pending anyway.
+    /// an event is pending anyway.
     public void signal() {
         if (fd.enter()) {
             try {

@@ -107,8 +107,7 @@ public final class Mapping implements AutoCloseable {
     }
 
     /// Gives up to `bytes` of a retired mapping back. Unmapping is work for each page, so that a
-    /// large
-    /// mapping is given back in slices.
+    /// large mapping is given back in slices.
     ///
     /// @return `true` when nothing is left
     public synchronized boolean unmapSlice(long bytes) {

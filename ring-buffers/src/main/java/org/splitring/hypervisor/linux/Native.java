@@ -36,8 +36,7 @@ final class Native {
     }
 
     /// As [#function], for a function with `...` in its prototype: from argument `firstVariadic`
-    /// on.
-    /// aarch64 and x86-64 Linux pass them alike today; the ABI of others does not.
+    /// on. aarch64 and x86-64 Linux pass them alike today; the ABI of others does not.
     static MethodHandle variadic(
             String name, int firstVariadic, ValueLayout result, ValueLayout... arguments) {
         return link(name, firstVariadic, result, arguments);

@@ -20,8 +20,7 @@ import org.jspecify.annotations.Nullable;
 /// them. Non-blocking and close-on-exec. One thread at a time uses it.
 ///
 /// The offsets of `struct msghdr` (56 bytes: iov 16, iovlen 24, control 32, controllen 40, flags
-/// 48)
-/// are those of 64-bit Linux, x86-64 and aarch64.
+/// 48) are those of 64-bit Linux, x86-64 and aarch64.
 public final class UnixSocket implements AutoCloseable {
     /// Longest path that fits into `struct sockaddr_un` with its terminating zero.
     public static final int MAX_PATH_BYTES = 107;
@@ -71,12 +70,10 @@ public final class UnixSocket implements AutoCloseable {
     }
 
     /// Listens on a path that only this user may connect to. A socket that a dead process left
-    /// there
-    /// is replaced.
+    /// there is replaced.
     ///
     /// @throws IOException when the path is too long (the message says how long it may be), in use
-    /// by
-    ///     a living process, or cannot be made
+    ///     by a living process, or cannot be made
     public static UnixSocket listen(Path path, int backlog) throws IOException {
         checkLength(path);
         UnixSocket socket = new UnixSocket(newSocket(SOCK_SEQPACKET));

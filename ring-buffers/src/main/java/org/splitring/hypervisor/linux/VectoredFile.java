@@ -212,8 +212,7 @@ public final class VectoredFile implements AutoCloseable {
     }
 
     /// Reserves storage for a range, so that later writes there cannot meet `ENOSPC`. The file
-    /// grows
-    /// when the range ends past it.
+    /// grows when the range ends past it.
     public void allocate(long offset, long sizeBytes) throws LinuxException {
         fallocate("fallocate", 0, offset, sizeBytes);
     }
@@ -233,8 +232,7 @@ public final class VectoredFile implements AutoCloseable {
     }
 
     /// Locks the whole file for one writer, or for many readers, without waiting. The lock belongs
-    /// to
-    /// this open file, so a second open in the same process is refused too, and it goes with the
+    /// to this open file, so a second open in the same process is refused too, and it goes with the
     /// process however that ends.
     ///
     /// @param exclusive for a writer; the file must be open for writing then
@@ -242,8 +240,7 @@ public final class VectoredFile implements AutoCloseable {
     public boolean tryLock(boolean exclusive) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             // struct flock on 64-bit machines: type 0 (s16), whence 2 (s16), start 8, len 16, pid
-            // 24.
-            // Start 0 and length 0 are the whole file; for an OFD lock pid must be 0.
+            // 24. Start 0 and length 0 are the whole file; for an OFD lock pid must be 0.
             MemorySegment flock = arena.allocate(32, 8);
             flock.set(ValueLayout.JAVA_SHORT, 0, exclusive ? F_WRLCK : F_RDLCK);
             int result = Fd.fcntl(fd, F_OFD_SETLK, flock.address());
@@ -256,8 +253,7 @@ public final class VectoredFile implements AutoCloseable {
     }
 
     /// Looks for the process that has a lock on this file: `"process 4711 (qemu-img)"`. Processes
-    /// of
-    /// other users cannot be looked into, so it may not be found.
+    /// of other users cannot be looked into, so it may not be found.
     public Optional<String> lockHolder() {
         long inode;
         int minor;

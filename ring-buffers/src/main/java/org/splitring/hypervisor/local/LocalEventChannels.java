@@ -12,15 +12,13 @@ import org.splitring.hypervisor.EventChannels;
 /// The ports of one domain. Port 0 is never given out.
 ///
 /// One port in sixteen is kept for the control plane ([#forControlPlane]), so that a domain that
-/// has
-/// taken all it can get still can be given the port with which it is shut down (hostile catalogue
-/// H-069).
+/// has taken all it can get still can be given the port with which it is shut down (hostile
+/// catalogue H-069).
 ///
 /// The table is an array of atomic references, replaced by a longer one when it is full: readers
-/// take
-/// no lock, and one that still holds the old array sees what was true a moment ago (H-065). Changes
-/// are made under the hypervisor's lock, in which no listener runs and nothing is logged (H-063);
-/// sending takes no lock at all.
+/// take no lock, and one that still holds the old array sees what was true a moment ago (H-065).
+/// Changes are made under the hypervisor's lock, in which no listener runs and nothing is logged
+/// (H-063); sending takes no lock at all.
 final class LocalEventChannels implements EventChannels {
     static final int ENOSPC = 28;
     static final int EINVAL = 22;
@@ -169,8 +167,7 @@ final class LocalEventChannels implements EventChannels {
     }
 
     /// Closes every port; none can be made after it. The lock is taken for each alone, so that
-    /// other
-    /// domains have their turn (H-064).
+    /// other domains have their turn (H-064).
     void closeAll() {
         synchronized (hypervisor.lock()) {
             gone = true;

@@ -10,8 +10,7 @@ import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.EventChannelStatus;
 
 /// One end of an event channel inside one JVM. An event is a bit; ringing the doorbell is giving
-/// the
-/// peer's loop a task, made beforehand, when the bit was not set yet.
+/// the peer's loop a task, made beforehand, when the bit was not set yet.
 ///
 /// ## State
 ///

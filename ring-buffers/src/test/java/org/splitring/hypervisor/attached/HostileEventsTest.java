@@ -129,8 +129,7 @@ class HostileEventsTest {
     @Test
     void h060_roundsOfABusyRingLeaveRoomForOthers() throws Exception {
         // A poller that always has work queues itself again and again on the loop; Netty alone
-        // would
-        // run it for a second before it looks at descriptors.
+        // would run it for a second before it looks at descriptors.
         AtomicBoolean stop = new AtomicBoolean();
         NettyDeviceLoop loop = bed.loops.loop(0);
         AtomicLong turns = new AtomicLong();

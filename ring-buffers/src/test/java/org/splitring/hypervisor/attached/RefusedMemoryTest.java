@@ -22,8 +22,7 @@ import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// What is not a plain sealed memfd does not become guest memory: each kind by name, with the
-/// status
-/// that `docs/abi.md` gives, no descriptor kept, and the next guest welcome.
+/// status that `docs/abi.md` gives, no descriptor kept, and the next guest welcome.
 class RefusedMemoryTest {
     private static final int EPERM = -1;
     private static final int EINVAL = -22;

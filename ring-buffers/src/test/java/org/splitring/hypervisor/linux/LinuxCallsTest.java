@@ -219,8 +219,7 @@ class LinuxCallsTest {
     @Test
     void lateSignalNeverReachesTheNextFileWithThatNumber() throws Exception {
         // A writer that signals all the time, while the descriptor is closed and its number taken
-        // by
-        // a file: the file must stay empty.
+        // by a file: the file must stay empty.
         for (int round = 0; round < 200; round++) {
             EventFd event = EventFd.create();
             AtomicBoolean stop = new AtomicBoolean();

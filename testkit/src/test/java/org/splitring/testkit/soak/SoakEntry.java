@@ -4,8 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /// Entry of the soak's ring, 112 bytes as a block request: an id that names the outstanding
-/// request,
-/// its number, and a word that proves number and direction.
+/// request, its number, and a word that proves number and direction.
 ///
 ///     byte  0       8          16        24
 ///           +-------+----------+---------+-----

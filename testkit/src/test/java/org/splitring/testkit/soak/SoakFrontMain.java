@@ -20,8 +20,7 @@ import org.splitring.ring.FrontRing;
 /// The guest of the soak: a process of its own that attaches, grants a ring and sends.
 ///
 /// Arguments: attach socket, count, seed, ring pages, first index, spin nanoseconds. Says `ring
-/// PORT
-/// GREF...`, waits for a line, and ends with `done ...` or `failed ...`.
+/// PORT GREF...`, waits for a line, and ends with `done ...` or `failed ...`.
 final class SoakFrontMain {
     private SoakFrontMain() {}
 

@@ -4,8 +4,9 @@ find_jdk() {
   on_path=$(command -v java || :)
   [ -z "$on_path" ] || on_path=$(dirname "$(dirname "$(readlink -f "$on_path")")")
   set +f
-  for d in "${JAVA_HOME:-}" "$on_path" /usr/lib/jvm/* /usr/java/* /opt/*jdk* /opt/java/* \
-    "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/* /Library/Java/JavaVirtualMachines/*/Contents/Home; do
+  # SPLITRING_JDKS stands for the usual places when it is set; a test looks for nothing in none of them.
+  for d in "${JAVA_HOME:-}" "$on_path" ${SPLITRING_JDKS-/usr/lib/jvm/* /usr/java/* /opt/*jdk* /opt/java/* \
+    "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/* /Library/Java/JavaVirtualMachines/*/Contents/Home}; do
     [ -n "$d" ] && [ -r "$d/release" ] && [ -x "$d/bin/javac" ] || continue
     v=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$d/release")
     [ "${v:-0}" -ge 25 ] && { JAVA_HOME=$d; export JAVA_HOME; return 0; }

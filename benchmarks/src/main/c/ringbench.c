@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -76,6 +77,22 @@ static uint64_t now_nanos(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* RINGBENCH_CPUS="0 1": the frontend stays on the first of them, the backend on the second. */
+static void pin(int end)
+{
+    const char *cpus = getenv("RINGBENCH_CPUS");
+    int cpu[2];
+    cpu_set_t set;
+    if (cpus == NULL)
+        return;
+    if (sscanf(cpus, "%d %d", &cpu[0], &cpu[1]) != 2)
+        broken("RINGBENCH_CPUS must be two numbers");
+    CPU_ZERO(&set);
+    CPU_SET(cpu[end], &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0)
+        die("sched_setaffinity");
 }
 
 static void kick(int fd)
@@ -390,6 +407,7 @@ DEFINE_FRONTEND(netif_tx, netif_tx_sring_t)
 
 static void *backend_thread(void *backend)
 {
+    pin(1);
     ((void (*)(void))backend)();
     return NULL;
 }
@@ -426,12 +444,14 @@ int main(int argc, char **argv)
             die("fork");
         if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            pin(1);
             backend();
             _exit(0);
         }
     } else if (pthread_create(&thread, NULL, backend_thread, (void *)backend) != 0) {
         die("pthread_create");
     }
+    pin(0);
     (blkif ? blkif_frontend : netif_tx_frontend)(nanos, argc - 4, argv + 4);
     if (processes)
         waitpid(child, NULL, 0);

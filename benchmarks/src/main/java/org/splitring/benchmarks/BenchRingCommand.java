@@ -12,6 +12,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.linux.Affinity;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -52,6 +53,9 @@ public final class BenchRingCommand implements Callable<Integer> {
             names = "--quick",
             description = "One short round, one batch size: shows that everything runs, no more.")
     private boolean quick;
+
+    @Option(names = "--no-pin", description = "Leaves the two ends where the kernel puts them.")
+    private boolean noPin;
 
     @Option(
             names = "--subjects",
@@ -192,9 +196,16 @@ public final class BenchRingCommand implements Callable<Integer> {
         return tests;
     }
 
+    /// The two processors to stay on, or none.
+    private List<Integer> processors() throws IOException {
+        List<Integer> allowed = Affinity.processors();
+        return !noPin && allowed.size() >= 2 ? allowed.subList(0, 2) : List.of();
+    }
+
     /// Runs every contender once in each round, each round beginning with another one.
     private List<BenchRow> measure(List<RingContender> contenders, PrintWriter err)
             throws IOException, InterruptedException {
+        List<Integer> processors = processors();
         record Key(String subject, String variant, String metric) {}
         Map<Key, List<Double>> values = new LinkedHashMap<>();
         for (int round = 0; round < rounds; round++) {
@@ -202,7 +213,7 @@ public final class BenchRingCommand implements Callable<Integer> {
                 RingContender contender = contenders.get((i + round) % contenders.size());
                 err.printf("round %d of %d: %s%n", round + 1, rounds, contender);
                 err.flush();
-                for (RingContender.Figure figure : contender.run(seconds)) {
+                for (RingContender.Figure figure : contender.run(seconds, processors)) {
                     Key key =
                             new Key(
                                     contender.subject(),

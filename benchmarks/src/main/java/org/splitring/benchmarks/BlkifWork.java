@@ -27,16 +27,14 @@ final class BlkifWork implements EntryWork {
 
     private static final StructLayout REQUEST = BlkifLayout.X86_64.request();
     private static final StructLayout RESPONSE = BlkifLayout.X86_64.response();
-    private static final long OPERATION = offset(REQUEST, "operation");
-    private static final long NR_SEGMENTS = offset(REQUEST, "nr_segments");
-    private static final long REQUEST_HANDLE = offset(REQUEST, "handle");
+    /// `operation` (bits 0 to 7), `nr_segments` (8 to 15) and `handle` (16 to 31).
+    private static final long HEAD = offset(REQUEST, "operation");
     private static final long ID = offset(REQUEST, "id");
     private static final long SECTOR_NUMBER = offset(REQUEST, "sector_number");
+
+    /// A segment is `gref` (bits 0 to 31), `first_sect` (32 to 39) and `last_sect` (40 to 47).
     private static final long SEG = offset(REQUEST, "seg");
     private static final long SEG_SIZE = BlkifLayout.SEGMENT.byteSize();
-    private static final long GREF = offset(BlkifLayout.SEGMENT, "gref");
-    private static final long FIRST_SECT = offset(BlkifLayout.SEGMENT, "first_sect");
-    private static final long LAST_SECT = offset(BlkifLayout.SEGMENT, "last_sect");
     private static final long RESPONSE_ID = offset(RESPONSE, "id");
     private static final long RESPONSE_OPERATION = offset(RESPONSE, "operation");
     private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
@@ -47,52 +45,52 @@ final class BlkifWork implements EntryWork {
     }
 
     @Override
-    public void fill(MemorySegment ring, long slot, int id) {
-        BYTE.set(ring, slot + OPERATION, (byte) BlkifOp.READ);
-        BYTE.set(ring, slot + NR_SEGMENTS, (byte) 1);
-        SHORT.set(ring, slot + REQUEST_HANDLE, (short) HANDLE);
-        LONG.set(ring, slot + ID, Integer.toUnsignedLong(id));
-        LONG.set(ring, slot + SECTOR_NUMBER, Integer.toUnsignedLong(id) << 3);
-        INT.set(ring, slot + SEG + GREF, FIRST_GREF + (id & 31));
-        BYTE.set(ring, slot + SEG + FIRST_SECT, (byte) 0);
-        BYTE.set(ring, slot + SEG + LAST_SECT, (byte) 7);
+    public void fill(MemorySegment ring, long at, int id) {
+        MemorySegment slot = ring.asSlice(at, ENTRY_SIZE);
+        INT.set(slot, HEAD, BlkifOp.READ | (1 << 8) | (HANDLE << 16));
+        LONG.set(slot, ID, Integer.toUnsignedLong(id));
+        LONG.set(slot, SECTOR_NUMBER, Integer.toUnsignedLong(id) << 3);
+        LONG.set(slot, SEG, (FIRST_GREF + (id & 31)) | 7L << 40);
     }
 
     @Override
-    public void answer(MemorySegment ring, long requestSlot, long responseSlot) {
-        int operation = Byte.toUnsignedInt((byte) BYTE.get(ring, requestSlot + OPERATION));
-        int nrSegments = Byte.toUnsignedInt((byte) BYTE.get(ring, requestSlot + NR_SEGMENTS));
-        int handle = Short.toUnsignedInt((short) SHORT.get(ring, requestSlot + REQUEST_HANDLE));
-        long id = (long) LONG.get(ring, requestSlot + ID);
-        long sectorNumber = (long) LONG.get(ring, requestSlot + SECTOR_NUMBER);
+    public void answer(MemorySegment ring, long requestAt, long responseAt) {
+        MemorySegment request = ring.asSlice(requestAt, ENTRY_SIZE);
+        MemorySegment response = ring.asSlice(responseAt, RESPONSE_SIZE);
+        int head = (int) INT.get(request, HEAD);
+        long id = (long) LONG.get(request, ID);
+        long sectorNumber = (long) LONG.get(request, SECTOR_NUMBER);
+        int operation = head & 0xFF;
+        int nrSegments = head >>> 8 & 0xFF;
         int status = BlkifStatus.OKAY;
         if (operation > BlkifOp.WRITE
                 || nrSegments == 0
                 || nrSegments > BlkifLayout.MAX_SEGMENTS_PER_REQUEST
-                || handle != HANDLE
+                || head >>> 16 != HANDLE
                 || sectorNumber >>> 40 != 0) {
             status = BlkifStatus.ERROR;
         } else {
             for (int i = 0; i < nrSegments; i++) {
-                long segment = requestSlot + SEG + i * SEG_SIZE;
-                int gref = (int) INT.get(ring, segment + GREF);
-                int firstSect = Byte.toUnsignedInt((byte) BYTE.get(ring, segment + FIRST_SECT));
-                int lastSect = Byte.toUnsignedInt((byte) BYTE.get(ring, segment + LAST_SECT));
-                if (gref < FIRST_GREF || firstSect > lastSect || lastSect > 7) {
+                long segment = (long) LONG.get(request, SEG + i * SEG_SIZE);
+                int firstSect = (int) (segment >>> 32) & 0xFF;
+                int lastSect = (int) (segment >>> 40) & 0xFF;
+                if ((int) segment < FIRST_GREF || firstSect > lastSect || lastSect > 7) {
                     status = BlkifStatus.ERROR;
                 }
             }
         }
-        LONG.set(ring, responseSlot + RESPONSE_ID, id);
-        BYTE.set(ring, responseSlot + RESPONSE_OPERATION, (byte) operation);
-        SHORT.set(ring, responseSlot + RESPONSE_STATUS, (short) status);
+        LONG.set(response, RESPONSE_ID, id);
+        BYTE.set(response, RESPONSE_OPERATION, (byte) operation);
+        SHORT.set(response, RESPONSE_STATUS, (short) status);
     }
 
     @Override
-    public boolean isAnswerTo(MemorySegment ring, long slot, int id) {
-        return (long) LONG.get(ring, slot + RESPONSE_ID) == Integer.toUnsignedLong(id)
-                && (byte) BYTE.get(ring, slot + RESPONSE_OPERATION) == BlkifOp.READ
-                && (short) SHORT.get(ring, slot + RESPONSE_STATUS) == BlkifStatus.OKAY;
+    public boolean isAnswerTo(MemorySegment ring, long at, int id) {
+        MemorySegment slot = ring.asSlice(at, RESPONSE_SIZE);
+        int tail = (int) INT.get(slot, RESPONSE_OPERATION);
+        return (long) LONG.get(slot, RESPONSE_ID) == Integer.toUnsignedLong(id)
+                && (tail & 0xFF) == BlkifOp.READ
+                && tail >> 16 == BlkifStatus.OKAY;
     }
 
     private static long offset(StructLayout struct, String field) {

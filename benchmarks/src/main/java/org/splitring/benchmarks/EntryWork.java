@@ -3,18 +3,21 @@ package org.splitring.benchmarks;
 import java.lang.foreign.MemorySegment;
 
 /// What is done to each entry of a ring in shared memory: the same steps as in `ringbench.c`.
+///
+/// A slot is given as the ring's memory and an offset. Each method makes one slice of it, with a
+/// constant size: that is the only bounds check that is left of all the accesses.
 interface EntryWork {
     int entrySizeBytes();
 
-    /// Writes every field of request `id` into a slot.
-    void fill(MemorySegment ring, long slot, int id);
+    /// Writes every field of request `id` into a slot; neighbouring small fields in one store.
+    void fill(MemorySegment ring, long at, int id);
 
-    /// Reads each field of a request exactly once, into locals, checks them, and then writes its
-    /// response into a slot, which may be the same one.
-    void answer(MemorySegment ring, long requestSlot, long responseSlot);
+    /// Reads each field of a request exactly once, into locals (neighbouring small fields in one
+    /// load), checks them, and then writes its response into a slot, which may be the same one.
+    void answer(MemorySegment ring, long requestAt, long responseAt);
 
     /// Whether a response is the good answer to request `id`. Reads each field once.
-    boolean isAnswerTo(MemorySegment ring, long slot, int id);
+    boolean isAnswerTo(MemorySegment ring, long at, int id);
 
     static EntryWork of(int entrySizeBytes) {
         return switch (entrySizeBytes) {

@@ -27,11 +27,6 @@ final class NetifTxWork implements EntryWork {
                     .withOrder(ByteOrder.LITTLE_ENDIAN)
                     .varHandle()
                     .withInvokeExactBehavior();
-    private static final VarHandle SHORT =
-            ValueLayout.JAVA_SHORT_UNALIGNED
-                    .withOrder(ByteOrder.LITTLE_ENDIAN)
-                    .varHandle()
-                    .withInvokeExactBehavior();
 
     @Override
     public int entrySizeBytes() {
@@ -39,31 +34,32 @@ final class NetifTxWork implements EntryWork {
     }
 
     @Override
-    public void fill(MemorySegment ring, long slot, int id) {
-        INT.set(ring, slot, FIRST_GREF + (id & 255));
-        SHORT.set(ring, slot + 4, (short) OFFSET);
-        SHORT.set(ring, slot + 6, (short) 0);
-        SHORT.set(ring, slot + 8, (short) id);
-        SHORT.set(ring, slot + 10, (short) SIZE);
+    public void fill(MemorySegment ring, long at, int id) {
+        MemorySegment slot = ring.asSlice(at, ENTRY_SIZE);
+        INT.set(slot, 0L, FIRST_GREF + (id & 255));
+        INT.set(slot, 4L, OFFSET);
+        INT.set(slot, 8L, (id & 0xFFFF) | SIZE << 16);
     }
 
     @Override
-    public void answer(MemorySegment ring, long requestSlot, long responseSlot) {
-        int offset = Short.toUnsignedInt((short) SHORT.get(ring, requestSlot + 4));
-        short id = (short) SHORT.get(ring, requestSlot + 8);
-        int size = Short.toUnsignedInt((short) SHORT.get(ring, requestSlot + 10));
+    public void answer(MemorySegment ring, long requestAt, long responseAt) {
+        MemorySegment request = ring.asSlice(requestAt, ENTRY_SIZE);
+        MemorySegment response = ring.asSlice(responseAt, RESPONSE_SIZE);
+        int gref = (int) INT.get(request, 0L);
+        int offsetAndFlags = (int) INT.get(request, 4L);
+        int idAndSize = (int) INT.get(request, 8L);
+        int size = idAndSize >>> 16;
         boolean good =
-                (int) INT.get(ring, requestSlot) >= FIRST_GREF
-                        && (short) SHORT.get(ring, requestSlot + 6) == 0
+                gref >= FIRST_GREF
+                        && offsetAndFlags >>> 16 == 0
                         && size >= 14
-                        && offset + size <= 4096;
-        SHORT.set(ring, responseSlot, id);
-        SHORT.set(ring, responseSlot + 2, (short) (good ? OKAY : ERROR));
+                        && (offsetAndFlags & 0xFFFF) + size <= 4096;
+        INT.set(response, 0L, (idAndSize & 0xFFFF) | (good ? OKAY : ERROR) << 16);
     }
 
     @Override
-    public boolean isAnswerTo(MemorySegment ring, long slot, int id) {
-        return (short) SHORT.get(ring, slot) == (short) id
-                && (short) SHORT.get(ring, slot + 2) == OKAY;
+    public boolean isAnswerTo(MemorySegment ring, long at, int id) {
+        MemorySegment slot = ring.asSlice(at, RESPONSE_SIZE);
+        return (int) INT.get(slot, 0L) == ((id & 0xFFFF) | OKAY << 16);
     }
 }

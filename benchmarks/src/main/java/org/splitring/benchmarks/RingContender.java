@@ -36,14 +36,22 @@ record RingContender(
     /// Runs the program once. Ends it when it takes longer than any run could.
     ///
     /// @throws IOException when it fails, hangs, or prints something else than figures
-    List<Figure> run(double seconds) throws IOException, InterruptedException {
+    ///
+    /// @param processors where the two ends stay; empty leaves that to the kernel
+    List<Figure> run(double seconds, List<Integer> processors)
+            throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(program);
         command.add(placement);
         command.add(Integer.toString(entrySizeBytes));
         command.add(String.format(Locale.ROOT, "%.3f", seconds));
         command.addAll(tests);
-        Process process =
-                new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        ProcessBuilder builder =
+                new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
+        if (processors.size() == 2) {
+            builder.environment()
+                    .put(RingWorker.CPUS, processors.getFirst() + " " + processors.getLast());
+        }
+        Process process = builder.start();
         long limitSeconds = 60 + (long) (10 * seconds * tests.size());
         Thread watchdog =
                 Thread.ofVirtual()

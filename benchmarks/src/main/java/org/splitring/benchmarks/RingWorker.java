@@ -1,6 +1,7 @@
 package org.splitring.benchmarks;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
@@ -10,7 +11,10 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Supplier;
 import org.jctools.queues.SpscArrayQueue;
+import org.splitring.hypervisor.linux.Affinity;
+import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.hypervisor.linux.Packet;
 import org.splitring.hypervisor.linux.UnixSocket;
 
@@ -26,6 +30,12 @@ public final class RingWorker {
     private static final int MEMORY_BYTES = Control.SIZE_BYTES + AgronaRings.SIZE_BYTES;
     private static final int RING_BYTES = 4096;
     private static final int CONNECT_MILLIS = 30_000;
+
+    /// Names the variable that says where the ends run: two processors, the requesting end first.
+    static final String CPUS = "RINGBENCH_CPUS";
+
+    private static final int FRONT = 0;
+    private static final int BACK = 1;
 
     private RingWorker() {}
 
@@ -52,23 +62,30 @@ public final class RingWorker {
         MemorySegment memory = Arena.global().allocate(MEMORY_BYTES, RING_BYTES);
         try (Doorbell toFront = Doorbell.create();
                 Doorbell toBack = Doorbell.create()) {
+            Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
             RingFront front;
-            RingBack back;
+            Supplier<RingBack> back;
             if (subject.equals("jctools")) {
                 int capacity = entrySizeBytes == BlkifWork.ENTRY_SIZE ? 32 : 256;
                 var requests = new SpscArrayQueue<QueuedRequest>(capacity);
                 var responses = new SpscArrayQueue<QueuedResponse>(capacity);
                 front = new JctoolsFront(requests, responses, entrySizeBytes);
-                back = new JctoolsBack(requests, responses, entrySizeBytes);
+                back = () -> new JctoolsBack(requests, responses, entrySizeBytes);
             } else {
                 front = frontIn(memory, subject, entrySizeBytes);
-                back = backIn(memory, subject, entrySizeBytes);
+                back = () -> backIn(memory, subject, entrySizeBytes);
             }
-            Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
+            // Each end is made by its own thread, as drivers are: objects of two threads that lie
+            // side by side would share cache lines.
             Thread backThread =
                     Thread.ofPlatform()
                             .name("back")
-                            .start(new BackLoop(back, control, toFront, toBack));
+                            .start(
+                                    () -> {
+                                        pin(BACK);
+                                        new BackLoop(back.get(), control, toFront, toBack).run();
+                                    });
+            pin(FRONT);
             FrontLoop loop = new FrontLoop(front, control, toFront, toBack);
             loop.run(tests, nanos);
             loop.quit();
@@ -94,6 +111,7 @@ public final class RingWorker {
             Process child = startBack(subject, entrySizeBytes, folder);
             try {
                 passDoorbells(listener, toFront, toBack);
+                pin(FRONT);
                 Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
                 FrontLoop loop = new FrontLoop(front, control, toFront, toBack);
                 loop.run(tests, nanos);
@@ -122,9 +140,22 @@ public final class RingWorker {
             try (Doorbell toFront = Doorbell.adopt(packet.takeDescriptor());
                     Doorbell toBack = Doorbell.adopt(packet.takeDescriptor())) {
                 MemorySegment memory = map(folder.resolve("memory"));
+                pin(BACK);
                 RingBack back = backIn(memory, subject, entrySizeBytes);
                 Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
                 new BackLoop(back, control, toFront, toBack).run();
+            }
+        }
+    }
+
+    /// Keeps the calling thread where [#CPUS] wants this end. The JVM's other threads stay free.
+    private static void pin(int end) {
+        String cpus = System.getenv(CPUS);
+        if (cpus != null) {
+            try {
+                Affinity.pin(Integer.parseInt(cpus.split(" ", -1)[end]));
+            } catch (LinuxException e) {
+                throw new UncheckedIOException(e);
             }
         }
     }

@@ -6,7 +6,6 @@ import org.splitring.ring.FrontRing;
 /// The requesting end on [FrontRing], used as a frontend driver uses it.
 final class SplitringFront implements RingFront {
     private final FrontRing ring;
-    private final MemorySegment pages;
     private final EntryWork work;
     private int nextId = 1;
     private int expectedId = 1;
@@ -14,7 +13,6 @@ final class SplitringFront implements RingFront {
     /// @param pages receives an empty ring
     SplitringFront(MemorySegment pages, EntryWork work) {
         this.ring = FrontRing.init(pages, work.entrySizeBytes());
-        this.pages = pages;
         this.work = work;
     }
 
@@ -26,8 +24,11 @@ final class SplitringFront implements RingFront {
     @Override
     public boolean send(int count) {
         int id = nextId;
+        MemorySegment pages = ring.segment();
+        long slot = ring.slotOffset(ring.takeRequestIndices(count));
         for (int i = 0; i < count; i++) {
-            work.fill(pages, ring.slotOffset(ring.takeRequestIndex()), id++);
+            work.fill(pages, slot, id++);
+            slot = ring.nextSlotOffset(slot);
         }
         nextId = id;
         return ring.pushRequestsAndCheckNotify();
@@ -36,12 +37,21 @@ final class SplitringFront implements RingFront {
     @Override
     public int receive() {
         int count = ring.unconsumedResponses();
+        return count == 0 ? 0 : take(count);
+    }
+
+    /// Apart from the look that mostly finds nothing, as in [SplitringBack].
+    private int take(int count) {
+        MemorySegment pages = ring.segment();
+        int id = expectedId;
+        long slot = ring.slotOffset(ring.consumeResponseIndices(count));
         for (int i = 0; i < count; i++) {
-            long response = ring.slotOffset(ring.consumeResponseIndex());
-            if (!work.isAnswerTo(pages, response, expectedId++)) {
-                throw new IllegalStateException("wrong response to request " + (expectedId - 1));
+            if (!work.isAnswerTo(pages, slot, id++)) {
+                throw new IllegalStateException("wrong response to request " + (id - 1));
             }
+            slot = ring.nextSlotOffset(slot);
         }
+        expectedId = id;
         return count;
     }
 

@@ -26,6 +26,7 @@ public final class BackRing {
     private final MemorySegment sring;
     private final int entrySizeBytes;
     private final int mask;
+    private final long endOffset;
 
     private int rspProdPvt;
     private int reqCons;
@@ -38,6 +39,7 @@ public final class BackRing {
         this.mask = SringLayout.entriesIn(ring, entrySizeBytes) - 1;
         this.sring = ring;
         this.entrySizeBytes = entrySizeBytes;
+        this.endOffset = RING_OFFSET + (mask + 1L) * entrySizeBytes;
         this.rspProdPvt = index;
         this.rspProdPushed = index;
         this.reqCons = index;
@@ -133,6 +135,19 @@ public final class BackRing {
         return index;
     }
 
+    /// Moves past the next `count` requests, as [#consumeRequestIndex] does past one.
+    ///
+    /// @return the first one's index; the others follow it
+    /// @throws IllegalStateException when [#unconsumedRequests] has promised fewer
+    public int consumeRequestIndices(int count) {
+        int index = reqCons;
+        if (Integer.compareUnsigned(count, reqProdSeen - index) > 0) {
+            throw new IllegalStateException(count + " requests taken, not counted: " + this);
+        }
+        reqCons = index + count;
+        return index;
+    }
+
     /// Takes the next slot for a response. The frontend sees it after the next push.
     ///
     /// @return the response's index, for [#slot] or [#slotOffset]
@@ -146,6 +161,19 @@ public final class BackRing {
         return index;
     }
 
+    /// Takes the next `count` slots for responses, as [#takeResponseIndex] does for one.
+    ///
+    /// @return the first one's index; the others follow it
+    /// @throws IllegalStateException when fewer requests are unanswered
+    public int takeResponseIndices(int count) {
+        int index = rspProdPvt;
+        if (Integer.compareUnsigned(count, reqCons - index) > 0) {
+            throw new IllegalStateException(count + " responses without requests: " + this);
+        }
+        rspProdPvt = index + count;
+        return index;
+    }
+
     /// The slot of an index: shared memory, to be written and not to be read back.
     public MemorySegment slot(int index) {
         return sring.asSlice(slotOffset(index), entrySizeBytes);
@@ -154,6 +182,13 @@ public final class BackRing {
     /// Byte offset of an index's slot in [#segment].
     public long slotOffset(int index) {
         return RING_OFFSET + (long) (index & mask) * entrySizeBytes;
+    }
+
+    /// Byte offset of the slot that follows the one at `offset`: for loops over a batch, where it
+    /// is cheaper than [#slotOffset] of each index.
+    public long nextSlotOffset(long offset) {
+        long next = offset + entrySizeBytes;
+        return next == endOffset ? RING_OFFSET : next;
     }
 
     /// Publishes every response put since the last push.

@@ -25,6 +25,7 @@ public final class FrontRing {
     private final MemorySegment sring;
     private final int entrySizeBytes;
     private final int mask;
+    private final long endOffset;
 
     private int reqProdPvt;
     private int rspCons;
@@ -37,6 +38,7 @@ public final class FrontRing {
         this.mask = SringLayout.entriesIn(ring, entrySizeBytes) - 1;
         this.sring = ring;
         this.entrySizeBytes = entrySizeBytes;
+        this.endOffset = RING_OFFSET + (mask + 1L) * entrySizeBytes;
         this.reqProdPvt = reqProd;
         this.reqProdPushed = reqProd;
         this.rspCons = rspCons;
@@ -113,6 +115,19 @@ public final class FrontRing {
         return index;
     }
 
+    /// Takes the next `count` free slots for requests, as [#takeRequestIndex] does for one.
+    ///
+    /// @return the first one's index; the others follow it
+    /// @throws IllegalStateException when fewer are free: see [#freeRequests]
+    public int takeRequestIndices(int count) {
+        int index = reqProdPvt;
+        if (Integer.compareUnsigned(count, mask + 1 - (index - rspCons)) > 0) {
+            throw new IllegalStateException(count + " requests taken from a full ring: " + this);
+        }
+        reqProdPvt = index + count;
+        return index;
+    }
+
     /// The slot of an index: shared memory, to be written and not to be read back.
     public MemorySegment slot(int index) {
         return sring.asSlice(slotOffset(index), entrySizeBytes);
@@ -121,6 +136,13 @@ public final class FrontRing {
     /// Byte offset of an index's slot in [#segment].
     public long slotOffset(int index) {
         return RING_OFFSET + (long) (index & mask) * entrySizeBytes;
+    }
+
+    /// Byte offset of the slot that follows the one at `offset`: for loops over a batch, where it
+    /// is cheaper than [#slotOffset] of each index.
+    public long nextSlotOffset(long offset) {
+        long next = offset + entrySizeBytes;
+        return next == endOffset ? RING_OFFSET : next;
     }
 
     /// Publishes every request taken since the last push.
@@ -184,6 +206,19 @@ public final class FrontRing {
             throw new IllegalStateException("response taken that was not counted: " + this);
         }
         rspCons = index + 1;
+        return index;
+    }
+
+    /// Moves past the next `count` responses, as [#consumeResponseIndex] does past one.
+    ///
+    /// @return the first one's index; the others follow it
+    /// @throws IllegalStateException when [#unconsumedResponses] has promised fewer
+    public int consumeResponseIndices(int count) {
+        int index = rspCons;
+        if (Integer.compareUnsigned(count, rspProdSeen - index) > 0) {
+            throw new IllegalStateException(count + " responses taken, not counted: " + this);
+        }
+        rspCons = index + count;
         return index;
     }
 

@@ -310,4 +310,50 @@ class FrontBackRingTest {
         SringLayout.REQ_PROD.set(page, START + 32);
         assertEquals(32, BackRing.attachLive(page, ENTRY).unconsumedRequests());
     }
+
+    @Test
+    void wholeBatchesMoveAsSinglesDo() {
+        assertEquals(START, front.takeRequestIndices(3));
+        assertEquals(29, front.freeRequests());
+        front.pushRequestsAndCheckNotify();
+        assertEquals(3, back.unconsumedRequests());
+        assertEquals(START, back.consumeRequestIndices(3));
+        assertEquals(0, back.unconsumedRequests());
+        assertEquals(START, back.takeResponseIndices(3));
+        back.pushResponsesAndCheckNotify();
+        assertEquals(3, front.unconsumedResponses());
+        assertEquals(START, front.consumeResponseIndices(3));
+        assertEquals(32, front.freeRequests());
+        assertEquals(START + 3, front.takeRequestIndex());
+    }
+
+    @Test
+    void noBatchIsLargerThanWhatIsThere() {
+        assertThrows(IllegalStateException.class, () -> front.takeRequestIndices(33));
+        assertThrows(IllegalStateException.class, () -> front.takeRequestIndices(-1));
+        front.takeRequestIndices(2);
+        front.pushRequestsAndCheckNotify();
+        back.unconsumedRequests();
+        assertThrows(IllegalStateException.class, () -> back.consumeRequestIndices(3));
+        assertThrows(IllegalStateException.class, () -> back.consumeRequestIndices(-1));
+        back.consumeRequestIndices(2);
+        assertThrows(IllegalStateException.class, () -> back.takeResponseIndices(3));
+        assertThrows(IllegalStateException.class, () -> back.takeResponseIndices(-1));
+        back.takeResponseIndices(2);
+        back.pushResponsesAndCheckNotify();
+        front.unconsumedResponses();
+        assertThrows(IllegalStateException.class, () -> front.consumeResponseIndices(3));
+        assertThrows(IllegalStateException.class, () -> front.consumeResponseIndices(-1));
+        front.consumeResponseIndices(2);
+        assertEquals(32, front.freeRequests());
+    }
+
+    @Test
+    void nextSlotOffsetFollowsTheIndexAroundTheRing() {
+        for (int index = START; index != START + 70; index++) {
+            long here = front.slotOffset(index);
+            assertEquals(front.slotOffset(index + 1), front.nextSlotOffset(here));
+            assertEquals(back.slotOffset(index + 1), back.nextSlotOffset(here));
+        }
+    }
 }

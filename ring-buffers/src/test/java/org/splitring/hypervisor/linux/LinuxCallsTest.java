@@ -14,7 +14,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -269,5 +271,25 @@ class LinuxCallsTest {
         try (Stream<Path> fds = Files.list(Path.of("/proc/self/fd"))) {
             return fds.count();
         }
+    }
+
+    @Test
+    void pinnedThreadHasOneProcessor() throws Exception {
+        Integer last = Affinity.processors().getLast();
+        AtomicReference<Object> seen = new AtomicReference<>();
+        Thread thread =
+                Thread.ofPlatform()
+                        .start(
+                                () -> {
+                                    try {
+                                        Affinity.pin(last);
+                                        seen.set(Affinity.processors());
+                                    } catch (LinuxException e) {
+                                        seen.set(e);
+                                    }
+                                });
+        thread.join();
+        assertEquals(List.of(last), seen.get());
+        assertThrows(LinuxException.class, () -> Affinity.pin(1023));
     }
 }

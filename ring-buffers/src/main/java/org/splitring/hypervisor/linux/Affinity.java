@@ -1,0 +1,67 @@
+package org.splitring.hypervisor.linux;
+
+import static org.splitring.hypervisor.linux.Native.INT;
+import static org.splitring.hypervisor.linux.Native.LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.util.ArrayList;
+import java.util.List;
+
+/// Which processors a thread may run on (`sched_setaffinity`). For measurements: two ends that
+/// spin on one processor, or change places, measure the scheduler.
+public final class Affinity {
+    private static final int MASK_BYTES = 128; // 1024 processors, as in glibc's cpu_set_t
+    private static final MethodHandle SET =
+            Native.function("sched_setaffinity", INT, INT, LONG, LONG);
+    private static final MethodHandle GET =
+            Native.function("sched_getaffinity", INT, INT, LONG, LONG);
+
+    private Affinity() {}
+
+    /// The processors that the calling thread may run on, in ascending order.
+    public static List<Integer> processors() throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment mask = arena.allocate(MASK_BYTES, Long.BYTES);
+            call(GET, "sched_getaffinity", mask);
+            List<Integer> processors = new ArrayList<>();
+            for (int cpu = 0; cpu < MASK_BYTES * Byte.SIZE; cpu++) {
+                if ((mask.get(ValueLayout.JAVA_BYTE, cpu >> 3) >> (cpu & 7) & 1) != 0) {
+                    processors.add(cpu);
+                }
+            }
+            return processors;
+        }
+    }
+
+    /// Keeps the calling thread on one processor. Threads that it starts afterwards inherit that.
+    ///
+    /// @throws LinuxException when there is no such processor for this process
+    public static void pin(int cpu) throws LinuxException {
+        if (cpu < 0 || cpu >= MASK_BYTES * Byte.SIZE) {
+            throw new IllegalArgumentException("processor " + cpu);
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment mask = arena.allocate(MASK_BYTES, Long.BYTES);
+            mask.set(ValueLayout.JAVA_BYTE, cpu >> 3, (byte) (1 << (cpu & 7)));
+            call(SET, "sched_setaffinity to processor " + cpu, mask);
+        }
+    }
+
+    private static void call(MethodHandle function, String what, MemorySegment mask)
+            throws LinuxException {
+        MemorySegment state = Native.state();
+        int result;
+        try {
+            result =
+                    Native.orErrno(
+                            (int) function.invokeExact(state, 0, (long) MASK_BYTES, mask.address()),
+                            state);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        }
+        Fd.check(what, result);
+    }
+}

@@ -80,7 +80,8 @@ final class AttachConnection {
         }
     }
 
-    private void turn() {
+    /// Takes messages that are there, and notices the end.
+    void turn() {
         if (ended || helloWaits || !flush()) {
             return;
         }

@@ -144,8 +144,13 @@ public final class AttachSocket implements AutoCloseable {
         return peer != null;
     }
 
-    /// Whether a guest is attached and shows no sign of leaving.
+    /// Whether a guest is attached and shows no sign of leaving. Its connection is looked at now:
+    /// one that has just ended, and whose event has not had its turn, must not keep the next out.
     boolean hasGuest() {
+        AttachConnection now = attached;
+        if (now != null) {
+            now.turn();
+        }
         return attached != null;
     }
 

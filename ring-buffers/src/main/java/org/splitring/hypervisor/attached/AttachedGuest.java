@@ -509,6 +509,9 @@ public final class AttachedGuest implements GuestDomain {
         for (GuestEventChannel channel : open) {
             channel.release();
         }
+        // At once, so that who attaches next finds the place free; the descriptor follows on the
+        // loop, which may be waiting for it.
+        socket.shutDown();
         try {
             loop.execute(this::closeSocket);
         } catch (RejectedExecutionException e) {

@@ -30,6 +30,7 @@ public final class UnixSocket implements AutoCloseable {
     private static final int SOCK_SEQPACKET = 5;
     private static final int SOCK_NONBLOCK = 0x800;
     private static final int SOCK_CLOEXEC = 0x80000;
+    private static final int SHUT_RDWR = 2;
     private static final int SOL_SOCKET = 1;
     private static final int SO_PEERCRED = 17;
     private static final int SCM_RIGHTS = 1;
@@ -51,6 +52,7 @@ public final class UnixSocket implements AutoCloseable {
     private static final MethodHandle GETSOCKOPT =
             Native.function("getsockopt", INT, INT, INT, INT, POINTER, POINTER);
     private static final MethodHandle POLL = Native.function("poll", INT, POINTER, LONG, INT);
+    private static final MethodHandle SHUTDOWN = Native.function("shutdown", INT, INT, INT);
     private static final MethodHandle GETEUID = Native.function("geteuid", INT);
 
     private final int fd;
@@ -306,6 +308,22 @@ public final class UnixSocket implements AutoCloseable {
                 throw Native.unexpected(t);
             }
             return result != -Errno.EINTR && Fd.check("poll", result) > 0;
+        }
+    }
+
+    /// Ends the connection now, for both ends: the peer reads its end, and so does whoever waits
+    /// on this socket. The descriptor stays open until [#close]. Any thread; nothing happens when
+    /// it has ended already.
+    public synchronized void shutDown() {
+        if (closed) {
+            return;
+        }
+        MemorySegment state = Native.state();
+        try {
+            // The only failure is that there is no connection any more, which is what we want.
+            int _ = (int) SHUTDOWN.invokeExact(state, fd, SHUT_RDWR);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
         }
     }
 

@@ -279,6 +279,15 @@ class AttachTest {
         }
     }
 
+    /// Once refused with EBUSY: the next hello was read before the end of the last connection.
+    @Test
+    void nextGuestIsNotRefusedWhenTheLastHasJustGone() throws Exception {
+        bed.listen(7);
+        for (int round = 0; round < 200; round++) {
+            attach(7).close();
+        }
+    }
+
     @Test
     void nothingIsLeftAfterManyGuests() throws Exception {
         bed.listen(7);

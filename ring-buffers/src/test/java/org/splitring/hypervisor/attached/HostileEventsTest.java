@@ -334,12 +334,11 @@ class HostileEventsTest {
                     .bindInterdomain(big.id(), front.port())
                     .listen(bed.loops.loop(0), () -> {});
         }
-        // Turns of somebody else on the server's loop, between the first closed port and the last
-        // unmapped page.
+        // Turns of somebody else on the server's loop until the last port is closed.
         EventChannel first = domain.eventChannels().allocUnbound(big.id());
         assertEquals(EventChannelStatus.UNBOUND, first.status());
         AtomicInteger turns = new AtomicInteger();
-        AtomicInteger turnsBetween = new AtomicInteger(-1);
+        AtomicInteger turnsBetween = new AtomicInteger();
         NettyDeviceLoop loop = bed.loops.loop(0);
         AtomicBoolean stop = new AtomicBoolean();
         AtomicBoolean closing = new AtomicBoolean();
@@ -363,7 +362,9 @@ class HostileEventsTest {
         AttachBed.await(() -> bed.recorder.detached.size() == 1);
         AttachBed.await(() -> AttachBed.guestMappings() <= 2); // both of the small guest
         stop.set(true);
-        assertTrue(turnsBetween.get() >= ports / 16 - 1, "turns: " + turnsBetween);
+        // 16 ports a slice: a turn after each slice but the last, and the one that the end of the
+        // connection may come before. In one go there would be none.
+        assertTrue(turnsBetween.get() >= ports / 16 - 2, "turns: " + turnsBetween);
         others.goesOn();
     }
 

@@ -170,13 +170,17 @@ public final class BenchRingCommand implements Callable<Integer> {
                                     && !(subject.equals("jctools")
                                             && placement.equals("processes"));
                     if (possible) {
-                        contenders.add(
-                                new RingContender(
-                                        subject,
-                                        placement,
-                                        entrySizeBytes,
-                                        program,
-                                        tests(subject, entrySizeBytes)));
+                        // A process for each test: what the JIT learns from batches of one makes
+                        // it take longer batches for rare.
+                        for (String test : tests(subject, entrySizeBytes)) {
+                            contenders.add(
+                                    new RingContender(
+                                            subject,
+                                            placement,
+                                            entrySizeBytes,
+                                            program,
+                                            List.of(test)));
+                        }
                     }
                 }
             }

@@ -95,6 +95,6 @@ record RingContender(
 
     @Override
     public String toString() {
-        return subject + " " + placement + " " + entrySizeBytes;
+        return subject + " " + placement + " " + entrySizeBytes + " " + String.join(" ", tests);
     }
 }

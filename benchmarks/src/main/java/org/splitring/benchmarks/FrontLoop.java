@@ -12,7 +12,7 @@ final class FrontLoop {
     private static final int PASSES_PER_CLOCK = 256;
     private static final int MAX_SLICES = 100_000;
     private static final int MAX_SAMPLES = 4_000_000;
-    private static final int WARMUP_BURSTS = 10;
+    private static final int WARMUP_BURSTS = 16;
 
     private final RingFront front;
     private final Control control;
@@ -58,11 +58,11 @@ final class FrontLoop {
     private void warmUp(String test, long nanos) {
         for (int burst = 0; burst < WARMUP_BURSTS; burst++) {
             if (test.startsWith("batch-")) {
-                runThroughput(test, nanos / WARMUP_BURSTS);
+                runThroughput(test, nanos / 8);
             } else {
-                runLatency(test, nanos / WARMUP_BURSTS);
+                runLatency(test, nanos / 8);
             }
-            LockSupport.parkNanos(Math.min(20_000_000, nanos / WARMUP_BURSTS));
+            LockSupport.parkNanos(Math.min(40_000_000, nanos / WARMUP_BURSTS * 2));
         }
     }
 

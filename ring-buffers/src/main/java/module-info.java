@@ -2,7 +2,7 @@
 /// both halves of a split driver share.
 module org.splitring.ringbuffers {
     requires transitive org.jspecify; // @NullMarked on every package
-    requires org.slf4j;
+    requires transitive org.slf4j; // RateLimitedLog writes to a logger of its caller
     requires transitive io.netty.transport; // NettyDeviceLoop shares its event loop with sockets
     requires transitive io.netty.common;
     requires io.netty.transport.classes.epoll;

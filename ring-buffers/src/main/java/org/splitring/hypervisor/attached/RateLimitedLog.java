@@ -4,20 +4,22 @@ import org.slf4j.Logger;
 
 /// Log lines that a guest can cause: at most one in a while per guest, with the number of those
 /// that were kept back (hostile catalogue H-129). One thread.
-final class RateLimitedLog {
+public final class RateLimitedLog {
     private static final long INTERVAL_NANOS = 5_000_000_000L;
 
     private final Logger log;
     private long lastNanos = System.nanoTime() - INTERVAL_NANOS;
     private long suppressed;
 
-    RateLimitedLog(Logger log) {
+    public RateLimitedLog(Logger log) {
         this.log = log;
     }
 
+    /// Writes the line, or counts it when the last one is not long ago.
+    ///
     /// @param domain number of the guest
     /// @param what our own words; nothing a guest has sent
-    void warn(int domain, String what) {
+    public void warn(int domain, String what) {
         long now = System.nanoTime();
         if (now - lastNanos < INTERVAL_NANOS) {
             suppressed++;

@@ -1,11 +1,13 @@
 package org.splitring.xenbus.store;
 
+import java.util.Iterator;
 import java.util.LinkedHashSet;
-import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
-/// Events of one watch that its listener has not heard yet. Any thread.
+/// Events of one watch that nobody has been told yet. Any thread.
 ///
 /// Paths are a set: each is there once (hostile catalogue H-103), and beyond 4096 characters they
 /// are merged into the watched path, which means "look at everything again". So a watch has a bound
@@ -14,23 +16,36 @@ final class PendingEvents {
     private static final int MAX_PENDING_CHARS = 4096;
 
     private final String path;
-    private final WatchListener listener;
-    private final Executor executor;
+    private final String token;
+    private final Consumer<PendingEvents> whenPending;
     private final Set<String> pending = new LinkedHashSet<>();
     private int pendingChars;
     private boolean scheduled;
     private boolean ended;
 
     /// @param path as it was given at registration
-    /// @param executor runs the listener, one call at a time
-    PendingEvents(String path, WatchListener listener, Executor executor) {
+    /// @param token as it was given at registration
+    /// @param whenPending told by [#schedule]; it then calls [#take] until there is nothing
+    PendingEvents(String path, String token, Consumer<PendingEvents> whenPending) {
         this.path = path;
-        this.listener = listener;
-        this.executor = executor;
+        this.token = token;
+        this.whenPending = whenPending;
+    }
+
+    /// Events for a listener.
+    ///
+    /// @param executor runs the listener, one call at a time
+    static PendingEvents listening(String path, WatchListener listener, Executor executor) {
+        return new PendingEvents(
+                path, "", events -> executor.execute(() -> events.deliver(listener)));
     }
 
     String path() {
         return path;
+    }
+
+    String token() {
+        return token;
     }
 
     /// Notes an event.
@@ -54,42 +69,54 @@ final class PendingEvents {
     }
 
     void schedule() {
-        executor.execute(this::deliver);
+        whenPending.accept(this);
+    }
+
+    /// Takes the oldest event.
+    ///
+    /// @return null when there is none, or the watch has ended; whoever was told that events are
+    ///     pending is told again when there are new ones
+    synchronized @Nullable String take() {
+        String event = oldest();
+        scheduled = event != null;
+        return event;
+    }
+
+    private synchronized @Nullable String oldest() {
+        Iterator<String> events = pending.iterator();
+        if (!events.hasNext()) {
+            return null;
+        }
+        String event = events.next();
+        events.remove();
+        pendingChars -= event.length();
+        return event;
     }
 
     /// Calls the listener for what is pending; comes again later for what is added meanwhile.
-    private void deliver() {
-        List<String> events;
-        synchronized (this) {
-            events = List.copyOf(pending);
-            pending.clear();
-            pendingChars = 0;
-        }
+    private void deliver(WatchListener listener) {
         try {
-            for (String event : events) {
-                if (hasEnded()) {
+            for (int left = count(); left > 0; left--) {
+                String event = oldest(); // still ours to deliver
+                if (event == null) {
                     return;
                 }
                 listener.changed(event);
             }
         } finally {
-            boolean more;
-            synchronized (this) {
-                more = !ended && !pending.isEmpty();
-                scheduled = more;
-            }
-            if (more) {
+            if (isStillPending()) {
                 schedule();
             }
         }
     }
 
-    synchronized int count() {
-        return pending.size();
+    private synchronized boolean isStillPending() {
+        scheduled = !pending.isEmpty();
+        return scheduled;
     }
 
-    private synchronized boolean hasEnded() {
-        return ended;
+    synchronized int count() {
+        return pending.size();
     }
 
     /// Forgets what is pending and takes no more.
@@ -99,6 +126,7 @@ final class PendingEvents {
         boolean first = !ended;
         ended = true;
         pending.clear();
+        pendingChars = 0;
         return first;
     }
 }

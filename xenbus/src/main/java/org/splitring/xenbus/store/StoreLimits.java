@@ -12,6 +12,8 @@ package org.splitring.xenbus.store;
 /// @param maxTransactionNodes nodes that one transaction may touch, and changes it may make
 ///     (ENOSPC)
 /// @param maxTransactionBytes memory of all open transactions together (ENOSPC)
+/// @param maxOutstanding answers and events on one connection that the guest has not taken; its
+///     requests are left unread until there are fewer
 public record StoreLimits(
         int maxNodes,
         int maxValueBytes,
@@ -19,8 +21,9 @@ public record StoreLimits(
         int maxWatches,
         int maxTransactions,
         int maxTransactionNodes,
-        int maxTransactionBytes) {
+        int maxTransactionBytes,
+        int maxOutstanding) {
     /// Limits of Xen's C xenstored where it has such a limit; 1 MiB for transactions.
     public static final StoreLimits DEFAULT =
-            new StoreLimits(1000, 2048, 5, 128, 10, 1024, 1 << 20);
+            new StoreLimits(1000, 2048, 5, 128, 10, 1024, 1 << 20, 20);
 }

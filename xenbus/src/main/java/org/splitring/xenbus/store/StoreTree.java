@@ -117,6 +117,11 @@ public final class StoreTree {
         schedule(due);
     }
 
+    /// Limits of each guest.
+    StoreLimits limits() {
+        return limits;
+    }
+
     boolean isIntroduced(DomId domain) {
         synchronized (lock) {
             return domain.equals(DomId.ZERO) || introduced.contains(domain);
@@ -238,13 +243,13 @@ public final class StoreTree {
         schedule(due);
     }
 
-    TreeWatch watch(TreeConnection connection, String path, WatchListener listener)
+    /// @param events receives them; its path is `path`
+    TreeWatch watch(TreeConnection connection, String path, PendingEvents events)
             throws StoreException {
         StorePath parsed = StorePath.watched(path, connection.domain());
         if (parsed.special() && limited(connection)) {
             throw new StoreException(StoreError.EACCES, "watch on " + parsed);
         }
-        PendingEvents events = new PendingEvents(path, listener, connection.watchExecutor());
         TreeWatch watch = new TreeWatch(connection, parsed, events);
         synchronized (lock) {
             requireOpen(connection);

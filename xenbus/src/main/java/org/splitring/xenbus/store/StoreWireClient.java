@@ -111,7 +111,7 @@ public final class StoreWireClient implements Store {
 
     @Override
     public Watch watch(String path, WatchListener listener) throws StoreException {
-        PendingEvents events = new PendingEvents(path, listener, watchExecutor);
+        PendingEvents events = PendingEvents.listening(path, listener, watchExecutor);
         String token;
         synchronized (lock) {
             token = Long.toString(++lastToken);

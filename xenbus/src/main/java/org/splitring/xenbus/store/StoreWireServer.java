@@ -4,20 +4,17 @@ import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandler;
 import io.netty.channel.EventLoop;
 import io.netty.channel.FixedRecvByteBufAllocator;
-import io.netty.channel.WriteBufferWaterMark;
 import java.io.IOException;
 import org.splitring.hypervisor.DomId;
 
 /// Serves the store over stream sockets with Xen's wire format (`xs_wire.h`), each connection with
 /// the rights of one domain.
 ///
-/// A connection costs bounded memory: answers and events beyond the write watermark wait inside the
-/// store or unread in the socket, a half message is at most 4112 bytes, and a message that says it
-/// is longer ends the connection.
+/// A connection costs bounded memory: beyond a number of answers and events that the peer has not
+/// taken its requests stay unread in the socket, a half message is at most 4112 bytes, and a
+/// message that says it is longer ends the connection.
 public final class StoreWireServer {
     private static final int READ_BYTES = 4096;
-    private static final WriteBufferWaterMark WATER_MARKS =
-            new WriteBufferWaterMark(16 * 1024, 64 * 1024);
 
     private final StoreTree tree;
 
@@ -41,7 +38,8 @@ public final class StoreWireServer {
     }
 
     static void configure(Channel channel) {
-        channel.config().setRecvByteBufAllocator(new FixedRecvByteBufAllocator(READ_BYTES));
-        channel.config().setWriteBufferWaterMark(WATER_MARKS);
+        channel.config()
+                .setRecvByteBufAllocator(
+                        new FixedRecvByteBufAllocator(READ_BYTES).maxMessagesPerRead(1));
     }
 }

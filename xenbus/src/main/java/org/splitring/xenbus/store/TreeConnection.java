@@ -45,10 +45,6 @@ final class TreeConnection implements Store {
         closed = true;
     }
 
-    Executor watchExecutor() {
-        return watchExecutor;
-    }
-
     @Override
     public DomId domain() {
         return domain;
@@ -106,7 +102,7 @@ final class TreeConnection implements Store {
 
     @Override
     public Watch watch(String path, WatchListener listener) throws StoreException {
-        return tree.watch(this, path, listener);
+        return tree.watch(this, path, PendingEvents.listening(path, listener, watchExecutor));
     }
 
     @Override

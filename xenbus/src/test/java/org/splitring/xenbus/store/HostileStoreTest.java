@@ -313,7 +313,7 @@ class HostileStoreTest {
 
     @Test
     void h121_theLimitOfNodesHoldsForEveryOperationThatMakesThem() throws StoreException {
-        StoreTree small = new StoreTree(new StoreLimits(5, 2048, 5, 128, 10, 1024, 1 << 20));
+        StoreTree small = new StoreTree(new StoreLimits(5, 2048, 5, 128, 10, 1024, 1 << 20, 20));
         TreeConnection root = small.connect(DomId.ZERO, Runnable::run);
         TreeConnection poor = small.connect(SEVEN, Runnable::run);
         root.makeNode(HOME);

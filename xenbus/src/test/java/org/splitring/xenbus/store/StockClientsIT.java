@@ -3,13 +3,8 @@ package org.splitring.xenbus.store;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.netty.bootstrap.ServerBootstrap;
-import io.netty.channel.Channel;
-import io.netty.channel.ChannelInitializer;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
-import io.netty.channel.epoll.EpollServerDomainSocketChannel;
-import io.netty.channel.unix.DomainSocketAddress;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -38,10 +33,10 @@ class StockClientsIT {
             new MultiThreadIoEventLoopGroup(1, EpollIoHandler.newFactory());
     private final StoreTree tree = new StoreTree();
     private final Store control = tree.connection(DomId.ZERO, Runnable::run);
-    private Channel listening;
+    private StoreSocket socket;
 
     @BeforeEach
-    void listen() throws InterruptedException {
+    void listen() throws IOException {
         // The test kit has a class for this, but it is built on this module.
         if (!Files.isExecutable(BIN.resolve("xenstore-ls"))) {
             String message = "xenstore-ls is not installed: apt-get install xenstore-utils";
@@ -50,25 +45,14 @@ class StockClientsIT {
             }
             Assumptions.abort(message);
         }
-        StoreWireServer server = new StoreWireServer(tree);
-        listening =
-                new ServerBootstrap()
-                        .group(group)
-                        .channel(EpollServerDomainSocketChannel.class)
-                        .childHandler(
-                                new ChannelInitializer<Channel>() {
-                                    @Override
-                                    protected void initChannel(Channel channel) {
-                                        channel.pipeline().addLast(server.handler(DomId.ZERO));
-                                    }
-                                })
-                        .bind(new DomainSocketAddress(folder.resolve("socket").toFile()))
-                        .sync()
-                        .channel();
+        socket =
+                StoreSocket.listen(
+                        folder.resolve("socket"), new StoreWireServer(tree), group.next());
     }
 
     @AfterEach
     void stop() throws InterruptedException {
+        socket.close();
         group.shutdownGracefully(0, 5, TimeUnit.SECONDS).await(10, TimeUnit.SECONDS);
         tree.checkBooks();
     }
@@ -122,6 +106,5 @@ class StockClientsIT {
         } finally {
             watch.destroyForcibly();
         }
-        assertTrue(listening.isOpen());
     }
 }

@@ -249,7 +249,7 @@ class StoreModelTest {
         for (TreeConnection connection : connections) {
             for (String path : List.of("/", "/a", "/a/b", "/b/a/c")) {
                 Watching watch = new Watching(connection.domain(), path, new ArrayList<>());
-                tree.watch(connection, path, watch.events::add);
+                connection.watch(path, watch.events::add);
                 watching.add(watch);
             }
         }

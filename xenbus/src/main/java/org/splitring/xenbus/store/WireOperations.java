@@ -1,0 +1,275 @@
+package org.splitring.xenbus.store;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
+import org.splitring.wire.XsdSockmsgLayout;
+
+/// What the operations of the wire format do, for one connection. One thread.
+final class WireOperations {
+    private static final byte[] OK = WireMessage.strings("OK");
+
+    private record WatchKey(String path, String token) {}
+
+    private final StoreTree tree;
+    private final DomId domain;
+    private final TreeConnection store;
+    private final Consumer<PendingEvents> whenPending;
+    private final Map<Integer, TreeTransaction> transactions = new HashMap<>();
+    private final Map<WatchKey, Watch> watches = new HashMap<>();
+    private int lastTransactionId;
+
+    /// @param whenPending told, on any thread, when a watch of this connection has an event after
+    ///     it had none
+    WireOperations(StoreTree tree, DomId domain, Consumer<PendingEvents> whenPending) {
+        this.tree = tree;
+        this.domain = domain;
+        this.whenPending = whenPending;
+        this.store = tree.connect(domain, Runnable::run);
+    }
+
+    /// How many messages may wait for the peer before its requests are left unread.
+    int maxUnsent(int ofDomain0) {
+        return domain.equals(DomId.ZERO) ? ofDomain0 : tree.limits().maxOutstanding();
+    }
+
+    /// Carries a request out.
+    ///
+    /// @return the payload of the answer
+    byte[] handle(WireMessage request) throws StoreException {
+        return switch (request.type()) {
+            case XsdSockmsgLayout.READ -> read(request);
+            case XsdSockmsgLayout.WRITE -> write(request);
+            case XsdSockmsgLayout.MKDIR -> {
+                store.tree().makeNode(store, transaction(request), only(request));
+                yield OK;
+            }
+            case XsdSockmsgLayout.RM -> {
+                store.tree().remove(store, transaction(request), only(request));
+                yield OK;
+            }
+            case XsdSockmsgLayout.DIRECTORY -> directory(request);
+            case XsdSockmsgLayout.DIRECTORY_PART -> directoryPart(request);
+            case XsdSockmsgLayout.GET_PERMS -> permissions(request);
+            case XsdSockmsgLayout.SET_PERMS -> setPermissions(request);
+            case XsdSockmsgLayout.WATCH -> watch(request);
+            case XsdSockmsgLayout.UNWATCH -> unwatch(request);
+            case XsdSockmsgLayout.RESET_WATCHES -> {
+                reset();
+                yield OK;
+            }
+            case XsdSockmsgLayout.TRANSACTION_START -> start(request);
+            case XsdSockmsgLayout.TRANSACTION_END -> end(request);
+            case XsdSockmsgLayout.GET_DOMAIN_PATH ->
+                    WireMessage.strings("/local/domain/" + domainId(request));
+            case XsdSockmsgLayout.IS_DOMAIN_INTRODUCED -> {
+                requireControlDomain();
+                yield WireMessage.strings(tree.isIntroduced(domainId(request)) ? "T" : "F");
+            }
+            case XsdSockmsgLayout.CONTROL,
+                    XsdSockmsgLayout.INTRODUCE,
+                    XsdSockmsgLayout.RELEASE,
+                    XsdSockmsgLayout.RESUME,
+                    XsdSockmsgLayout.SET_TARGET -> {
+                requireControlDomain();
+                throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
+            }
+            default -> throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
+        };
+    }
+
+    private byte[] read(WireMessage request) throws StoreException {
+        return node(request, only(request)).value();
+    }
+
+    private byte[] write(WireMessage request) throws StoreException {
+        byte[] payload = request.payload();
+        int pathEnd = 0;
+        while (pathEnd < payload.length && payload[pathEnd] != 0) {
+            pathEnd++;
+        }
+        if (pathEnd == payload.length) {
+            throw new StoreException(StoreError.EINVAL, "no NUL after the path");
+        }
+        String path = new String(payload, 0, pathEnd, ISO_8859_1);
+        byte[] value = new byte[payload.length - pathEnd - 1];
+        System.arraycopy(payload, pathEnd + 1, value, 0, value.length);
+        tree.write(store, transaction(request), path, value);
+        return OK;
+    }
+
+    private byte[] directory(WireMessage request) throws StoreException {
+        byte[] names = WireMessage.strings(node(request, only(request)).childNames());
+        if (names.length > XsdSockmsgLayout.PAYLOAD_MAX_BYTES) {
+            throw new StoreException(StoreError.E2BIG, "list of " + names.length + " bytes");
+        }
+        return names;
+    }
+
+    /// A piece of a long list: the folder's generation, then names from an offset in bytes on,
+    /// then, with the last of them, an empty name.
+    private byte[] directoryPart(WireMessage request) throws StoreException {
+        List<String> arguments = request.strings(2);
+        long offset = number(arguments.get(1));
+        Node node = node(request, arguments.get(0));
+        String generation = Long.toString(node.generation());
+        byte[] names = WireMessage.strings(node.childNames());
+        int room = XsdSockmsgLayout.PAYLOAD_MAX_BYTES - generation.length() - 2;
+        int start = (int) Math.min(offset, names.length);
+        int end = start;
+        while (end < names.length) {
+            int next = end;
+            while (names[next] != 0) {
+                next++;
+            }
+            if (next + 1 - start > room) {
+                break;
+            }
+            end = next + 1;
+        }
+        boolean last = end == names.length;
+        byte[] head = WireMessage.strings(generation);
+        byte[] part = new byte[head.length + (end - start) + (last ? 1 : 0)];
+        System.arraycopy(head, 0, part, 0, head.length);
+        System.arraycopy(names, start, part, head.length, end - start);
+        return part;
+    }
+
+    private byte[] permissions(WireMessage request) throws StoreException {
+        List<String> texts = new ArrayList<>();
+        for (Permission permission : node(request, only(request)).permissions()) {
+            texts.add(permission.toString());
+        }
+        return WireMessage.strings(texts);
+    }
+
+    private byte[] setPermissions(WireMessage request) throws StoreException {
+        List<String> arguments = request.strings();
+        if (arguments.size() < 2) {
+            throw new StoreException(StoreError.EINVAL, "no permissions");
+        }
+        List<Permission> permissions = new ArrayList<>();
+        for (String text : arguments.subList(1, arguments.size())) {
+            permissions.add(
+                    Permission.parse(text)
+                            .orElseThrow(
+                                    () -> new StoreException(StoreError.EINVAL, "permission")));
+        }
+        tree.setPermissions(store, transaction(request), arguments.get(0), permissions);
+        return OK;
+    }
+
+    private byte[] watch(WireMessage request) throws StoreException {
+        List<String> arguments = request.strings(2);
+        String path = arguments.get(0);
+        String token = arguments.get(1);
+        WatchKey key = new WatchKey(path, token);
+        if (watches.containsKey(key)) {
+            throw new StoreException(StoreError.EEXIST, "watch " + path);
+        }
+        // The first event comes after the answer: events are sent in a task of their own.
+        watches.put(key, tree.watch(store, path, new PendingEvents(path, token, whenPending)));
+        return OK;
+    }
+
+    private byte[] unwatch(WireMessage request) throws StoreException {
+        List<String> arguments = request.strings(2);
+        Watch watch = watches.remove(new WatchKey(arguments.get(0), arguments.get(1)));
+        if (watch == null) {
+            throw new StoreException(StoreError.ENOENT, "no such watch");
+        }
+        watch.close();
+        return OK;
+    }
+
+    /// Drops watches and transactions: what a guest does before it starts anew.
+    void reset() {
+        watches.values().forEach(Watch::close);
+        watches.clear();
+        transactions.values().forEach(tree::drop);
+        transactions.clear();
+    }
+
+    void close() {
+        store.close();
+    }
+
+    private byte[] start(WireMessage request) throws StoreException {
+        if (request.transactionId() != 0) {
+            throw new StoreException(StoreError.EBUSY, "transaction in a transaction");
+        }
+        TreeTransaction transaction = tree.start(store);
+        do {
+            lastTransactionId++;
+        } while (lastTransactionId == 0 || transactions.containsKey(lastTransactionId));
+        transactions.put(lastTransactionId, transaction);
+        return WireMessage.strings(Integer.toUnsignedString(lastTransactionId));
+    }
+
+    private byte[] end(WireMessage request) throws StoreException {
+        String how = only(request);
+        if (!how.equals("T") && !how.equals("F")) {
+            throw new StoreException(StoreError.EINVAL, "neither T nor F");
+        }
+        TreeTransaction transaction = transactions.remove(request.transactionId());
+        if (transaction == null) {
+            throw new StoreException(StoreError.ENOENT, "no such transaction");
+        }
+        if (how.equals("T")) {
+            tree.commit(transaction);
+        } else {
+            tree.drop(transaction);
+        }
+        return OK;
+    }
+
+    private Node node(WireMessage request, String path) throws StoreException {
+        Node node = tree.nodeToRead(store, transaction(request), path);
+        if (node == null) {
+            throw new StoreException(StoreError.ENOENT, "no such node");
+        }
+        return node;
+    }
+
+    private @Nullable TreeTransaction transaction(WireMessage request) throws StoreException {
+        if (request.transactionId() == 0) {
+            return null;
+        }
+        TreeTransaction transaction = transactions.get(request.transactionId());
+        if (transaction == null) {
+            throw new StoreException(StoreError.ENOENT, "no such transaction");
+        }
+        return transaction;
+    }
+
+    private static String only(WireMessage request) throws StoreException {
+        return request.strings(1).getFirst();
+    }
+
+    private static DomId domainId(WireMessage request) throws StoreException {
+        long number = number(only(request));
+        if (number >= DomId.FIRST_RESERVED) {
+            throw new StoreException(StoreError.EINVAL, "domain " + number);
+        }
+        return new DomId((int) number);
+    }
+
+    private static long number(String text) throws StoreException {
+        if (!text.matches("[0-9]{1,9}")) {
+            throw new StoreException(StoreError.EINVAL, "not a number");
+        }
+        return Long.parseLong(text);
+    }
+
+    private void requireControlDomain() throws StoreException {
+        if (!domain.equals(DomId.ZERO)) {
+            throw new StoreException(StoreError.EACCES, "only for domain 0");
+        }
+    }
+}

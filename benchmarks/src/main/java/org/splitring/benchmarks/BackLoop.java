@@ -34,10 +34,7 @@ final class BackLoop implements Runnable {
 
     private void spin(int batch) {
         while (control.command() == batch) {
-            int served = back.serve(batch);
-            if (served == 0) {
-                Thread.onSpinWait();
-            } else if (served < 0) {
+            if (back.awaitRequests(batch, control, batch) < 0) {
                 toFront.ring();
             }
         }

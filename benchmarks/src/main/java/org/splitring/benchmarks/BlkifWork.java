@@ -46,20 +46,17 @@ final class BlkifWork implements EntryWork {
 
     @Override
     public void fill(MemorySegment ring, long at, int id) {
-        MemorySegment slot = ring.asSlice(at, ENTRY_SIZE);
-        INT.set(slot, HEAD, BlkifOp.READ | (1 << 8) | (HANDLE << 16));
-        LONG.set(slot, ID, Integer.toUnsignedLong(id));
-        LONG.set(slot, SECTOR_NUMBER, Integer.toUnsignedLong(id) << 3);
-        LONG.set(slot, SEG, (FIRST_GREF + (id & 31)) | 7L << 40);
+        INT.set(ring, at + HEAD, BlkifOp.READ | (1 << 8) | (HANDLE << 16));
+        LONG.set(ring, at + ID, Integer.toUnsignedLong(id));
+        LONG.set(ring, at + SECTOR_NUMBER, Integer.toUnsignedLong(id) << 3);
+        LONG.set(ring, at + SEG, (FIRST_GREF + (id & 31)) | 7L << 40);
     }
 
     @Override
     public void answer(MemorySegment ring, long requestAt, long responseAt) {
-        MemorySegment request = ring.asSlice(requestAt, ENTRY_SIZE);
-        MemorySegment response = ring.asSlice(responseAt, RESPONSE_SIZE);
-        int head = (int) INT.get(request, HEAD);
-        long id = (long) LONG.get(request, ID);
-        long sectorNumber = (long) LONG.get(request, SECTOR_NUMBER);
+        int head = (int) INT.get(ring, requestAt + HEAD);
+        long id = (long) LONG.get(ring, requestAt + ID);
+        long sectorNumber = (long) LONG.get(ring, requestAt + SECTOR_NUMBER);
         int operation = head & 0xFF;
         int nrSegments = head >>> 8 & 0xFF;
         int status = BlkifStatus.OKAY;
@@ -71,7 +68,7 @@ final class BlkifWork implements EntryWork {
             status = BlkifStatus.ERROR;
         } else {
             for (int i = 0; i < nrSegments; i++) {
-                long segment = (long) LONG.get(request, SEG + i * SEG_SIZE);
+                long segment = (long) LONG.get(ring, requestAt + SEG + i * SEG_SIZE);
                 int firstSect = (int) (segment >>> 32) & 0xFF;
                 int lastSect = (int) (segment >>> 40) & 0xFF;
                 if ((int) segment < FIRST_GREF || firstSect > lastSect || lastSect > 7) {
@@ -79,16 +76,15 @@ final class BlkifWork implements EntryWork {
                 }
             }
         }
-        LONG.set(response, RESPONSE_ID, id);
-        BYTE.set(response, RESPONSE_OPERATION, (byte) operation);
-        SHORT.set(response, RESPONSE_STATUS, (short) status);
+        LONG.set(ring, responseAt + RESPONSE_ID, id);
+        BYTE.set(ring, responseAt + RESPONSE_OPERATION, (byte) operation);
+        SHORT.set(ring, responseAt + RESPONSE_STATUS, (short) status);
     }
 
     @Override
     public boolean isAnswerTo(MemorySegment ring, long at, int id) {
-        MemorySegment slot = ring.asSlice(at, RESPONSE_SIZE);
-        int tail = (int) INT.get(slot, RESPONSE_OPERATION);
-        return (long) LONG.get(slot, RESPONSE_ID) == Integer.toUnsignedLong(id)
+        int tail = (int) INT.get(ring, at + RESPONSE_OPERATION);
+        return (long) LONG.get(ring, at + RESPONSE_ID) == Integer.toUnsignedLong(id)
                 && (tail & 0xFF) == BlkifOp.READ
                 && tail >> 16 == BlkifStatus.OKAY;
     }

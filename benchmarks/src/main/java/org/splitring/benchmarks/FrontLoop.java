@@ -12,7 +12,9 @@ final class FrontLoop {
     private static final int PASSES_PER_CLOCK = 256;
     private static final int MAX_SLICES = 100_000;
     private static final int MAX_SAMPLES = 4_000_000;
-    private static final int WARMUP_BURSTS = 16;
+    private static final int WARMUP_BURSTS = 200;
+    private static final long WARMUP_BURST_NANOS = 2_000_000;
+    private static final long WARMUP_PAUSE_NANOS = 4_000_000;
 
     private final RingFront front;
     private final Control control;
@@ -53,16 +55,21 @@ final class FrontLoop {
         control.tell(Control.QUIT, toBack);
     }
 
-    /// Short bursts with pauses between them: in a pause both ends leave their loops, so that the
-    /// compilers get a processor and the next burst enters what they have made.
+    /// Very short bursts with longer pauses between them: in a pause both ends leave their loops,
+    /// so
+    /// that the compilers get a processor before much is queued for them. Two ends that spin all
+    /// the
+    /// time would starve them: methods then run without a profile for a while (tier 2), and what is
+    /// compiled from such a profile leaves calls in the loop that are otherwise inlined.
     private void warmUp(String test, long nanos) {
-        for (int burst = 0; burst < WARMUP_BURSTS; burst++) {
+        long bursts = Math.min(WARMUP_BURSTS, nanos / WARMUP_BURST_NANOS); // short for a short run
+        for (long burst = 0; burst < bursts; burst++) {
             if (test.startsWith("batch-")) {
-                runThroughput(test, nanos / 8);
+                runThroughput(test, WARMUP_BURST_NANOS);
             } else {
-                runLatency(test, nanos / 8);
+                runLatency(test, WARMUP_BURST_NANOS);
             }
-            LockSupport.parkNanos(Math.min(40_000_000, nanos / WARMUP_BURSTS * 2));
+            LockSupport.parkNanos(WARMUP_PAUSE_NANOS);
         }
     }
 
@@ -98,10 +105,7 @@ final class FrontLoop {
                 }
                 outstanding += batch;
             }
-            int received = front.receive();
-            if (received == 0) {
-                Thread.onSpinWait();
-            }
+            int received = front.awaitResponses();
             outstanding -= received;
             done += received;
             if (--untilClock == 0) {
@@ -120,7 +124,7 @@ final class FrontLoop {
             }
         }
         while (outstanding > 0) {
-            outstanding -= front.receive();
+            outstanding -= front.awaitResponses();
         }
         return slices;
     }
@@ -134,9 +138,7 @@ final class FrontLoop {
             if (front.send(1)) {
                 toBack.ring();
             }
-            while (front.receive() == 0) {
-                Thread.onSpinWait();
-            }
+            front.awaitResponses();
             end = System.nanoTime();
             if (count < samples.length) {
                 samples[count++] = (int) (end - begin);

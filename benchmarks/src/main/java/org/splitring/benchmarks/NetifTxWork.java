@@ -35,31 +35,27 @@ final class NetifTxWork implements EntryWork {
 
     @Override
     public void fill(MemorySegment ring, long at, int id) {
-        MemorySegment slot = ring.asSlice(at, ENTRY_SIZE);
-        INT.set(slot, 0L, FIRST_GREF + (id & 255));
-        INT.set(slot, 4L, OFFSET);
-        INT.set(slot, 8L, (id & 0xFFFF) | SIZE << 16);
+        INT.set(ring, at + 0L, FIRST_GREF + (id & 255));
+        INT.set(ring, at + 4L, OFFSET);
+        INT.set(ring, at + 8L, (id & 0xFFFF) | SIZE << 16);
     }
 
     @Override
     public void answer(MemorySegment ring, long requestAt, long responseAt) {
-        MemorySegment request = ring.asSlice(requestAt, ENTRY_SIZE);
-        MemorySegment response = ring.asSlice(responseAt, RESPONSE_SIZE);
-        int gref = (int) INT.get(request, 0L);
-        int offsetAndFlags = (int) INT.get(request, 4L);
-        int idAndSize = (int) INT.get(request, 8L);
+        int gref = (int) INT.get(ring, requestAt + 0L);
+        int offsetAndFlags = (int) INT.get(ring, requestAt + 4L);
+        int idAndSize = (int) INT.get(ring, requestAt + 8L);
         int size = idAndSize >>> 16;
         boolean good =
                 gref >= FIRST_GREF
                         && offsetAndFlags >>> 16 == 0
                         && size >= 14
                         && (offsetAndFlags & 0xFFFF) + size <= 4096;
-        INT.set(response, 0L, (idAndSize & 0xFFFF) | (good ? OKAY : ERROR) << 16);
+        INT.set(ring, responseAt + 0L, (idAndSize & 0xFFFF) | (good ? OKAY : ERROR) << 16);
     }
 
     @Override
     public boolean isAnswerTo(MemorySegment ring, long at, int id) {
-        MemorySegment slot = ring.asSlice(at, RESPONSE_SIZE);
-        return (int) INT.get(slot, 0L) == ((id & 0xFFFF) | OKAY << 16);
+        return (int) INT.get(ring, at + 0L) == ((id & 0xFFFF) | OKAY << 16);
     }
 }

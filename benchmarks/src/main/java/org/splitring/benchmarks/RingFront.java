@@ -15,6 +15,18 @@ interface RingFront {
     /// @return how many
     int receive();
 
+    /// Spins until there are responses, and takes them as [#receive] does.
+    ///
+    /// @return how many, at least one
+    default int awaitResponses() {
+        int count = receive();
+        while (count == 0) {
+            Thread.onSpinWait();
+            count = receive();
+        }
+        return count;
+    }
+
     /// Before sleeping: asks for an event at the next response and looks again.
     ///
     /// @return `true` when there is one after all

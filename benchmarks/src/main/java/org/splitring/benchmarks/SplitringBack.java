@@ -19,6 +19,22 @@ final class SplitringBack implements RingBack {
         return count == 0 ? 0 : answer(count);
     }
 
+    @Override
+    public int awaitRequests(int limit, Control control, int command) {
+        int count = Math.min(spin(control, command), limit);
+        return count == 0 ? 0 : answer(count);
+    }
+
+    /// A loop of its own, as in [SplitringFront].
+    private int spin(Control control, int command) {
+        int count = ring.unconsumedRequests();
+        while (count == 0 && control.command() == command) {
+            Thread.onSpinWait();
+            count = ring.unconsumedRequests();
+        }
+        return count;
+    }
+
     /// Apart from the look that mostly finds nothing: judged by that, the compiler would take the
     /// work for rare and leave calls in it.
     private int answer(int count) {

@@ -40,6 +40,22 @@ final class SplitringFront implements RingFront {
         return count == 0 ? 0 : take(count);
     }
 
+    @Override
+    public int awaitResponses() {
+        return take(spin());
+    }
+
+    /// A loop of its own: however often it looks in vain, the compiler does not take what follows
+    /// for rare.
+    private int spin() {
+        int count = ring.unconsumedResponses();
+        while (count == 0) {
+            Thread.onSpinWait();
+            count = ring.unconsumedResponses();
+        }
+        return count;
+    }
+
     /// Apart from the look that mostly finds nothing, as in [SplitringBack].
     private int take(int count) {
         MemorySegment pages = ring.segment();

@@ -15,6 +15,11 @@ import org.splitring.hypervisor.DomId;
 record Node(
         byte[] value, List<Permission> permissions, NodeMap children, long generation, long birth) {
 
+    /// A root of domain 0 with nothing below it.
+    static Node emptyRoot() {
+        return new Node(new byte[0], List.of(Permission.none(DomId.ZERO)), NodeMap.EMPTY, 0, 0);
+    }
+
     DomId owner() {
         return permissions.getFirst().domain();
     }

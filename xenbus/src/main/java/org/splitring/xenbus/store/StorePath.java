@@ -1,5 +1,6 @@
 package org.splitring.xenbus.store;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.splitring.hypervisor.DomId;
 
@@ -10,6 +11,7 @@ import org.splitring.hypervisor.DomId;
 /// @param cut how many characters of `text` a watch leaves out of its events, because the path was
 ///     given relative to the domain's folder
 record StorePath(String text, List<String> parts, int cut) {
+    static final StorePath ROOT = new StorePath("/", List.of(), 0);
     static final int MAX_ABSOLUTE = 3072;
     static final int MAX_RELATIVE = 2048;
     private static final String DOMAINS = "/local/domain/";
@@ -66,6 +68,14 @@ record StorePath(String text, List<String> parts, int cut) {
     StorePath above(int levels) {
         List<String> left = parts.subList(0, parts.size() - levels);
         return new StorePath("/" + String.join("/", left), left, 0);
+    }
+
+    /// The node of that name below this one.
+    StorePath below(String name) {
+        List<String> longer = new ArrayList<>(parts.size() + 1);
+        longer.addAll(parts);
+        longer.add(name);
+        return new StorePath(root() ? "/" + name : text + "/" + name, longer, 0);
     }
 
     /// The text of an event for a watch on this path.

@@ -1,9 +1,7 @@
 package org.splitring.xenbus.store;
 
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -63,16 +61,16 @@ public final class StoreTree {
 
     /// @param limits of each guest
     public StoreTree(StoreLimits limits) {
+        this(limits, new StoreSnapshot(0, 0, Node.emptyRoot(), Set.of()));
+    }
+
+    /// A store that goes on where another has ended.
+    StoreTree(StoreLimits limits, StoreSnapshot begin) {
         this.limits = limits;
-        long birth = nextGeneration();
-        this.root =
-                new Node(
-                        new byte[0],
-                        List.of(Permission.none(DomId.ZERO)),
-                        NodeMap.EMPTY,
-                        birth,
-                        birth);
-        account(DomId.ZERO).nodes = 1;
+        generation = begin.generation();
+        root = begin.root();
+        introduced.addAll(begin.introduced());
+        NodeWalk.walk(root, (path, node) -> ++account(node.owner()).nodes > 0);
     }
 
     /// A connection with the rights of `domain`.
@@ -91,6 +89,7 @@ public final class StoreTree {
         List<TreeWatch> due = new ArrayList<>();
         synchronized (lock) {
             if (introduced.add(domain)) {
+                version++;
                 fireSpecial("@introduceDomain", due);
             }
         }
@@ -109,12 +108,29 @@ public final class StoreTree {
             List<Change> changes = changesAtDeath(domain);
             Draft draft = new Draft(root, this::nextGeneration);
             changes.forEach(draft::apply);
-            publish(draft, changes, due);
+            if (!changes.isEmpty()) {
+                publish(draft, changes, due);
+            }
             if (introduced.remove(domain)) {
+                version++;
                 fireSpecial("@releaseDomain", due);
             }
         }
         schedule(due);
+    }
+
+    /// Grows with each change of what a dump holds.
+    long version() {
+        synchronized (lock) {
+            return version;
+        }
+    }
+
+    /// All that outlives the server, at this moment.
+    StoreSnapshot snapshot() {
+        synchronized (lock) {
+            return new StoreSnapshot(version, generation, root, Set.copyOf(introduced));
+        }
     }
 
     /// Limits of each guest.
@@ -350,7 +366,8 @@ public final class StoreTree {
     void checkBooks() {
         synchronized (lock) {
             Map<DomId, Integer> counted = new HashMap<>();
-            walk((path, node) -> counted.merge(node.owner(), 1, Integer::sum) != null);
+            NodeWalk.walk(
+                    root, (path, node) -> counted.merge(node.owner(), 1, Integer::sum) != null);
             accounts.forEach(
                     (domain, account) -> {
                         int found = counted.getOrDefault(domain, 0);
@@ -570,9 +587,9 @@ public final class StoreTree {
 
     private List<Change> changesAtDeath(DomId domain) {
         List<Change> changes = new ArrayList<>();
-        walk(
-                (parts, node) -> {
-                    StorePath path = new StorePath("/" + String.join("/", parts), parts, 0);
+        NodeWalk.walk(
+                root,
+                (path, node) -> {
                     if (node.owner().equals(domain)) {
                         changes.add(new Change.Remove(path));
                         return false;
@@ -586,31 +603,6 @@ public final class StoreTree {
                     return true;
                 });
         return changes;
-    }
-
-    @FunctionalInterface
-    private interface Visitor {
-        /// @return whether to go on below the node
-        boolean visit(List<String> parts, Node node);
-    }
-
-    private void walk(Visitor visitor) {
-        record Step(List<String> parts, Node node) {}
-        Deque<Step> open = new ArrayDeque<>();
-        open.push(new Step(List.of(), root));
-        while (!open.isEmpty()) {
-            Step step = open.pop();
-            if (visitor.visit(step.parts(), step.node())) {
-                step.node()
-                        .children()
-                        .forEach(
-                                (name, child) -> {
-                                    List<String> parts = new ArrayList<>(step.parts());
-                                    parts.add(name);
-                                    open.push(new Step(parts, child));
-                                });
-            }
-        }
     }
 
     /// Closes a transaction in the books.

@@ -20,6 +20,7 @@ public final class CheckedForeignPages implements ForeignPages {
     private final DomId backend;
     private final ContiguousMapper mapper;
     private final MemorySegment memory;
+    private final int firstGref; // what lies below is refused
 
     private final int[] slotHandles; // the handle that unmaps the slot, or NOT_MAPPED
     private final int[] slotGrefs;
@@ -47,10 +48,16 @@ public final class CheckedForeignPages implements ForeignPages {
         }
     }
 
-    CheckedForeignPages(GrantPins pins, DomId backend, int maxMappings, ContiguousMapper mapper) {
+    CheckedForeignPages(
+            GrantPins pins,
+            DomId backend,
+            int maxMappings,
+            ContiguousMapper mapper,
+            int firstGref) {
         this.pins = pins;
         this.backend = backend;
         this.mapper = mapper;
+        this.firstGref = firstGref;
         memory = pins.memory().segment();
         slotHandles = new int[maxMappings];
         slotGrefs = new int[maxMappings];
@@ -88,7 +95,7 @@ public final class CheckedForeignPages implements ForeignPages {
         for (int i = 0; i < size; i++) {
             boolean forWriting = batch.writable[i];
             int gref = batch.grefs[i];
-            int gfn = mapped < room ? pins.pin(gref, backend, forWriting) : GrantStatus.NO_SPACE;
+            int gfn = mapped < room ? pin(gref, forWriting) : GrantStatus.NO_SPACE;
             if (gfn < 0) {
                 batch.set(i, gfn, NOT_MAPPED, MemorySegment.NULL, 0);
             } else {
@@ -139,7 +146,7 @@ public final class CheckedForeignPages implements ForeignPages {
             }
             boolean adjacent = true;
             while (mapped < wanted) {
-                int gfn = pins.pin(grefs[mapped], backend, true);
+                int gfn = pin(grefs[mapped], true);
                 if (gfn < 0) {
                     throw new GrantException(
                             gfn, "gref " + Integer.toUnsignedString(grefs[mapped]));
@@ -230,7 +237,12 @@ public final class CheckedForeignPages implements ForeignPages {
                 || (long) pageOffset + sizeBytes > GuestMemory.PAGE_SIZE) {
             return GrantStatus.BAD_COPY_ARG;
         }
-        return pins.pin(gref, backend, forWriting);
+        return pin(gref, forWriting);
+    }
+
+    private int pin(int gref, boolean forWriting) {
+        // 2^31 and above are negative here.
+        return gref < firstGref ? GrantStatus.BAD_GNTREF : pins.pin(gref, backend, forWriting);
     }
 
     @Override

@@ -218,12 +218,25 @@ public final class GrantPins {
     /// @throws GrantException when the guest is gone, or the limit asked for is above the guest's
     public CheckedForeignPages open(DomId backend, int maxMappings, ContiguousMapper mapper)
             throws GrantException {
+        return open(backend, maxMappings, mapper, RESERVED_ENTRIES);
+    }
+
+    /// Opens a window that may map one page by a reserved reference: the page that the platform
+    /// shares between the guest and the store from the start.
+    CheckedForeignPages openReserved(DomId backend) throws GrantException {
+        return open(backend, 1, ContiguousMapper.NONE, 0);
+    }
+
+    private CheckedForeignPages open(
+            DomId backend, int maxMappings, ContiguousMapper mapper, int firstGref)
+            throws GrantException {
         if (maxMappings < 1 || maxMappings > guestBudget.limit()) {
             throw new GrantException(
                     GrantStatus.NO_SPACE,
                     maxMappings + " mappings asked for, allowed " + guestBudget.limit());
         }
-        CheckedForeignPages window = new CheckedForeignPages(this, backend, maxMappings, mapper);
+        CheckedForeignPages window =
+                new CheckedForeignPages(this, backend, maxMappings, mapper, firstGref);
         synchronized (this) {
             if (retired) {
                 throw new GrantException(
@@ -287,7 +300,7 @@ public final class GrantPins {
     /// @return the gfn, 0 or more, or a [GrantStatus], which is negative
     int pin(int gref, DomId backend, boolean forWriting) {
         Table now = table;
-        if (gref < RESERVED_ENTRIES || gref >= now.entries) {
+        if (gref < 0 || gref >= now.entries) {
             return GrantStatus.BAD_GNTREF; // 2^31 and above are negative here
         }
         AtomicLongArray states = now.states[gref / ENTRIES_PER_PAGE];

@@ -35,12 +35,18 @@ public final class ByteRingReader {
     /// @param indices holds the two indices, at four-byte boundaries
     /// @param data the ring's bytes, a power of two of them
     ByteRingReader(MemorySegment indices, long consOffset, long prodOffset, MemorySegment data) {
+        this(indices, consOffset, prodOffset, data, (int) INDEX.getAcquire(indices, consOffset));
+    }
+
+    /// Attaches at an index of our own choice, which stands in shared memory already.
+    ByteRingReader(
+            MemorySegment indices, long consOffset, long prodOffset, MemorySegment data, int cons) {
         this.indices = indices;
         this.consOffset = consOffset;
         this.prodOffset = prodOffset;
         this.data = data;
         this.size = Math.toIntExact(data.byteSize());
-        this.cons = (int) INDEX.getAcquire(indices, consOffset);
+        this.cons = cons;
     }
 
     public int sizeBytes() {

@@ -25,12 +25,18 @@ public final class ByteRingWriter {
     /// @param indices holds the two indices, at four-byte boundaries
     /// @param data the ring's bytes, a power of two of them
     ByteRingWriter(MemorySegment indices, long consOffset, long prodOffset, MemorySegment data) {
+        this(indices, consOffset, prodOffset, data, (int) INDEX.getAcquire(indices, prodOffset));
+    }
+
+    /// Attaches at an index of our own choice, which stands in shared memory already.
+    ByteRingWriter(
+            MemorySegment indices, long consOffset, long prodOffset, MemorySegment data, int prod) {
         this.indices = indices;
         this.consOffset = consOffset;
         this.prodOffset = prodOffset;
         this.data = data;
         this.size = Math.toIntExact(data.byteSize());
-        this.prod = (int) INDEX.getAcquire(indices, prodOffset);
+        this.prod = prod;
     }
 
     public int sizeBytes() {

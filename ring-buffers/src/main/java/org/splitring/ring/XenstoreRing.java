@@ -32,6 +32,19 @@ public final class XenstoreRing {
                 new ByteRingWriter(page, RSP_CONS, RSP_PROD, page.asSlice(RSP, RING_SIZE_BYTES)));
     }
 
+    /// The store's end after it has put all four indices back to 0, as it does when a domain asks
+    /// for that in the word `connection`.
+    public static ByteRingEnd storeReset(MemorySegment page) {
+        check(page);
+        for (long index : new long[] {REQ_CONS, REQ_PROD, RSP_CONS, RSP_PROD}) {
+            ByteRingReader.INDEX.setRelease(page, index, 0);
+        }
+        return new ByteRingEnd(
+                new ByteRingReader(page, REQ_CONS, REQ_PROD, page.asSlice(REQ, RING_SIZE_BYTES), 0),
+                new ByteRingWriter(
+                        page, RSP_CONS, RSP_PROD, page.asSlice(RSP, RING_SIZE_BYTES), 0));
+    }
+
     private static void check(MemorySegment page) {
         SringLayout.checkPage(page, XenstoreRingLayout.PAGE.byteSize());
     }

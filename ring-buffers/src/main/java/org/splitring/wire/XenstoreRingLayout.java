@@ -10,15 +10,20 @@ import java.lang.foreign.StructLayout;
 
 /// The xenstore page: two rings of 1024 bytes between a domain and the store.
 ///
-///     byte  0        1024     2048     2052     2056     2060     2064      2068       2072
-///           +--------+--------+--------+--------+--------+--------+---------+----------+-------+
-///           | req    | rsp    |req_cons|req_prod|rsp_cons|rsp_prod|features |connection| error |
-///           +--------+--------+--------+--------+--------+--------+---------+----------+-------+
-///     writer  domain   store    store    domain   domain   store    store     both       store
+///     byte  0        1024     2048     2052     2056     2060     2064      2068       2072  2076
 ///
-/// Size 2076, in a page of its own. Indices are little-endian u32, free-running; a byte is at
-/// `index & 1023`. The toolstack zeroes the page before the domain starts. `connection` is 0 when
-/// all is well; a domain writes 1 to have both rings reset, and the store puts 0 back.
+/// +--------+--------+--------+--------+--------+--------+---------+----------+-----+----+
+///           | req    | rsp    |req_cons|req_prod|rsp_cons|rsp_prod|features
+/// |connection|error|port|
+///
+/// +--------+--------+--------+--------+--------+--------+---------+----------+-----+----+
+///     writer  domain   store    store    domain   domain   store    store     both      store
+/// tools
+///
+/// Size 2076 in Xen 4.17, where `evtchn_port` is not there yet; in a page of its own. Indices are
+/// little-endian u32, free-running; a byte is at `index & 1023`. The toolstack zeroes the page
+/// before the domain starts, and leaves the domain's own port at 2076. `connection` is 0 when all
+/// is well; a domain writes 1 to have both rings reset, and the store puts 0 back.
 ///
 /// Source: Xen `public/io/xs_wire.h`, `struct xenstore_domain_interface`.
 public final class XenstoreRingLayout {
@@ -47,6 +52,10 @@ public final class XenstoreRingLayout {
     public static final long SERVER_FEATURES = offset(PAGE, "server_features");
     public static final long CONNECTION = offset(PAGE, "connection");
     public static final long ERROR = offset(PAGE, "error");
+
+    /// `evtchn_port` of headers later than 4.17: the number of the domain's own port of the channel
+    /// to the store, or 0.
+    public static final long EVTCHN_PORT = PAGE.byteSize();
 
     /// Bit of `server_features`: the store acts on `connection`.
     public static final int FEATURE_RECONNECTION = 1;

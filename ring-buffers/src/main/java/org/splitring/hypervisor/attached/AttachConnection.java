@@ -24,9 +24,9 @@ import org.splitring.hypervisor.linux.UnixSocket;
 /// A message is copied out of the socket, checked as a whole, and answered before the next one is
 /// read: a guest that does not read its replies stops only itself, and nothing is queued for it.
 final class AttachConnection {
-    /// Descriptors of a guest beside its connection and its ports: memory, and our end of the
-    /// store.
-    static final int GUEST_DESCRIPTORS = 2;
+    /// Descriptors of a guest beside its connection and its ports: memory, our end of the store,
+    /// and the reading end of the port of its xenstore page until the guest takes it.
+    static final int GUEST_DESCRIPTORS = 3;
 
     private static final int MESSAGES_PER_TURN = 16;
     private static final EpollIoOps OPS =
@@ -142,7 +142,10 @@ final class AttachConnection {
             return false;
         }
         switch (type) {
-            case AttachMessage.ALLOC_UNBOUND, AttachMessage.BIND_INTERDOMAIN -> open(guest, type);
+            case AttachMessage.ALLOC_UNBOUND,
+                    AttachMessage.BIND_INTERDOMAIN,
+                    AttachMessage.BIND_STATIC ->
+                    open(guest, type);
             case AttachMessage.CLOSE -> close(guest);
             default -> status(guest);
         }
@@ -235,7 +238,7 @@ final class AttachConnection {
                             limits,
                             server.mappings());
             int[] store = UnixSocket.streamPair();
-            welcome(
+            AttachedPeer made =
                     new AttachedPeer(
                             place.guest(),
                             limits,
@@ -245,15 +248,32 @@ final class AttachConnection {
                             memory,
                             pins,
                             server.broker(),
-                            server.driverDomain()),
-                    store[1]);
-        } catch (LinuxException | GrantException e) {
-            if (mapping != null) {
-                mapping.close();
+                            server.driverDomain());
+            if (storeGfn != AttachMessage.NO_GFN) {
+                try {
+                    made.makeXenstorePage((int) tableGfn, storeGfn, server.broker());
+                } catch (EventChannelException e) {
+                    Fd.close(store[0]);
+                    Fd.close(store[1]);
+                    throw e;
+                }
             }
-            server.descriptors().give(GUEST_DESCRIPTORS);
-            refuseHello(e instanceof LinuxException linux ? linux.errno() : Errno.EINVAL);
+            welcome(made, store[1]);
+        } catch (LinuxException e) {
+            undoAttach(mapping, e.errno());
+        } catch (EventChannelException e) {
+            undoAttach(mapping, e.errno());
+        } catch (GrantException e) {
+            undoAttach(mapping, Errno.EINVAL);
         }
+    }
+
+    private void undoAttach(@Nullable Mapping mapping, int errno) {
+        if (mapping != null) {
+            mapping.close();
+        }
+        server.descriptors().give(GUEST_DESCRIPTORS);
+        refuseHello(errno);
     }
 
     private static int checkLayout(
@@ -304,14 +324,19 @@ final class AttachConnection {
 
     private void open(AttachedPeer guest, int type) {
         try {
-            int remote = word(AttachMessage.WORD0_AT);
+            int remote = word(AttachMessage.WORD0_AT); // for BIND_STATIC the port itself
             GuestPort port =
-                    type == AttachMessage.ALLOC_UNBOUND
-                            ? server.broker().allocUnbound(guest, remote)
-                            : server.broker()
-                                    .bindInterdomain(guest, remote, word(AttachMessage.WORD1_AT));
+                    switch (type) {
+                        case AttachMessage.ALLOC_UNBOUND ->
+                                server.broker().allocUnbound(guest, remote);
+                        case AttachMessage.BIND_STATIC -> server.broker().staticPort(guest, remote);
+                        default ->
+                                server.broker()
+                                        .bindInterdomain(
+                                                guest, remote, word(AttachMessage.WORD1_AT));
+                    };
             reply.set(U32, AttachMessage.WORD0_AT, port.number);
-            send(0, AttachMessage.HEADER_BYTES + 4, port.descriptors(), port::closeReader);
+            send(0, AttachMessage.HEADER_BYTES + 4, port.descriptors(), port::handedOver);
         } catch (EventChannelException e) {
             sendStatus(-e.errno());
         }

@@ -30,6 +30,7 @@ final class AttachMessage {
     static final int BIND_INTERDOMAIN = 3;
     static final int CLOSE = 4;
     static final int STATUS = 5;
+    static final int BIND_STATIC = 6;
 
     static final ValueLayout.OfInt U32 =
             ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN).withByteAlignment(4);
@@ -101,7 +102,7 @@ final class AttachMessage {
         return switch (type) {
             case HELLO -> (int) HELLO_REQUEST.byteSize() - HEADER_BYTES;
             case BIND_INTERDOMAIN -> 8;
-            case ALLOC_UNBOUND, CLOSE, STATUS -> 4;
+            case ALLOC_UNBOUND, CLOSE, STATUS, BIND_STATIC -> 4;
             default -> -1;
         };
     }

@@ -35,6 +35,7 @@ import org.splitring.hypervisor.GuestDomain;
 import org.splitring.hypervisor.GuestGrantTable;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.PageAllocator;
+import org.splitring.hypervisor.XenstorePage;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.EventFd;
 import org.splitring.hypervisor.linux.Fd;
@@ -44,6 +45,7 @@ import org.splitring.hypervisor.linux.Memfd;
 import org.splitring.hypervisor.linux.Packet;
 import org.splitring.hypervisor.linux.Pipe;
 import org.splitring.hypervisor.linux.UnixSocket;
+import org.splitring.wire.XenstoreRingLayout;
 
 /// A guest that is this process, attached to a driver domain that is another one.
 ///
@@ -67,6 +69,7 @@ public final class AttachedGuest implements GuestDomain {
     private final GuestMemory memory;
     private final PageAllocator pages;
     private final GuestGrantTable grants;
+    private final int xenstoreGfn;
     private final Ports ports = new Ports();
     private final Packet packet = new Packet(AttachMessage.MAX_BYTES);
 
@@ -99,6 +102,7 @@ public final class AttachedGuest implements GuestDomain {
         memory = new GuestMemory(mapping.segment());
         pages = new PageAllocator(memory, tableFrames);
         grants = new GuestGrantTable(memory, 0, tableFrames, pages);
+        xenstoreGfn = pages.allocate(1);
     }
 
     /// Attaches as the guest whose socket this is. Waits for the driver domain; when its socket is
@@ -182,7 +186,7 @@ public final class AttachedGuest implements GuestDomain {
             hello.set(U64, AttachMessage.MEMORY_BYTES_AT, memoryBytes);
             hello.set(U32, AttachMessage.TABLE_GFN_AT, 0);
             hello.set(U32, AttachMessage.TABLE_FRAMES_AT, tableFrames);
-            hello.set(U32, AttachMessage.XENSTORE_GFN_AT, AttachMessage.NO_GFN);
+            hello.set(U32, AttachMessage.XENSTORE_GFN_AT, xenstoreGfn);
             reply = await(request(AttachMessage.HELLO, hello, memoryFd));
         }
         if (reply.status() != 0) {
@@ -221,6 +225,22 @@ public final class AttachedGuest implements GuestDomain {
     /// messages. It belongs to the caller, who closes it before or after this.
     public int storeFd() {
         return storeFd;
+    }
+
+    /// Our end of the xenstore page, with the port that the driver domain made for it. Waits for
+    /// the
+    /// driver domain, so not from the loop of the attach socket; once for each attachment.
+    ///
+    /// @throws EventChannelException when the driver domain serves no such page: `ENOTSUP`; or when
+    ///     the port was taken or closed before
+    public XenstorePage openXenstorePage() throws EventChannelException {
+        MemorySegment page = memory.pages(xenstoreGfn, 1);
+        int port = page.get(U32, XenstoreRingLayout.EVTCHN_PORT);
+        if (port == 0) {
+            throw new EventChannelException(
+                    Errno.EOPNOTSUPP, "the driver domain serves no xenstore page");
+        }
+        return new XenstorePage(page, ports.bindStatic(port), () -> {});
     }
 
     @Override
@@ -262,12 +282,19 @@ public final class AttachedGuest implements GuestDomain {
             return open(AttachMessage.BIND_INTERDOMAIN, remote.value(), remotePort);
         }
 
+        EventChannel bindStatic(int port) throws EventChannelException {
+            return open(AttachMessage.BIND_STATIC, port, 0);
+        }
+
         private EventChannel open(int type, int remote, int remotePort)
                 throws EventChannelException {
             String what =
-                    type == AttachMessage.ALLOC_UNBOUND
-                            ? "port for domain " + remote
-                            : "bind to port " + remotePort + " of domain " + remote;
+                    switch (type) {
+                        case AttachMessage.ALLOC_UNBOUND -> "port for domain " + remote;
+                        case AttachMessage.BIND_STATIC ->
+                                "port " + remote + " of the xenstore page";
+                        default -> "bind to port " + remotePort + " of domain " + remote;
+                    };
             Reply reply;
             try {
                 reply = await(request(type, remote, remotePort));

@@ -3,6 +3,7 @@ package org.splitring.hypervisor.attached;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.splitring.hypervisor.ContiguousMapper;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
@@ -15,6 +16,7 @@ import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GrantPins;
 import org.splitring.hypervisor.GrantStatus;
 import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.XenstorePage;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.Fd;
 import org.splitring.hypervisor.linux.LinuxException;
@@ -32,6 +34,7 @@ public final class AttachedPeer {
     private final PeerDriverDomain driverDomain;
 
     final PortBroker.GuestPorts ports;
+    private int xenstorePort; // 0: none
 
     AttachedPeer(
             DomId domid,
@@ -75,6 +78,24 @@ public final class AttachedPeer {
     /// Grants of this guest that backends have mapped now.
     public int mappedGrants() {
         return pins.mapped();
+    }
+
+    /// Makes the guest's port to the store and prepares the page. Before the guest is attached.
+    void makeXenstorePage(int tableGfn, int gfn, PortBroker broker) throws EventChannelException {
+        xenstorePort = broker.makeStaticPort(this).number;
+        XenstorePage.prepare(memory, tableGfn, gfn, driverDomain.id(), xenstorePort);
+    }
+
+    /// Maps the store's end of the guest's xenstore page and binds its event channel. Any thread;
+    /// once.
+    ///
+    /// @return empty when the guest has no such page
+    /// @throws GrantException when the guest has changed the grant of its page, or is gone
+    /// @throws EventChannelException when the guest has closed its port
+    public Optional<XenstorePage> openXenstorePage() throws GrantException, EventChannelException {
+        return xenstorePort == 0
+                ? Optional.empty()
+                : Optional.of(XenstorePage.open(pins, driverDomain, xenstorePort));
     }
 
     /// The driver domain as it sees this one attachment. When the guest is gone, its calls are

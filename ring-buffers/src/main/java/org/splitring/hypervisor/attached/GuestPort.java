@@ -16,6 +16,7 @@ final class GuestPort extends PortEnd {
     private final EventFd kick;
     private final Pipe wake;
     private final NettyDeviceLoop relayLoop;
+    private boolean handedOver; // the server's loop's
 
     /// Guarded by the lock of [PortBroker]: who waits for our kicks while the port is bound.
     @Nullable KickWatch watch;
@@ -43,8 +44,14 @@ final class GuestPort extends PortEnd {
         return kick.fd();
     }
 
+    /// Whether the guest has its end of the pipe, or will never get it.
+    boolean isHandedOver() {
+        return handedOver;
+    }
+
     /// The guest has its end of the pipe, or will never get it.
-    void closeReader() {
+    void handedOver() {
+        handedOver = true;
         wake.reader().close();
     }
 

@@ -54,6 +54,28 @@ final class PortBroker {
         return port;
     }
 
+    /// A port that a guest finds when it starts, for the driver domain's store to bind to. It may
+    /// use the reserve, and the guest is not attached yet.
+    GuestPort makeStaticPort(AttachedPeer peer) throws EventChannelException {
+        GuestPort port = makeGuestPort(peer, driverDomain);
+        synchronized (this) {
+            peer.ports.insert(port);
+        }
+        return port;
+    }
+
+    /// The port of a number that was made for the guest and not yet handed over.
+    synchronized GuestPort staticPort(AttachedPeer peer, int number) throws EventChannelException {
+        GuestPort port = peer.ports.find(number);
+        if (port == null) {
+            throw new EventChannelException(Errno.EINVAL, "no port " + number);
+        }
+        if (port.isHandedOver()) {
+            throw new EventChannelException(Errno.EBUSY, "port " + number + " was handed over");
+        }
+        return port;
+    }
+
     /// `EVTCHNOP_bind_interdomain` of a guest.
     GuestPort bindInterdomain(AttachedPeer peer, int remoteDomain, int remotePort)
             throws EventChannelException {
@@ -85,6 +107,10 @@ final class PortBroker {
         synchronized (this) {
             peer.ports.checkRoom(mayUseReserve);
         }
+        return makeGuestPort(peer, remote);
+    }
+
+    private GuestPort makeGuestPort(AttachedPeer peer, DomId remote) throws EventChannelException {
         if (!budget.take(GuestPort.DESCRIPTORS)) {
             throw new EventChannelException(
                     Errno.EMFILE, "no descriptors left for ports of domain " + peer.domid());

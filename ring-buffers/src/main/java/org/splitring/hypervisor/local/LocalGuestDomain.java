@@ -4,6 +4,8 @@ import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.EventChannels;
 import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GrantPins;
@@ -12,6 +14,7 @@ import org.splitring.hypervisor.GuestGrantTable;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.MappingBudget;
 import org.splitring.hypervisor.PageAllocator;
+import org.splitring.hypervisor.XenstorePage;
 
 /// A guest whose memory is a segment of this JVM. Its grant table starts at page 0.
 ///
@@ -26,6 +29,7 @@ public final class LocalGuestDomain implements GuestDomain {
     private final GrantPins pins;
     private final LocalEventChannels channels;
     private final EventChannels controlChannels;
+    private volatile int xenstorePort; // 0: none
     private final AtomicBoolean closed = new AtomicBoolean();
 
     LocalGuestDomain(
@@ -82,6 +86,26 @@ public final class LocalGuestDomain implements GuestDomain {
     /// H-069).
     public EventChannels controlEventChannels() {
         return controlChannels;
+    }
+
+    /// Makes the page and the port through which the guest reaches the store, once.
+    ///
+    /// @param storeDomain where the store runs
+    /// @return the guest's end
+    /// @throws EventChannelException when not even the reserve has a port left
+    public XenstorePage makeXenstorePage(DomId storeDomain) throws EventChannelException {
+        int gfn = pages.allocate(1);
+        if (gfn < 0) {
+            throw new IllegalStateException("no page left in domain " + id);
+        }
+        EventChannel channel = controlChannels.allocUnbound(storeDomain);
+        XenstorePage.prepare(memory, grants.firstGfn(), gfn, storeDomain, channel.port());
+        xenstorePort = channel.port();
+        return new XenstorePage(memory.pages(gfn, 1), channel, () -> {});
+    }
+
+    int xenstorePort() {
+        return xenstorePort;
     }
 
     /// Ports in use now.

@@ -6,8 +6,11 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.DriverDomain;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.MappingBudget;
+import org.splitring.hypervisor.XenstorePage;
 
 /// Domains inside one JVM, with nothing to install: guests have a segment of memory each, and an
 /// event is a task on the loop of the end that it is for. What is checked between processes is
@@ -70,6 +73,17 @@ public final class LocalHypervisor {
             return driverDomains.computeIfAbsent(
                     id, key -> new LocalDriverDomain(this, key, DRIVER_DOMAIN_PORTS));
         }
+    }
+
+    /// Maps the store's end of a guest's xenstore page and binds its event channel.
+    ///
+    /// @param guest has a page: [LocalGuestDomain#makeXenstorePage]
+    /// @param store the domain that the page was made for
+    /// @throws GrantException when the guest has changed the grant of its page, or is gone
+    /// @throws EventChannelException when the guest has closed its port
+    public XenstorePage openXenstorePage(LocalGuestDomain guest, DriverDomain store)
+            throws GrantException, EventChannelException {
+        return XenstorePage.open(guest.pins(), store, guest.xenstorePort());
     }
 
     /// Grants mapped at once over all guests now.

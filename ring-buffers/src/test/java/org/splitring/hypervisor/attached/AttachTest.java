@@ -27,6 +27,7 @@ import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
 import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.XenstorePage;
 import org.splitring.hypervisor.linux.Fd;
 
 /// Guest and driver domain through the attach socket, in one process.
@@ -106,6 +107,45 @@ class AttachTest {
                 pages.unmapContiguous(ring);
                 assertThrows(IllegalStateException.class, () -> ring.get(ValueLayout.JAVA_INT, 0));
             }
+        }
+    }
+
+    @Test
+    void xenstorePageIsThereFromTheStartWithItsGrantAndItsPort() throws Exception {
+        bed.listen(7);
+        try (AttachedGuest guest = attach(7)) {
+            AttachedPeer peer = bed.peer(1);
+            XenstorePage store = peer.openXenstorePage().orElseThrow();
+            XenstorePage front = guest.openXenstorePage();
+            assertEquals(1, front.channel().port());
+            assertEquals(1, front.memory().get(ValueLayout.JAVA_INT, 2076), "evtchn_port");
+            assertEquals(EventChannelStatus.INTERDOMAIN, front.channel().status());
+            front.memory().set(ValueLayout.JAVA_INT, 0, 4711);
+            assertEquals(4711, store.memory().get(ValueLayout.JAVA_INT, 0));
+            AtomicInteger storeEvents = new AtomicInteger();
+            AtomicInteger frontEvents = new AtomicInteger();
+            store.channel().listen(bed.loops.loop(1), storeEvents::incrementAndGet);
+            front.channel().listen(guestLoops.loop(0), frontEvents::incrementAndGet);
+            AttachBed.await(() -> storeEvents.get() == 1); // left pending by the bind
+            store.channel().send();
+            AttachBed.await(() -> frontEvents.get() == 1);
+            store.channel().unmask();
+            front.channel().send();
+            AttachBed.await(() -> storeEvents.get() == 2);
+            assertThrows(EventChannelException.class, guest::openXenstorePage, "once");
+            assertEquals(1, peer.mappedGrants());
+            store.close();
+            assertEquals(0, peer.mappedGrants());
+            assertEquals(EventChannelStatus.UNBOUND, front.channel().status());
+        }
+    }
+
+    @Test
+    void guestWithoutAXenstorePageHasNone() throws Exception {
+        bed.listen(7);
+        try (RawGuest guest = new RawGuest(bed.path(7))) {
+            guest.attach(MEMORY);
+            assertTrue(bed.peer(1).openXenstorePage().isEmpty());
         }
     }
 

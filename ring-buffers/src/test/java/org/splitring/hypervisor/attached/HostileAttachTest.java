@@ -33,6 +33,7 @@ class HostileAttachTest {
     private static final int BIND = 3;
     private static final int CLOSE = 4;
     private static final int STATUS = 5;
+    private static final int BIND_STATIC = 6;
 
     @TempDir Path folder;
     private AttachBed bed;
@@ -137,7 +138,7 @@ class HostileAttachTest {
                 true,
                 guest -> guest.u32(0, 2).u32(12, 8).send(24));
         endsTheConnection("type 0", true, guest -> guest.u32(0, 0).u32(12, 4).send(20));
-        endsTheConnection("type 6", true, guest -> guest.u32(0, 6).u32(12, 4).send(20));
+        endsTheConnection("type 7", true, guest -> guest.u32(0, 7).u32(12, 4).send(20));
         endsTheConnection("type 2^31", true, guest -> guest.u32(0, 1 << 31).u32(12, 4).send(20));
     }
 
@@ -371,22 +372,52 @@ class HostileAttachTest {
     }
 
     @Test
+    void h069_thePortOfTheXenstorePageIsHandedOutOnceAndOnlyToItsGuest() throws Exception {
+        try (RawGuest guest = new RawGuest(bed.path(7))) {
+            int fd = RawGuest.memory(MEMORY);
+            guest.hello(MEMORY).u32(40, 200).send(48, fd);
+            assertEquals(0, guest.status());
+            guest.packet.closeDescriptors();
+            Fd.close(fd);
+            long before = AttachBed.openDescriptors();
+            for (int port : new int[] {0, 2, 32, 33, -1, 1 << 31, Integer.MAX_VALUE}) {
+                assertEquals(-22, guest.call(BIND_STATIC, port), "port " + port);
+            }
+            assertEquals(-22, guest.call(BIND, 1, 1), "the neighbour's is for the store alone");
+            assertEquals(0, guest.call(BIND_STATIC, 1));
+            assertEquals(1, guest.word(16));
+            assertEquals(2, guest.packet.descriptorCount());
+            guest.packet.closeDescriptors();
+            assertEquals(-16, guest.call(BIND_STATIC, 1), "EBUSY");
+            assertEquals(0, guest.call(ALLOC, 0));
+            int own = guest.word(16);
+            guest.packet.closeDescriptors();
+            assertEquals(-16, guest.call(BIND_STATIC, own), "its descriptors came with it");
+            assertEquals(0, guest.call(CLOSE, own));
+            assertEquals(0, guest.call(CLOSE, 1));
+            assertEquals(-22, guest.call(BIND_STATIC, 1), "closed ports stay closed");
+            AttachBed.awaitDescriptors(before - 3);
+        }
+    }
+
+    @Test
     void h068_everyOperationAtNoMorePortsOrDescriptorsHurtsOnlyTheCaller() throws Exception {
         stop();
-        // Neighbour: 1 connection + 2 + 3 for its port; the hostile one: 1 + 2 + its ports.
-        DescriptorBudget budget = new DescriptorBudget(6 + 3 + 7);
+        // Neighbour: 1 connection + 3 + 2 for the port of its page + 3 for its bound port; the
+        // hostile one: 1 + 3 + its ports.
+        DescriptorBudget budget = new DescriptorBudget(9 + 4 + 7);
         bed = new AttachBed(folder, budget, 300_000_000L);
         setUp();
         try (RawGuest guest = new RawGuest(bed.path(7))) {
             guest.attach(MEMORY);
             AttachedPeer peer = bed.peer(2);
-            assertEquals(9, budget.taken());
+            assertEquals(13, budget.taken());
             for (int i = 1; i <= 3; i++) {
                 assertEquals(0, guest.call(ALLOC, 0));
                 assertEquals(i, guest.word(16));
                 guest.packet.closeDescriptors();
             }
-            assertEquals(15, budget.taken());
+            assertEquals(19, budget.taken());
             for (int round = 0; round < 3; round++) {
                 assertEquals(-24, guest.call(ALLOC, 0), "EMFILE");
                 EventChannel offered =
@@ -395,11 +426,11 @@ class HostileAttachTest {
                 offered.close();
                 assertEquals(0, guest.call(STATUS, 1));
                 assertEquals(1, guest.word(16), "still unbound");
-                assertEquals(15, budget.taken(), "each undo is of what was done");
+                assertEquals(19, budget.taken(), "each undo is of what was done");
             }
             EventChannel bound =
                     peer.driverDomain().eventChannels().bindInterdomain(new DomId(7), 1);
-            assertEquals(16, budget.taken());
+            assertEquals(20, budget.taken());
             EventChannelException full =
                     assertThrows(
                             EventChannelException.class,
@@ -416,7 +447,7 @@ class HostileAttachTest {
             assertEquals(0, guest.call(ALLOC, 0), "what is given back can be had again");
             guest.packet.closeDescriptors();
         }
-        AttachBed.await(() -> budget.taken() == 6);
+        AttachBed.await(() -> budget.taken() == 9);
         assertNotNull(neighbour);
     }
 }

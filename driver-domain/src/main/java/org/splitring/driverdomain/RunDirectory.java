@@ -23,6 +23,7 @@ import java.util.stream.Stream;
 ///
 ///     DIR/lock              locked while somebody runs here; holds the number of the process
 ///     DIR/log               what a driver domain in the background has to say
+///     DIR/xenstored/socket  the store, for xenstore-ls and its like
 ///     DIR/DOMAIN/attach     attach socket
 ///     DIR/DOMAIN/VDEV.nbd   NBD server of a disk
 ///     DIR/DOMAIN/guest.log  what the guest process has to say
@@ -168,6 +169,11 @@ final class RunDirectory implements AutoCloseable {
         return runDir.toAbsolutePath().normalize().resolve(name);
     }
 
+    /// Where tools reach the store: the value of their `XENSTORED_PATH`.
+    static Path storeSocket(Path runDir) {
+        return domain(runDir, "xenstored").resolve("socket");
+    }
+
     static Path attachSocket(Path runDir, String domain) {
         return domain(runDir, domain).resolve("attach");
     }
@@ -193,6 +199,7 @@ final class RunDirectory implements AutoCloseable {
                     String name = String.valueOf(file.getFileName());
                     if (name.equals("attach")
                             || name.endsWith(".nbd")
+                            || file.equals(storeSocket(dir))
                             || name.equals("guest.log")) {
                         Files.deleteIfExists(file);
                     }

@@ -26,7 +26,9 @@ import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.AttachServer;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreSocket;
 import org.splitring.xenbus.store.StoreTree;
+import org.splitring.xenbus.store.StoreWireServer;
 
 /// A lab that runs: the driver domain in this process, and the guests that it has started.
 ///
@@ -77,6 +79,7 @@ final class RunningLab implements AutoCloseable {
 
     /// What can be known before anything is made.
     private void checkPlaces() throws CommandException {
+        RunDirectory.checkSocketPath(RunDirectory.storeSocket(runDir));
         for (LabDomain domain : lab.domains()) {
             RunDirectory.checkSocketPath(RunDirectory.attachSocket(runDir, domain.name()));
             for (LabDisk disk : domain.disks()) {
@@ -111,6 +114,8 @@ final class RunningLab implements AutoCloseable {
         int loopCount = Math.clamp(Runtime.getRuntime().availableProcessors() / 2, 1, 8);
         NettyDeviceLoops loops = new NettyDeviceLoops("backend", loopCount);
         undoings.push(loops::close);
+        StoreSocket store = storeSocket(tree, loops);
+        undoings.push(store::close);
         DiskWorkers workers = new DiskWorkers(4);
         undoings.push(workers::close);
         VbdBackendOptions options = VbdBackendOptions.of(workers);
@@ -133,6 +138,18 @@ final class RunningLab implements AutoCloseable {
         for (GuestProcess process : processes) {
             process.awaitReady(READY_SECONDS, runDir);
             process.onExit(() -> guestEnded(process));
+        }
+    }
+
+    private StoreSocket storeSocket(StoreTree tree, NettyDeviceLoops loops)
+            throws CommandException {
+        try {
+            return StoreSocket.listen(
+                    RunDirectory.storeSocket(runDir),
+                    new StoreWireServer(tree),
+                    loops.next().eventLoop());
+        } catch (IOException e) {
+            throw new CommandException(e.toString(), e);
         }
     }
 

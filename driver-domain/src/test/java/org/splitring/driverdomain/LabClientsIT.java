@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
+import org.splitring.testkit.ExternalTools;
 
 /// NBD clients of others on the disks of one lab: a disk to write, a read-only one, and a port.
 @Timeout(180)
@@ -80,6 +81,22 @@ class LabClientsIT {
         arguments.add(source.toString());
         arguments.add(lab.uri("xvda"));
         return lab.tool("qemu-img", "qemu-utils", arguments.toArray(String[]::new));
+    }
+
+    @Test
+    void stockXenstoreClientsLookIntoTheRunningLab() throws Exception {
+        Path list = ExternalTools.require("xenstore-ls", "xenstore-utils");
+        Path socket = lab.run().resolve("xenstored/socket");
+        Ended ls =
+                lab.execute(
+                        List.of(
+                                "/usr/bin/env",
+                                "XENSTORED_PATH=" + socket,
+                                list.toString(),
+                                "/local/domain/0/backend/vbd"));
+        assertEquals(0, ls.code(), ls.output());
+        assertTrue(ls.output().contains("params = \"" + image + "\""), ls.output());
+        assertTrue(ls.output().contains("state = \"4\""), ls.output());
     }
 
     @Test

@@ -38,7 +38,8 @@ public final class LabFile {
     private static final Pattern DOMAIN_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
 
     /// Names that the run directory needs itself.
-    private static final Set<String> RESERVED_NAMES = Set.of("xenstored", "control");
+    private static final Set<String> RESERVED_NAMES =
+            Set.of("xenstored", "control", "lab", "lock", "log", "store");
 
     private static final List<String> TOP_KEYS = List.of("domains", "images");
     private static final List<String> DOMAIN_KEYS = List.of("memory", "disk", "guest", "export");

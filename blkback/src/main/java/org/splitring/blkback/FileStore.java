@@ -3,7 +3,7 @@ package org.splitring.blkback;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.splitring.hypervisor.linux.Errno;
-import org.splitring.hypervisor.linux.Fd;
+import org.splitring.hypervisor.linux.FileAttributes;
 import org.splitring.hypervisor.linux.FileStatus;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
@@ -68,7 +68,7 @@ final class FileStore implements BlockStore {
                                 + file.lockHolder().orElse("another process")
                                 + (readOnly ? ", which may write to it" : ""));
             }
-            boolean inMemory = Fd.fileSystemType(file.fd()) == TMPFS_MAGIC;
+            boolean inMemory = FileAttributes.fileSystem(file.fd()).type() == TMPFS_MAGIC;
             return new FileStore(file, path, size, readOnly, syncEachWrite, inMemory);
         } catch (DiskException e) {
             file.close();

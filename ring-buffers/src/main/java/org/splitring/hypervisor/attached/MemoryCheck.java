@@ -4,6 +4,7 @@ import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.Fd;
+import org.splitring.hypervisor.linux.FileAttributes;
 import org.splitring.hypervisor.linux.FileStatus;
 import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.hypervisor.linux.Memfd;
@@ -42,7 +43,7 @@ final class MemoryCheck {
                 return Errno.EPERM;
             }
             // A memfd of huge pages can be sealed too, but faults when the reserve is used up.
-            if (Fd.fileSystemType(fd) != Memfd.TMPFS_MAGIC) {
+            if (FileAttributes.fileSystem(fd).type() != Memfd.TMPFS_MAGIC) {
                 return Errno.EPERM;
             }
             FileStatus status = Fd.status(fd);

@@ -27,7 +27,10 @@ public final class Errno {
     public static final int EPIPE = 32;
     public static final int ENAMETOOLONG = 36;
     public static final int ENOLCK = 37;
+    public static final int ENOTEMPTY = 39;
+    public static final int ELOOP = 40;
     public static final int EPROTO = 71;
+    public static final int EMSGSIZE = 90;
     public static final int EPROTONOSUPPORT = 93;
     public static final int EOPNOTSUPP = 95;
     public static final int EADDRINUSE = 98;
@@ -68,7 +71,10 @@ public final class Errno {
             case EPIPE -> "nobody reads the other end (EPIPE)";
             case ENAMETOOLONG -> "name too long (ENAMETOOLONG)";
             case ENOLCK -> "no locks available (ENOLCK)";
+            case ENOTEMPTY -> "folder not empty (ENOTEMPTY)";
+            case ELOOP -> "too many or forbidden symbolic links (ELOOP)";
             case EPROTO -> "protocol error (EPROTO)";
+            case EMSGSIZE -> "message too long (EMSGSIZE)";
             case EPROTONOSUPPORT -> "version not supported (EPROTONOSUPPORT)";
             case EOPNOTSUPP -> "not supported (EOPNOTSUPP)";
             case EADDRINUSE -> "address in use (EADDRINUSE)";

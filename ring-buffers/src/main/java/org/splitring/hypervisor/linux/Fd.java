@@ -30,7 +30,6 @@ public final class Fd {
     private static final MethodHandle WRITE = Native.function("write", LONG, INT, LONG, LONG);
     private static final MethodHandle STATX =
             Native.function("statx", INT, INT, POINTER, INT, INT, POINTER);
-    private static final MethodHandle FSTATFS = Native.function("fstatfs", INT, INT, POINTER);
     private static final MethodHandle GETRLIMIT = Native.function("getrlimit", INT, INT, POINTER);
 
     private static final int AT_EMPTY_PATH = 0x1000;
@@ -96,23 +95,6 @@ public final class Fd {
                     statx.get(ValueLayout.JAVA_INT, 136),
                     statx.get(ValueLayout.JAVA_INT, 140),
                     statx.get(ValueLayout.JAVA_LONG, 32));
-        }
-    }
-
-    /// Magic number of the file system that the file lies on (`f_type` of `struct statfs`).
-    public static long fileSystemType(int fd) throws LinuxException {
-        try (Arena arena = Arena.ofConfined()) {
-            // struct statfs: 120 bytes on 64-bit machines, f_type is the long at 0
-            MemorySegment statfs = arena.allocate(256, 8);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result = Native.orErrno((int) FSTATFS.invokeExact(state, fd, statfs), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-            check("fstatfs", result);
-            return statfs.get(ValueLayout.JAVA_LONG, 0);
         }
     }
 

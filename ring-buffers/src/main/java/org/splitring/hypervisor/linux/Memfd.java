@@ -17,7 +17,7 @@ public final class Memfd {
     public static final int F_SEAL_FUTURE_WRITE = 0x10;
     public static final int F_SEAL_EXEC = 0x20;
 
-    /// File system type of a memfd of huge pages, see [Fd#fileSystemType].
+    /// File system type of a memfd of huge pages, see [FileAttributes#fileSystem].
     public static final long HUGETLBFS_MAGIC = 0x958458f6L;
 
     /// File system type of every other memfd.

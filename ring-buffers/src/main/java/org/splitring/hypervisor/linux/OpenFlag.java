@@ -15,7 +15,9 @@ public enum OpenFlag {
     /// Past the page cache. One of the few numbers that differ between machines.
     DIRECT(0x4000, 0x10000),
     /// A symbolic link as the last part of the path is refused. Differs between machines too.
-    NO_FOLLOW(0x20000, 0x8000);
+    NO_FOLLOW(0x20000, 0x8000),
+    /// Anything but a folder is refused. Differs between machines too.
+    FOLDER(0x10000, 0x4000);
 
     private static final boolean AARCH64 = System.getProperty("os.arch").equals("aarch64");
 

@@ -13,6 +13,7 @@ import java.lang.ref.Reference;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Optional;
 
 /// A file or block device that is read and written at a position, straight from and to scattered
@@ -34,8 +35,7 @@ public final class VectoredFile implements AutoCloseable {
     private static final int FALLOC_FL_PUNCH_HOLE = 2;
     private static final int FALLOC_FL_ZERO_RANGE = 16;
     private static final int F_OFD_SETLK = 37;
-    private static final short F_RDLCK = 0;
-    private static final short F_WRLCK = 1;
+    private static final int F_OFD_GETLK = 36;
 
     private static final MethodHandle OPEN = Native.variadic("open", 2, INT, POINTER, INT, INT);
     private static final MethodHandle PREADV2 =
@@ -78,6 +78,13 @@ public final class VectoredFile implements AutoCloseable {
             } while (result == -Errno.EINTR);
             return new VectoredFile(path, Fd.check("open " + path, result));
         }
+    }
+
+    /// Takes over a descriptor of an open file.
+    ///
+    /// @param path for messages
+    public static VectoredFile adopt(Path path, int fd) {
+        return new VectoredFile(path, fd);
     }
 
     public int fd() {
@@ -238,18 +245,79 @@ public final class VectoredFile implements AutoCloseable {
     /// @param exclusive for a writer; the file must be open for writing then
     /// @return `false` when another has it, see [#lockHolder]
     public boolean tryLock(boolean exclusive) throws LinuxException {
+        return tryLock(exclusive ? RangeLock.WRITE : RangeLock.READ, 0, 0);
+    }
+
+    /// As [#tryLock(boolean)], for a range; or ends the locks there.
+    ///
+    /// @param length bytes, 0 for everything from `start` on
+    public boolean tryLock(RangeLock kind, long start, long length) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
-            // struct flock on 64-bit machines: type 0 (s16), whence 2 (s16), start 8, len 16, pid
-            // 24. Start 0 and length 0 are the whole file; for an OFD lock pid must be 0.
-            MemorySegment flock = arena.allocate(32, 8);
-            flock.set(ValueLayout.JAVA_SHORT, 0, exclusive ? F_WRLCK : F_RDLCK);
-            int result = Fd.fcntl(fd, F_OFD_SETLK, flock.address());
+            int result = Fd.fcntl(fd, F_OFD_SETLK, flock(arena, kind, start, length).address());
             if (result == -Errno.EAGAIN || result == -Errno.EACCES) {
                 return false;
             }
             Fd.check("lock " + path, result);
             return true;
         }
+    }
+
+    /// The first lock of another that would keep this one from being had.
+    public Optional<HeldLock> lockInTheWay(RangeLock kind, long start, long length)
+            throws LinuxException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment flock = flock(arena, kind, start, length);
+            Fd.check("look for locks on " + path, Fd.fcntl(fd, F_OFD_GETLK, flock.address()));
+            return RangeLock.of(flock.get(ValueLayout.JAVA_SHORT, 0))
+                    .filter(type -> type != RangeLock.NONE)
+                    .map(
+                            type ->
+                                    new HeldLock(
+                                            type,
+                                            flock.get(ValueLayout.JAVA_LONG, 8),
+                                            flock.get(ValueLayout.JAVA_LONG, 16)));
+        }
+    }
+
+    /// What kind of lock, with the kernel's number.
+    public enum RangeLock {
+        /// `F_RDLCK`
+        READ(0),
+        /// `F_WRLCK`
+        WRITE(1),
+        /// `F_UNLCK`
+        NONE(2);
+
+        private final int number;
+
+        RangeLock(int number) {
+            this.number = number;
+        }
+
+        /// The number that Linux has for it.
+        public int number() {
+            return number;
+        }
+
+        /// The kind of that number, if there is one.
+        public static Optional<RangeLock> of(int number) {
+            return Arrays.stream(values()).filter(kind -> kind.number == number).findFirst();
+        }
+    }
+
+    /// A lock of somebody else.
+    ///
+    /// @param length bytes, 0 for everything from `start` on
+    public record HeldLock(RangeLock kind, long start, long length) {}
+
+    private static MemorySegment flock(Arena arena, RangeLock kind, long start, long length) {
+        // struct flock on 64-bit machines: type 0 (s16), whence 2 (s16), start 8, len 16, pid 24.
+        // Start 0 and length 0 are the whole file; for an OFD lock pid must be 0.
+        MemorySegment flock = arena.allocate(32, 8);
+        flock.set(ValueLayout.JAVA_SHORT, 0, (short) kind.number());
+        flock.set(ValueLayout.JAVA_LONG, 8, start);
+        flock.set(ValueLayout.JAVA_LONG, 16, length);
+        return flock;
     }
 
     /// Looks for the process that has a lock on this file: `"process 4711 (qemu-img)"`. Processes

@@ -43,7 +43,7 @@ class LinuxCallsTest {
             assertEquals(8192, Fd.status(fd).sizeBytes());
             assertTrue(Fd.status(fd).isRegular());
             assertEquals(8192, Fd.status(fd).allocatedBytes());
-            assertEquals(Memfd.TMPFS_MAGIC, Fd.fileSystemType(fd));
+            assertEquals(Memfd.TMPFS_MAGIC, FileAttributes.fileSystem(fd).type());
         } finally {
             Fd.close(fd);
         }

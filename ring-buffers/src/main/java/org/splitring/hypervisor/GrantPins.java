@@ -117,6 +117,26 @@ public final class GrantPins {
         }
     }
 
+    /// Clears the marks that an earlier driver domain has left in a table when it was killed: a
+    /// page that they name would be lost to its guest for ever. Only for one who knows that nobody
+    /// maps anything of this memory, and who has not yet told the guest that it is attached.
+    ///
+    /// @param tableGfn first page of the table, which lies in the memory with all its frames
+    public static void forgetMappings(GuestMemory memory, int tableGfn, int tableFrames) {
+        MemorySegment table = memory.pages(tableGfn, tableFrames);
+        for (int gref = 0; gref < tableFrames * ENTRIES_PER_PAGE; gref++) {
+            long word = ((long) gref << SIZE_SHIFT) + FLAGS_OFFSET;
+            int seen = (int) FLAGS_AND_DOMID.getOpaque(table, word);
+            if ((seen & (GTF_READING | GTF_WRITING)) != 0) {
+                // Atomic, so that a guest that writes there meanwhile loses only these two bits.
+                int ignored =
+                        (int)
+                                FLAGS_AND_DOMID.getAndBitwiseAnd(
+                                        table, word, ~(GTF_READING | GTF_WRITING));
+            }
+        }
+    }
+
     /// @param memory of the guest
     /// @param guest whose grants these are
     /// @param tableGfn first page of its grant table, as it announced

@@ -237,6 +237,9 @@ final class AttachConnection {
                             (int) frames,
                             limits,
                             server.mappings());
+            // The place was free, so nobody in this process maps this domain's memory; and whoever
+            // listened here before us has ended, or we would not listen.
+            GrantPins.forgetMappings(memory, (int) tableGfn, (int) frames);
             int[] store = UnixSocket.streamPair();
             AttachedPeer made =
                     new AttachedPeer(

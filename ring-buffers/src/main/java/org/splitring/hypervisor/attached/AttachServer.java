@@ -48,7 +48,9 @@ public final class AttachServer implements AutoCloseable {
         broker = new PortBroker(driverDomain, loop, descriptors);
     }
 
-    /// Listens for the guest of one domain.
+    /// Listens for the guest of one domain. Whoever served that domain before must have ended, or
+    /// have let go of its guest's memory: marks that he left in the grant table are cleared. The
+    /// path alone does not tell; the program holds a lock for that.
     ///
     /// @param path of the socket; who may connect is decided by the caller's user alone
     /// @param guest the domain that whoever connects there is

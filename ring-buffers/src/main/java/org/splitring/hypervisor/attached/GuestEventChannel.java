@@ -10,15 +10,15 @@ import org.splitring.hypervisor.linux.Pipe;
 
 /// A port as the guest's own process has it: an eventfd to kick with, a pipe to be woken by.
 final class GuestEventChannel implements EventChannel {
-    private final AttachedGuest guest;
+    private final AttachLink link;
     private final int port;
     private final EventFd kick;
     private final Pipe.Reader wake;
     private final EventGate gate = new EventGate();
     private @Nullable FdWatch watch;
 
-    GuestEventChannel(AttachedGuest guest, int port, EventFd kick, Pipe.Reader wake) {
-        this.guest = guest;
+    GuestEventChannel(AttachLink link, int port, EventFd kick, Pipe.Reader wake) {
+        this.link = link;
         this.port = port;
         this.kick = kick;
         this.wake = wake;
@@ -32,7 +32,7 @@ final class GuestEventChannel implements EventChannel {
     /// {@inheritDoc} Asks the driver domain, so not from the guest's control loop.
     @Override
     public EventChannelStatus status() {
-        return gate.isClosed() ? EventChannelStatus.CLOSED : guest.status(port);
+        return gate.isClosed() ? EventChannelStatus.CLOSED : link.status(port);
     }
 
     @Override
@@ -73,7 +73,7 @@ final class GuestEventChannel implements EventChannel {
     @Override
     public void close() {
         if (release()) {
-            guest.closed(this);
+            link.closed(this);
         }
     }
 

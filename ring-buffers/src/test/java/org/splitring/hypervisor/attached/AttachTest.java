@@ -3,6 +3,7 @@ package org.splitring.hypervisor.attached;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -29,11 +32,13 @@ import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.XenstorePage;
 import org.splitring.hypervisor.linux.Fd;
+import org.splitring.wire.GrantEntryV1Layout;
 
 /// Guest and driver domain through the attach socket, in one process.
 class AttachTest {
     private static final DomId SEVEN = new DomId(7);
     private static final long MEMORY = 1 << 20;
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
 
     @TempDir Path folder;
     private AttachBed bed;
@@ -268,6 +273,81 @@ class AttachTest {
         guest.close();
         assertFalse(Files.exists(bed.path(7)));
         assertThrows(IOException.class, () -> attach(7));
+    }
+
+    /// As when the driver domain was killed: it has marked what it mapped, and is gone.
+    private static void markAsMapped(AttachedGuest guest, int gref) {
+        long word = (long) gref * GrantEntryV1Layout.SIZE_BYTES + GrantEntryV1Layout.FLAGS_OFFSET;
+        int marks = GrantEntryV1Layout.GTF_READING | GrantEntryV1Layout.GTF_WRITING;
+        int ignored =
+                (int)
+                        GrantEntryV1Layout.FLAGS_AND_DOMID.getAndBitwiseOr(
+                                guest.memory().pages(0, 1), word, marks);
+    }
+
+    @Test
+    void guestAttachesAgainWithItsMemoryAndGetsItsGrantsBack() throws Exception {
+        AttachSocket socket = bed.listen(7);
+        AtomicInteger lost = new AtomicInteger();
+        AttachedGuest guest =
+                AttachedGuest.attach(
+                        bed.path(7), MEMORY, guestLoops.loop(0), lost::incrementAndGet);
+        int gfn = guest.pages().allocate(1);
+        guest.memory().pages(gfn, 1).set(ValueLayout.JAVA_INT, 0, 99);
+        int gref = guest.grants().claim();
+        guest.grants().grant(gref, DomId.ZERO, gfn, false);
+        EventChannel old = guest.eventChannels().allocUnbound(DomId.ZERO);
+        assertThrows(IllegalStateException.class, () -> guest.attachAgain(PATIENCE));
+        socket.close();
+        AttachBed.await(guest::isLost);
+        markAsMapped(guest, gref);
+        assertFalse(guest.grants().tryRevoke(gref));
+
+        // The next one comes later.
+        CompletableFuture<Void> back =
+                CompletableFuture.runAsync(
+                        () -> {
+                            try {
+                                guest.attachAgain(PATIENCE);
+                            } catch (IOException e) {
+                                throw new java.io.UncheckedIOException(e);
+                            }
+                        });
+        assertFalse(back.isDone());
+        bed.listen(7);
+        back.get(10, TimeUnit.SECONDS);
+        AttachedPeer peer = bed.peer(2);
+        assertTrue(guest.grants().tryRevoke(gref), "nobody has it mapped any more");
+        EventChannel made = guest.eventChannels().allocUnbound(DomId.ZERO);
+        assertEquals(old.port(), made.port(), "a new life begins with the first port");
+        old.close();
+        assertEquals(EventChannelStatus.UNBOUND, made.status(), "the old one is another's");
+        guest.grants().grant(gref, DomId.ZERO, gfn, false);
+        try (ForeignPages pages = peer.driverDomain().foreignPages(SEVEN, 1)) {
+            assertEquals(99, pages.mapContiguous(new int[] {gref}).get(ValueLayout.JAVA_INT, 0));
+        }
+        AttachBed.await(() -> lost.get() == 1);
+        guest.close();
+    }
+
+    @Test
+    void guestGivesUpAttachingAgainWhenNobodyComesOrItIsClosed() throws Exception {
+        AttachSocket socket = bed.listen(7);
+        long before = AttachBed.openDescriptors();
+        AttachedGuest guest = attach(7);
+        Fd.close(guest.storeFd());
+        socket.close();
+        AttachBed.await(guest::isLost);
+        IOException e =
+                assertThrows(IOException.class, () -> guest.attachAgain(Duration.ofMillis(50)));
+        assertTrue(e.getMessage().contains("ENOENT"), e.getMessage());
+        CompletableFuture<Throwable> waiting =
+                CompletableFuture.supplyAsync(
+                        () -> assertThrows(IOException.class, () -> guest.attachAgain(PATIENCE)));
+        guest.close();
+        assertNotNull(waiting.get(10, TimeUnit.SECONDS));
+        AttachBed.awaitDescriptors(before);
+        assertThrows(IOException.class, () -> guest.attachAgain(PATIENCE));
     }
 
     @Test

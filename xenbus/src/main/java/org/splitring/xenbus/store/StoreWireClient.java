@@ -3,12 +3,7 @@ package org.splitring.xenbus.store;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.Unpooled;
-import io.netty.channel.Channel;
-import io.netty.channel.ChannelHandlerContext;
-import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.EventLoop;
-import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -21,12 +16,14 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.Semaphore;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.XenstorePage;
 import org.splitring.wire.XsdSockmsgLayout;
 
-/// A connection to the store over a stream socket with Xen's wire format: what a guest in its own
-/// process has. Any thread but the event loop that reads the answers.
-@SuppressWarnings("FutureReturnValueIgnored") // of close: its end is seen as inactivity
+/// A connection to the store with Xen's wire format, over a stream socket or the xenstore page:
+/// what
+/// a guest has. Any thread but the loop that reads the answers.
 public final class StoreWireClient implements Store {
     private static final Logger LOG = LoggerFactory.getLogger(StoreWireClient.class);
 
@@ -47,9 +44,9 @@ public final class StoreWireClient implements Store {
     private long lastToken;
     private boolean closed;
     private boolean lost;
-    private Channel channel;
+    private ClientTransport transport;
 
-    @SuppressWarnings("NullAway.Init") // set by open, before anybody else sees the object
+    @SuppressWarnings("NullAway.Init") // set by the factories, before anybody else sees the object
     private StoreWireClient(DomId domain, Executor watchExecutor) {
         this.domain = domain;
         this.watchExecutor = watchExecutor;
@@ -65,8 +62,29 @@ public final class StoreWireClient implements Store {
     public static StoreWireClient open(int fd, DomId domain, EventLoop loop, Executor watchExecutor)
             throws IOException {
         StoreWireClient client = new StoreWireClient(domain, watchExecutor);
-        client.channel = WireChannels.open(fd, loop, client.new Answers());
+        client.transport = ClientSocket.open(fd, loop, client);
         return client;
+    }
+
+    /// Speaks to the store over the page that a guest has from its start.
+    ///
+    /// The page cannot tell that the store's process is gone: whoever learns it, from the attach
+    /// socket, calls [#storeGone].
+    ///
+    /// @param page the guest's end; belongs to the connection from here on
+    /// @param domain whose rights the other end gives to this connection
+    /// @param loop as in [#open]
+    /// @param watchExecutor runs listeners
+    public static StoreWireClient overPage(
+            XenstorePage page, DomId domain, DeviceLoop loop, Executor watchExecutor) {
+        StoreWireClient client = new StoreWireClient(domain, watchExecutor);
+        client.transport = ClientPage.open(page, loop, client);
+        return client;
+    }
+
+    /// The store will not answer any more: calls fail from now on, and watches fire a last time.
+    public void storeGone() {
+        fail("the store is gone");
     }
 
     @Override
@@ -166,7 +184,7 @@ public final class StoreWireClient implements Store {
             watches.clear();
             lostListeners.clear();
         }
-        channel.close();
+        transport.close();
         fail("the connection to the store is closed");
     }
 
@@ -317,7 +335,7 @@ public final class StoreWireClient implements Store {
     /// @param what the path, for messages
     private byte[] call(int type, int transactionId, byte[] payload, String what)
             throws StoreException {
-        if (channel.eventLoop().inEventLoop()) {
+        if (transport.inLoop()) {
             throw new IllegalStateException("store call on the loop that reads its answer");
         }
         if (payload.length > XsdSockmsgLayout.PAYLOAD_MAX_BYTES) {
@@ -330,7 +348,7 @@ public final class StoreWireClient implements Store {
             throw new StoreException(StoreError.EIO, "interrupted");
         }
         CompletableFuture<WireMessage> answer = send(type, transactionId, payload);
-        answer.whenComplete((message, failure) -> outstanding.release());
+        var ignored = answer.whenComplete((message, failure) -> outstanding.release());
         WireMessage message;
         try {
             message = answer.get();
@@ -347,7 +365,7 @@ public final class StoreWireClient implements Store {
                     "operation " + type + " on " + what + " as domain " + domain);
         }
         if (message.type() != type) {
-            channel.close();
+            transport.close();
             throw new StoreException(
                     StoreError.EIO, "answer of type " + message.type() + " to " + type);
         }
@@ -367,14 +385,7 @@ public final class StoreWireClient implements Store {
             } while (answers.containsKey(requestId));
             answers.put(requestId, answer);
         }
-        WireMessage request = new WireMessage(type, requestId, transactionId, payload);
-        channel.writeAndFlush(request.encode(channel.alloc()))
-                .addListener(
-                        written -> {
-                            if (!written.isSuccess()) {
-                                fail("the connection to the store broke");
-                            }
-                        });
+        transport.send(new WireMessage(type, requestId, transactionId, payload));
         return answer;
     }
 
@@ -389,7 +400,7 @@ public final class StoreWireClient implements Store {
     }
 
     /// Ends everything that waits. Any thread; the first call counts.
-    private void fail(String why) {
+    void fail(String why) {
         List<CompletableFuture<WireMessage>> waiting;
         List<PendingEvents> told = new ArrayList<>();
         List<Runnable> listeners;
@@ -412,6 +423,25 @@ public final class StoreWireClient implements Store {
         waiting.forEach(answer -> answer.completeExceptionally(failure));
         told.forEach(PendingEvents::schedule);
         listeners.forEach(watchExecutor::execute);
+    }
+
+    /// Takes whole messages out of what the store has sent. On the transport's loop.
+    ///
+    /// @param in what came, and what was left over
+    /// @return `false` when it is none that a store sends: the transport ends
+    boolean received(ByteBuf in) {
+        try {
+            for (WireMessage next = WireMessage.take(in);
+                    next != null;
+                    next = WireMessage.take(in)) {
+                accept(next);
+            }
+            in.discardReadBytes();
+            return true;
+        } catch (WireMessage.TooLongException e) {
+            LOG.warn("store of domain {}: {}", domain, e.getMessage());
+            return false;
+        }
     }
 
     private void accept(WireMessage message) {
@@ -438,45 +468,6 @@ public final class StoreWireClient implements Store {
         }
     }
 
-    /// Reads answers and events. On the channel's event loop.
-    private final class Answers extends ChannelInboundHandlerAdapter {
-        private final ByteBuf in = Unpooled.buffer(256, 1 << 20);
-
-        @Override
-        public void channelRead(ChannelHandlerContext ctx, Object message) {
-            try {
-                in.writeBytes((ByteBuf) message);
-            } finally {
-                ReferenceCountUtil.release(message);
-            }
-            try {
-                for (WireMessage next = WireMessage.take(in);
-                        next != null;
-                        next = WireMessage.take(in)) {
-                    accept(next);
-                }
-                in.discardReadBytes();
-            } catch (WireMessage.TooLongException e) {
-                LOG.warn("store of domain {}: {}", domain, e.getMessage());
-                in.clear();
-                ctx.close();
-            }
-        }
-
-        @Override
-        public void channelInactive(ChannelHandlerContext ctx) {
-            fail("the store has hung up");
-        }
-
-        @Override
-        public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
-            if (!(cause instanceof IOException)) {
-                LOG.error("store of domain {}", domain, cause);
-            }
-            ctx.close();
-        }
-    }
-
     private final class WireWatch implements Watch {
         private final String path;
         private final String token;
@@ -500,7 +491,8 @@ public final class StoreWireClient implements Store {
             }
             if (open) {
                 forget(token);
-                send(XsdSockmsgLayout.UNWATCH, 0, WireMessage.strings(path, token));
+                CompletableFuture<WireMessage> ignored =
+                        send(XsdSockmsgLayout.UNWATCH, 0, WireMessage.strings(path, token));
             }
         }
     }

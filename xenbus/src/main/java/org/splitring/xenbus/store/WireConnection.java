@@ -91,7 +91,10 @@ final class WireConnection extends ChannelInboundHandlerAdapter implements WireT
     }
 
     @Override
-    public void end() {
+    public void end(Ending why, String detail) {
+        if (why != Ending.ASKED) {
+            LOG.warn("store connection of domain {} closed: {}", domain, detail);
+        }
         ctx.close();
     }
 

@@ -2,6 +2,8 @@ package org.splitring.xenbus.store;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,6 +63,16 @@ record WireMessage(int type, int requestId, int transactionId, byte[] payload) {
                 .writeIntLE(transactionId)
                 .writeIntLE(payload.length)
                 .writeBytes(payload);
+    }
+
+    /// Lays the message out at the beginning of `to`.
+    ///
+    /// @return how many bytes it takes
+    int encode(MemorySegment to) {
+        XsdSockmsgLayout.write(to, 0, type, requestId, transactionId, payload.length);
+        MemorySegment.copy(
+                payload, 0, to, ValueLayout.JAVA_BYTE, XsdSockmsgLayout.SIZE_BYTES, payload.length);
+        return XsdSockmsgLayout.SIZE_BYTES + payload.length;
     }
 
     WireMessage answer(byte[] answerPayload) {

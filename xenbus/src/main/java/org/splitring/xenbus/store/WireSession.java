@@ -110,8 +110,7 @@ final class WireSession {
         try {
             request = WireMessage.take(in);
         } catch (WireMessage.TooLongException e) {
-            LOG.warn("store connection of domain {} closed: {}", domain, e.getMessage());
-            end();
+            end(WireTransport.Ending.PROTOCOL, String.valueOf(e.getMessage()));
             return false;
         }
         if (request == null) {
@@ -123,8 +122,8 @@ final class WireSession {
         } catch (StoreException e) {
             answer = request.error(e.error());
         } catch (RuntimeException e) {
-            LOG.error("store connection of domain {} closed: request failed", domain, e);
-            end();
+            LOG.error("store connection of domain {}: request failed", domain, e);
+            end(WireTransport.Ending.FAILURE, "a request failed");
             return false;
         }
         send(answer);
@@ -163,28 +162,18 @@ final class WireSession {
         unsent++;
     }
 
-    /// Drops watches, transactions, half a request and what is not sent yet: the peer begins anew
-    /// on the same connection.
-    void reset() {
-        in.clear();
-        events.clear();
-        operations.reset();
-        unsent = 0;
-    }
-
     /// Ends the session and its transport. Ending twice does nothing.
     void end() {
+        end(WireTransport.Ending.ASKED, "");
+    }
+
+    private void end(WireTransport.Ending why, String detail) {
         if (!ended) {
             ended = true;
             in.clear();
             events.clear();
             operations.close();
-            transport.end();
+            transport.end(why, detail);
         }
-    }
-
-    /// For messages in logs.
-    DomId domain() {
-        return domain;
     }
 }

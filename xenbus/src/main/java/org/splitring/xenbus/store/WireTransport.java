@@ -3,6 +3,16 @@ package org.splitring.xenbus.store;
 /// How the messages of a [WireSession] reach its peer: a socket, or the page that a guest shares
 /// with the store. Everything runs on one thread, that of the session.
 interface WireTransport {
+    /// Why a session ends.
+    enum Ending {
+        /// The transport said so.
+        ASKED,
+        /// The peer has sent what is no message.
+        PROTOCOL,
+        /// Something is wrong here.
+        FAILURE
+    }
+
     /// Queues a message. Never fails; after the end it does nothing.
     void send(WireMessage message);
 
@@ -23,5 +33,7 @@ interface WireTransport {
     void schedule(Runnable task, long delayNanos);
 
     /// Ends the connection: nothing more goes either way. The session has ended already.
-    void end();
+    ///
+    /// @param detail what a log line should say; nothing for [Ending#ASKED]
+    void end(Ending why, String detail);
 }

@@ -1,10 +1,10 @@
 package org.splitring.xenbus;
 
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -49,6 +49,13 @@ public final class DeviceEnd implements Executor, AutoCloseable {
         void peerState(XenbusState state);
     }
 
+    /// What became of [#publishUnlessToldToClose].
+    public enum Published {
+        WRITTEN,
+        FOLDER_GONE,
+        TOLD_TO_CLOSE
+    }
+
     /// A virtual thread for each piece of work.
     public static final Executor VIRTUAL_THREADS = task -> Thread.ofVirtual().start(task);
 
@@ -63,13 +70,12 @@ public final class DeviceEnd implements Executor, AutoCloseable {
     private final Store store;
     private final Side side;
     private final DevicePaths paths;
-    private final Executor executor;
+    private final SerialTasks tasks;
     private final Timers timers;
     private final Object lock = new Object();
     // Guarded by lock.
-    private final ArrayDeque<Runnable> tasks = new ArrayDeque<>();
     private final List<Wait> waits = new ArrayList<>();
-    private boolean running;
+    private final List<Watch> watches = new ArrayList<>();
     private boolean lookPending;
     private boolean closed;
     private boolean looked;
@@ -78,13 +84,12 @@ public final class DeviceEnd implements Executor, AutoCloseable {
     private XenbusState peerState = XenbusState.UNKNOWN;
     private @Nullable StoreException storeFailure;
     private @Nullable PeerListener listener;
-    private @Nullable Watch watch;
 
     private DeviceEnd(Store store, Side side, DevicePaths paths, Executor executor, Timers timers) {
         this.store = store;
         this.side = side;
         this.paths = paths;
-        this.executor = executor;
+        this.tasks = new SerialTasks(side + " " + folder(), executor);
         this.timers = timers;
     }
 
@@ -96,11 +101,25 @@ public final class DeviceEnd implements Executor, AutoCloseable {
             Store store, Side side, DevicePaths paths, Executor executor, Timers timers)
             throws StoreException {
         DeviceEnd end = new DeviceEnd(store, side, paths, executor, timers);
-        Watch watch = store.watch(end.otherFolder() + "/state", changed -> end.lookLater());
-        synchronized (end.lock) {
-            end.watch = watch;
-        }
+        end.watch(end.otherFolder() + "/state");
         return end;
+    }
+
+    private void watch(String path) throws StoreException {
+        Watch watch = store.watch(path, changed -> lookLater());
+        synchronized (lock) {
+            if (!closed) {
+                watches.add(watch);
+                return;
+            }
+        }
+        watch.close();
+    }
+
+    /// Looks also when a key of this end's own folder changes: the toolstack writes there too.
+    /// Listeners then hear of the peer's state once more.
+    public void alsoWatch(String ownKey) throws StoreException {
+        watch(folder() + "/" + ownKey);
     }
 
     /// An end on virtual threads and real time.
@@ -149,6 +168,13 @@ public final class DeviceEnd implements Executor, AutoCloseable {
         }
     }
 
+    /// Why the store did not answer at the last look: its connection is lost.
+    public Optional<StoreException> storeFailure() {
+        synchronized (lock) {
+            return Optional.ofNullable(storeFailure);
+        }
+    }
+
     /// How often the peer's state was not one.
     public long oddStates() {
         synchronized (lock) {
@@ -194,6 +220,35 @@ public final class DeviceEnd implements Executor, AutoCloseable {
             }
         }
         return written;
+    }
+
+    /// As [#publish], unless the toolstack has written Closing into this end's `state` meanwhile:
+    /// then nothing is written, and the toolstack has its way.
+    public Published publishUnlessToldToClose(Store.TransactionBody keys, XenbusState state)
+            throws StoreException {
+        XenbusState last = state();
+        Published done =
+                store.transactionReturning(
+                        transaction -> {
+                            Optional<String> text = new Keys(transaction, folder()).text("state");
+                            if (text.isEmpty()) {
+                                return Published.FOLDER_GONE;
+                            }
+                            if (last != XenbusState.CLOSING
+                                    && XenbusState.parse(text.get()) == XenbusState.CLOSING) {
+                                return Published.TOLD_TO_CLOSE;
+                            }
+                            keys.run(transaction);
+                            transaction.write(
+                                    folder() + "/state", Integer.toString(state.number()));
+                            return Published.WRITTEN;
+                        });
+        if (done == Published.WRITTEN) {
+            synchronized (lock) {
+                ownState = state;
+            }
+        }
+        return done;
     }
 
     private static boolean exists(Keys keys) throws StoreException {
@@ -247,46 +302,46 @@ public final class DeviceEnd implements Executor, AutoCloseable {
     /// Stops watching; waits end with an error. States and folders stay as they are.
     @Override
     public void close() {
-        Watch ended;
+        List<Watch> ended;
         synchronized (lock) {
             closed = true;
-            ended = watch;
-            watch = null;
+            ended = List.copyOf(watches);
+            watches.clear();
             listener = null;
         }
-        if (ended != null) {
-            ended.close();
-        }
+        ended.forEach(Watch::close);
         lookLater();
     }
 
     private void timeOut(Wait wait) {
-        XenbusState now;
         synchronized (lock) {
             if (!waits.remove(wait)) {
                 return;
             }
-            now = peerState;
         }
+        String message = late(wait.wanted(), wait.timeoutNanos());
+        wait.result().completeExceptionally(new HandshakeException(message));
+    }
+
+    /// Which side waited how long for what, and what it found instead.
+    String late(Set<XenbusState> wanted, long timeoutNanos) {
         Side peer = side == Side.FRONTEND ? Side.BACKEND : Side.FRONTEND;
-        String wanted =
-                wait.wanted().stream()
-                        .map(XenbusState::toString)
-                        .collect(Collectors.joining(" or "));
-        wait.result()
-                .completeExceptionally(
-                        new HandshakeException(
-                                side
-                                        + " "
-                                        + folder()
-                                        + " waited "
-                                        + seconds(wait.timeoutNanos())
-                                        + " s for "
-                                        + peer
-                                        + " state "
-                                        + wanted
-                                        + ", it is "
-                                        + now));
+        String states =
+                wanted.stream().map(XenbusState::toString).collect(Collectors.joining(" or "));
+        return late(timeoutNanos, peer + " state " + states, peerState().toString());
+    }
+
+    /// The same for something that is not a state.
+    String late(long timeoutNanos, String wanted, String found) {
+        return side
+                + " "
+                + folder()
+                + " waited "
+                + seconds(timeoutNanos)
+                + " s for "
+                + wanted
+                + ", it is "
+                + found;
     }
 
     private static String seconds(long nanos) {
@@ -303,42 +358,14 @@ public final class DeviceEnd implements Executor, AutoCloseable {
             }
             lookPending = true;
         }
-        execute(this::look);
+        tasks.execute(this::look);
     }
 
     /// Runs a task of the driver's own on the executor: never together with a look or a listener of
     /// this end, and after what was given before. Also when the end is closed. Any thread.
     @Override
     public void execute(Runnable task) {
-        synchronized (lock) {
-            tasks.add(task);
-            if (running) {
-                return;
-            }
-            running = true;
-        }
-        executor.execute(this::runTasks);
-    }
-
-    private void runTasks() {
-        Runnable task;
-        synchronized (lock) {
-            task = tasks.poll();
-        }
-        if (task != null) {
-            try {
-                task.run();
-            } catch (RuntimeException e) {
-                LOG.error("{} {}: task failed", side, folder(), e);
-            }
-        }
-        synchronized (lock) {
-            running = !tasks.isEmpty();
-            if (!running) {
-                return;
-            }
-        }
-        executor.execute(this::runTasks);
+        tasks.execute(task);
     }
 
     private void look() {
@@ -372,7 +399,7 @@ public final class DeviceEnd implements Executor, AutoCloseable {
             storeFailure = failure;
             now = peerState;
             ended = closed;
-            told = seen == null ? null : listener;
+            told = listener;
             for (Wait wait : waits) {
                 if (ended || failure != null || (looked && wait.wanted().contains(now))) {
                     done.add(wait);

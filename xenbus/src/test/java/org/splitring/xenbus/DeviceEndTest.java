@@ -6,14 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -35,43 +32,7 @@ class DeviceEndTest {
     private static final DomId ONE = new DomId(1);
     private static final DevicePaths PATHS = DevicePaths.vbd(ONE, DomId.ZERO, 51712);
 
-    /// A queue of tasks and a clock.
-    private static final class Simulation implements Timers {
-        private record Timer(long at, Runnable task) {}
-
-        final Deque<Runnable> tasks = new ArrayDeque<>();
-        private final PriorityQueue<Timer> timers =
-                new PriorityQueue<>((a, b) -> Long.compare(a.at, b.at));
-        private long now = -5;
-
-        @Override
-        public long nanoTime() {
-            return now;
-        }
-
-        @Override
-        public Runnable schedule(Runnable task, long delayNanos) {
-            Timer timer = new Timer(now + delayNanos, task);
-            timers.add(timer);
-            return () -> timers.remove(timer);
-        }
-
-        void run() {
-            while (!tasks.isEmpty()) {
-                tasks.remove().run();
-            }
-        }
-
-        void pass(Duration time) {
-            now += time.toNanos();
-            while (!timers.isEmpty() && timers.peek().at <= now) {
-                timers.remove().task().run();
-            }
-            run();
-        }
-    }
-
-    private final Simulation simulation = new Simulation();
+    private final OneThread simulation = new OneThread();
     private final StoreTree tree = new StoreTree();
     private final Store control = tree.connection(DomId.ZERO, simulation.tasks::add);
     private final Store guest = tree.connection(ONE, simulation.tasks::add);
@@ -168,7 +129,7 @@ class DeviceEndTest {
                 front.whenPeer(Set.of(XenbusState.INIT_WAIT), Duration.ofSeconds(1));
         simulation.run();
         assertEquals(XenbusState.INIT_WAIT, ready.join());
-        assertTrue(simulation.timers.isEmpty());
+        assertTrue(simulation.noTimers());
         front.close();
     }
 

@@ -1,0 +1,49 @@
+package org.splitring.xenbus;
+
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.xenbus.store.StoreAccess;
+import org.splitring.xenbus.store.StoreException;
+
+/// What one kind of device does at the steps of its backend's life. A [BackendMachine] calls these,
+/// one at a time, on its executor; none of them waits for anybody but the store.
+public interface BackendHooks {
+    /// Writes what can be negotiated. It becomes visible together with the state InitWait. May run
+    /// several times.
+    ///
+    /// @param keys a transaction
+    /// @param folder of the backend
+    void offer(StoreAccess keys, String folder) throws StoreException;
+
+    /// Reads and checks the frontend's keys, once, maps its rings and binds its ports. When this
+    /// throws nothing is left mapped or bound, and the frontend is refused with the message.
+    ///
+    /// @param frontend keys that a hostile guest wrote
+    /// @param broken to be told, by any thread, why the connection has stopped by itself; never
+    ///     after [Connection#close] has run its `closed`
+    Connection connect(Keys frontend, Consumer<String> broken)
+            throws StoreException, HandshakeException, GrantException, EventChannelException;
+
+    /// Writes the device's properties. They become visible together with the state Connected; also
+    /// when a connected device has changed ([BackendMachine#republish]). May run several times.
+    ///
+    /// @param keys a transaction
+    /// @param folder of the backend
+    void publish(StoreAccess keys, String folder) throws StoreException;
+
+    /// The machine has ended: nothing is connected, and nothing will be.
+    default void ended() {}
+
+    /// What exists only while a frontend is connected. A new one for each time, so that nothing of
+    /// an old connection can be met.
+    interface Connection {
+        /// Takes nothing more from the ring, answers what was taken, unmaps and unbinds. Called
+        /// once.
+        ///
+        /// @param executor where `closed` is run
+        /// @param closed when nothing is mapped and no work is under way
+        void close(Executor executor, Runnable closed);
+    }
+}

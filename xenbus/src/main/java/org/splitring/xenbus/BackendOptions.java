@@ -1,0 +1,32 @@
+package org.splitring.xenbus;
+
+import java.time.Duration;
+
+/// Choices of a backend's machine.
+///
+/// @param deadline how long a frontend may take for each step that it was asked for
+/// @param hotplugDeadline how long Connected is withheld until the toolstack's script has written
+///     `hotplug-status` = `connected`; zero for a device that has no such script
+public record BackendOptions(Duration deadline, Duration hotplugDeadline) {
+    /// Xen's 10 seconds, no script.
+    public static final BackendOptions DEFAULT =
+            new BackendOptions(Duration.ofSeconds(10), Duration.ZERO);
+
+    public BackendOptions {
+        if (deadline.isNegative() || deadline.isZero()) {
+            throw new IllegalArgumentException("deadline " + deadline);
+        }
+        if (hotplugDeadline.isNegative()) {
+            throw new IllegalArgumentException("hotplugDeadline " + hotplugDeadline);
+        }
+    }
+
+    public BackendOptions withDeadline(Duration limit) {
+        return new BackendOptions(limit, hotplugDeadline);
+    }
+
+    /// A device that is connected only when its script has said so.
+    public BackendOptions withHotplugDeadline(Duration limit) {
+        return new BackendOptions(deadline, limit);
+    }
+}

@@ -1,6 +1,6 @@
 /*
  * What a guest written in C needs: attaching as docs/abi.md says, its own pages and grants, event channels, and xenstore
- * over the connection that HELLO returns. Only Xen's unmodified public headers, no library. Include it once in a program.
+ * over the connection that HELLO returns or over the guest's xenstore page. Only Xen's unmodified public headers, no library. Include it once in a program.
  *
  * Every failure that a polite guest does not expect ends the program through die() with one line on stderr.
  */
@@ -74,7 +74,7 @@ static uint64_t mix(uint64_t x) {
 
 /* ---- messages of the attach socket: docs/abi.md section 1 ---- */
 
-enum { MSG_HELLO = 1, MSG_ALLOC_UNBOUND = 2, MSG_BIND_INTERDOMAIN = 3, MSG_CLOSE_PORT = 4, MSG_STATUS = 5 };
+enum { MSG_HELLO = 1, MSG_ALLOC_UNBOUND = 2, MSG_BIND_INTERDOMAIN = 3, MSG_CLOSE_PORT = 4, MSG_STATUS = 5, MSG_BIND_STATIC = 6 };
 
 #define HELLO_MAGIC 0x524C5053u
 
@@ -90,6 +90,11 @@ struct hello_body {
     uint32_t grant_table_gfn, grant_table_frames, xenstore_gfn, flags;
 };
 
+struct port {
+    uint32_t number;
+    int kick, wake;
+};
+
 struct guest {
     int attach_fd, store_fd, memory_fd;
     unsigned char *memory;
@@ -98,11 +103,10 @@ struct guest {
     uint32_t nr_grants, next_gref;
     uint32_t domid, backend_domid, seq, xs_req;
     unsigned watch_events; /* arrived and not yet looked at */
-};
-
-struct port {
-    uint32_t number;
-    int kick, wake;
+    uint32_t store_gfn;    /* of the xenstore page; 0: there is none, page 0 being the grant table */
+    bool over_page;        /* xenstore goes over the page, and the connection is closed */
+    struct port store_port;
+    XENSTORE_RING_IDX req_prod, rsp_cons; /* ours: never read back from the page */
 };
 
 static int attach_connect(const char *path) {
@@ -215,7 +219,8 @@ static void guest_memory(struct guest *g, uint32_t pages, uint32_t grant_frames)
 /* HELLO with our memory. Returns the status. */
 static int guest_hello(struct guest *g) {
     unsigned char body[240];
-    struct hello_body hello = {HELLO_MAGIC, 1, (uint64_t)g->pages * PAGE, 0, g->nr_grants / GRANTS_PER_FRAME, 0xFFFFFFFFu, 0};
+    struct hello_body hello = {HELLO_MAGIC, 1, (uint64_t)g->pages * PAGE, 0, g->nr_grants / GRANTS_PER_FRAME,
+                               g->store_gfn ? g->store_gfn : 0xFFFFFFFFu, 0};
     uint32_t length = sizeof hello;
     int fds[4], nr_fds;
     memcpy(body, &hello, sizeof hello);
@@ -230,8 +235,10 @@ static int guest_hello(struct guest *g) {
     return 0;
 }
 
-static void guest_attach(struct guest *g, const char *path, uint32_t pages, uint32_t grant_frames) {
+static void guest_attach_with(struct guest *g, const char *path, uint32_t pages, uint32_t grant_frames, bool store_page) {
     guest_memory(g, pages, grant_frames);
+    if (store_page)
+        g->store_gfn = g->next_page++;
     uint64_t deadline = now_ms() + 5000;
     for (;;) {
         g->attach_fd = attach_connect(path);
@@ -246,21 +253,30 @@ static void guest_attach(struct guest *g, const char *path, uint32_t pages, uint
     }
 }
 
-static int port_alloc(struct guest *g, struct port *p) {
+static void guest_attach(struct guest *g, const char *path, uint32_t pages, uint32_t grant_frames) {
+    guest_attach_with(g, path, pages, grant_frames, false);
+}
+
+/* A request of one word whose answer is a port and its descriptors. */
+static int port_open(struct guest *g, struct port *p, uint32_t type, uint32_t word) {
     unsigned char body[240];
     uint32_t length = 4;
     int fds[4], nr_fds;
-    memcpy(body, &g->backend_domid, 4);
-    int status = attach_call(g, MSG_ALLOC_UNBOUND, body, &length, NULL, 0, fds, 4, &nr_fds);
+    memcpy(body, &word, 4);
+    int status = attach_call(g, type, body, &length, NULL, 0, fds, 4, &nr_fds);
     if (status != 0)
         return status;
     if (length != 4 || nr_fds != 2)
-        die(EXIT_UNEXPECTED, "ALLOC_UNBOUND answered with %u bytes and %d descriptors", length, nr_fds);
+        die(EXIT_UNEXPECTED, "message %u answered with %u bytes and %d descriptors", type, length, nr_fds);
     memcpy(&p->number, body, 4);
     p->kick = fds[0];
     p->wake = fds[1];
     fcntl(p->wake, F_SETFL, fcntl(p->wake, F_GETFL) | O_NONBLOCK);
     return 0;
+}
+
+static int port_alloc(struct guest *g, struct port *p) {
+    return port_open(g, p, MSG_ALLOC_UNBOUND, g->backend_domid);
 }
 
 static int port_close(struct guest *g, struct port *p) {
@@ -344,7 +360,93 @@ static bool read_fully(int fd, void *to, size_t size, int timeout_ms) {
     return true;
 }
 
+/* ---- the xenstore page: docs/abi.md section 4 ---- */
+
+/* A field of headers later than Xen 4.17. */
+#define XENSTORE_EVTCHN_PORT_AT sizeof(struct xenstore_domain_interface)
+
+static struct xenstore_domain_interface *store_page(const struct guest *g) {
+    return page_at(g, g->store_gfn);
+}
+
+/* Leaves the connection of HELLO for the page. */
+static void xs_use_page(struct guest *g) {
+    uint32_t number;
+    memcpy(&number, (char *)page_at(g, g->store_gfn) + XENSTORE_EVTCHN_PORT_AT, sizeof number);
+    if (number == 0)
+        die(EXIT_UNEXPECTED, "the driver domain serves no xenstore page");
+    int status = port_open(g, &g->store_port, MSG_BIND_STATIC, number);
+    if (status != 0)
+        die(EXIT_UNEXPECTED, "EVTCHN_BIND_STATIC of port %u: %s", number, strerror(-status));
+    g->req_prod = store_page(g)->req_prod;
+    g->rsp_cons = store_page(g)->rsp_cons;
+    g->over_page = true;
+    close(g->store_fd);
+    g->store_fd = -1;
+}
+
+static void store_page_sleep(struct guest *g, int timeout_ms, const char *what) {
+    struct pollfd waiting[2] = {{.fd = g->store_port.wake, .events = POLLIN}, {.fd = g->attach_fd, .events = POLLIN}};
+    if (store_page(g)->error != XENSTORE_ERROR_NONE)
+        die(EXIT_UNEXPECTED, "the store has stopped serving the page: error %u", store_page(g)->error);
+    if (poll(waiting, 2, timeout_ms) == 0)
+        die(EXIT_HUNG, "waited too long for %s", what);
+    if (waiting[1].revents != 0)
+        die(EXIT_BACKEND_GONE, "the driver domain is gone");
+    port_clear(&g->store_port);
+}
+
+/* How many bytes of the rsp ring are there to be read. */
+static uint32_t store_page_readable(struct guest *g) {
+    uint32_t queued = __atomic_load_n(&store_page(g)->rsp_prod, __ATOMIC_ACQUIRE) - g->rsp_cons;
+    if (queued > XENSTORE_RING_SIZE)
+        die(EXIT_MISMATCH, "rsp_prod is %u bytes ahead", queued);
+    return queued;
+}
+
+static void store_page_write(struct guest *g, const void *from, size_t size) {
+    struct xenstore_domain_interface *page = store_page(g);
+    const char *at = from;
+    while (size > 0) {
+        uint32_t queued = g->req_prod - __atomic_load_n(&page->req_cons, __ATOMIC_ACQUIRE);
+        if (queued > XENSTORE_RING_SIZE)
+            die(EXIT_MISMATCH, "req_cons is %u bytes behind", queued);
+        if (queued == XENSTORE_RING_SIZE) {
+            store_page_sleep(g, 5000, "room in the req ring");
+            continue;
+        }
+        for (; queued < XENSTORE_RING_SIZE && size > 0; queued++, size--)
+            page->req[MASK_XENSTORE_IDX(g->req_prod++)] = *at++;
+        __atomic_store_n(&page->req_prod, g->req_prod, __ATOMIC_RELEASE);
+        port_kick(&g->store_port);
+    }
+}
+
+static void store_page_read(struct guest *g, void *to, size_t size, int timeout_ms) {
+    struct xenstore_domain_interface *page = store_page(g);
+    char *at = to;
+    while (size > 0) {
+        uint32_t queued = store_page_readable(g);
+        if (queued == 0) {
+            store_page_sleep(g, timeout_ms, "an answer of xenstore");
+            continue;
+        }
+        for (; queued > 0 && size > 0; queued--, size--)
+            *at++ = page->rsp[MASK_XENSTORE_IDX(g->rsp_cons++)];
+        __atomic_store_n(&page->rsp_cons, g->rsp_cons, __ATOMIC_RELEASE);
+        port_kick(&g->store_port);
+    }
+}
+
 static void xs_receive(struct guest *g, struct xsd_sockmsg *m, char *payload) {
+    if (g->over_page) {
+        store_page_read(g, m, sizeof *m, 5000);
+        if (m->len > XENSTORE_PAYLOAD_MAX)
+            die(EXIT_UNEXPECTED, "xenstore message of %u bytes", m->len);
+        store_page_read(g, payload, m->len, 5000);
+        payload[m->len] = 0;
+        return;
+    }
     if (!read_fully(g->store_fd, m, sizeof *m, 5000))
         die(EXIT_BACKEND_GONE, "xenstore connection closed");
     if (m->len > XENSTORE_PAYLOAD_MAX)
@@ -360,7 +462,9 @@ static bool xs_call(struct guest *g, uint32_t type, const char *payload, size_t 
     char packet[sizeof m + XENSTORE_PAYLOAD_MAX];
     memcpy(packet, &m, sizeof m);
     memcpy(packet + sizeof m, payload, length);
-    if (send(g->store_fd, packet, sizeof m + length, MSG_NOSIGNAL) < 0)
+    if (g->over_page)
+        store_page_write(g, packet, sizeof m + length);
+    else if (send(g->store_fd, packet, sizeof m + length, MSG_NOSIGNAL) < 0)
         die(EXIT_BACKEND_GONE, "xenstore connection: %s", strerror(errno));
     for (;;) {
         xs_receive(g, &m, reply);
@@ -416,6 +520,14 @@ static void xs_wait(struct guest *g, uint64_t deadline, const char *what) {
         return;
     }
     uint64_t now = now_ms();
+    if (g->over_page) {
+        while (store_page_readable(g) == 0) {
+            now = now_ms();
+            store_page_sleep(g, now >= deadline ? 0 : (int)(deadline - now), what);
+        }
+        xs_receive(g, &m, payload);
+        return;
+    }
     struct pollfd waiting = {.fd = g->store_fd, .events = POLLIN};
     if (now >= deadline || poll(&waiting, 1, (int)(deadline - now)) <= 0)
         die(EXIT_HUNG, "waited too long for %s", what);

@@ -6,6 +6,7 @@
  *          [--read-only]        expect a read-only disk that an earlier run with the same seed wrote: writes must fail,
                                reads must find what that run wrote
  *          [--load]             random writes, reads and flushes for ever; "progress N" lines
+ *          [--store-page]       xenstore over the guest's page alone: the connection that HELLO returns is closed at once
  *          [--history FILE]     with --load: what was sent and answered, for a checker (see below)
  *
  * The disk is cut into blocks of --segments pages. Every sector holds its number and the version of the last write, so that a
@@ -22,7 +23,7 @@ struct options {
     const char *socket, *history;
     unsigned vdev, order, blocks, segments, depth;
     uint64_t seed;
-    bool read_only, load;
+    bool read_only, load, store_page;
 };
 
 enum kind { IDLE, WRITE, READ, FLUSH };
@@ -241,11 +242,12 @@ static void load(void) {
 }
 
 static void parse(int argc, char **argv) {
-    enum { SOCKET = 1, VDEV, ORDER, BLOCKS, SEGMENTS, DEPTH, SEED, READ_ONLY, LOAD, HISTORY };
+    enum { SOCKET = 1, VDEV, ORDER, BLOCKS, SEGMENTS, DEPTH, SEED, READ_ONLY, LOAD, HISTORY, STORE_PAGE };
     static const struct option names[] = {
         {"socket", 1, 0, SOCKET}, {"vdev", 1, 0, VDEV}, {"order", 1, 0, ORDER}, {"blocks", 1, 0, BLOCKS},
         {"segments", 1, 0, SEGMENTS}, {"depth", 1, 0, DEPTH}, {"seed", 1, 0, SEED}, {"read-only", 0, 0, READ_ONLY},
-        {"load", 0, 0, LOAD}, {"history", 1, 0, HISTORY}, {0, 0, 0, 0}};
+        {"load", 0, 0, LOAD}, {"history", 1, 0, HISTORY},
+        {"store-page", 0, 0, STORE_PAGE}, {0, 0, 0, 0}};
     int o;
     while ((o = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (o) {
@@ -258,6 +260,7 @@ static void parse(int argc, char **argv) {
         case SEED: opt.seed = strtoull(optarg, NULL, 0); break;
         case READ_ONLY: opt.read_only = true; break;
         case LOAD: opt.load = true; break;
+        case STORE_PAGE: opt.store_page = true; break;
         case HISTORY: opt.history = optarg; break;
         default: exit(EXIT_UNEXPECTED);
         }
@@ -274,7 +277,9 @@ int main(int argc, char **argv) {
         opt.depth = entries;
     uint32_t data = opt.depth * opt.segments;
     uint32_t frames = (data + 32 + GRANTS_PER_FRAME - 1) / GRANTS_PER_FRAME;
-    guest_attach(&guest, opt.socket, data + frames + 32, frames);
+    guest_attach_with(&guest, opt.socket, data + frames + 33, frames, opt.store_page);
+    if (opt.store_page)
+        xs_use_page(&guest);
     vbd_find(&vbd, &guest, opt.vdev);
     vbd_connect(&vbd, opt.order);
     if (RING_SIZE(&vbd.ring) != entries)

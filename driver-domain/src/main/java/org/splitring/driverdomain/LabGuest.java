@@ -1,6 +1,5 @@
 package org.splitring.driverdomain;
 
-import io.netty.channel.Channel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,10 +29,10 @@ import org.splitring.hypervisor.attached.GuestListener;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.store.GuestStore;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
-import org.splitring.xenbus.store.StoreWireServer;
 
 /// One domain of a running lab, as the driver domain sees it: its open images, its attach socket,
 /// and while a guest is attached the backends that serve it.
@@ -55,7 +54,7 @@ final class LabGuest implements AutoCloseable {
     private final List<Disk> disks = new ArrayList<>();
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
-    private @Nullable Channel storeChannel; // of the guest that is attached; control plane
+    private @Nullable GuestStore store; // of the guest that is attached; control plane
 
     /// A disk, with its backend while a guest is attached.
     static final class Disk {
@@ -162,9 +161,7 @@ final class LabGuest implements AutoCloseable {
                                 loops.next(),
                                 options);
             }
-            storeChannel =
-                    new StoreWireServer(tree)
-                            .serve(peer.storeFd(), domid, loops.next().eventLoop());
+            store = GuestStore.serve(tree, peer, loops.next());
         } catch (StoreException | IOException | RuntimeException e) {
             LOG.error("domain {}: its devices cannot be made", domain.name(), e);
             news.accept("domain " + domain.name() + ": its devices cannot be made: " + e);
@@ -172,10 +169,10 @@ final class LabGuest implements AutoCloseable {
     }
 
     private void disconnect() {
-        Channel store = storeChannel;
-        storeChannel = null;
-        if (store != null) {
-            store.close().awaitUninterruptibly();
+        GuestStore ending = store;
+        store = null;
+        if (ending != null) {
+            ending.close();
         }
         for (Disk disk : disks) {
             VbdBackend backend = disk.backend;

@@ -72,6 +72,13 @@ class CFrontendIT {
     }
 
     @Test
+    void findsItsDiskOverTheXenstorePageAlone() throws Exception {
+        // Twice: the page of the next guest is served from its beginning.
+        run("--store-page", "--blocks", "64", "--segments", "4", "--seed", "7");
+        run("--store-page", "--order", "2", "--blocks", "64", "--segments", "2", "--seed", "8");
+    }
+
+    @Test
     void theImageIsWhatTheFrontendWrote() throws Exception {
         Path file = folder.resolve("disk.img");
         run("--blocks", "100", "--segments", "2", "--seed", "4242");

@@ -1,6 +1,5 @@
 package org.splitring.driverdomain;
 
-import io.netty.channel.Channel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -27,10 +26,10 @@ import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.store.GuestStore;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
-import org.splitring.xenbus.store.StoreWireServer;
 
 /// The least driver domain that serves guests in other processes: a store, an attach socket and a
 /// vbd for each domain. For tests that attack and kill it.
@@ -79,7 +78,7 @@ final class DriverDomainMain {
 
         private @Nullable DiskImage disk;
         private @Nullable VbdBackend backend;
-        private @Nullable Channel storeChannel;
+        private @Nullable GuestStore guestStore;
 
         ServedDomain(
                 DomId domid,
@@ -118,8 +117,7 @@ final class DriverDomainMain {
             try {
                 tree.introduce(domid);
                 toolstack.createDomain(domid, name);
-                storeChannel =
-                        new StoreWireServer(tree).serve(peer.storeFd(), domid, loop.eventLoop());
+                guestStore = GuestStore.serve(tree, peer, loop);
                 toolstack.createVbd(paths, "xvda", readOnly, "file");
                 backend =
                         VbdBackend.create(
@@ -142,9 +140,9 @@ final class DriverDomainMain {
                 backend.frontendGone();
                 backend = null;
             }
-            if (storeChannel != null) {
-                storeChannel.close().syncUninterruptibly();
-                storeChannel = null;
+            if (guestStore != null) {
+                guestStore.close();
+                guestStore = null;
             }
             try {
                 toolstack.removeDevice(paths);

@@ -340,7 +340,7 @@ class AttachTest {
         AttachBed.await(guest::isLost);
         IOException e =
                 assertThrows(IOException.class, () -> guest.attachAgain(Duration.ofMillis(50)));
-        assertTrue(e.getMessage().contains("ENOENT"), e.getMessage());
+        assertTrue(String.valueOf(e.getMessage()).contains("ENOENT"), e.toString());
         CompletableFuture<Throwable> waiting =
                 CompletableFuture.supplyAsync(
                         () -> assertThrows(IOException.class, () -> guest.attachAgain(PATIENCE)));

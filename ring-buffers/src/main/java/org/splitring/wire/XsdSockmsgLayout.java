@@ -64,7 +64,13 @@ public final class XsdSockmsgLayout {
     public static final int RESET_WATCHES = 21;
     public static final int DIRECTORY_PART = 22;
 
-    /// `XS_TYPE_COUNT`: one more than the highest type.
+    // Later than the header of Xen 4.17.
+    public static final int GET_FEATURE = 23;
+    public static final int SET_FEATURE = 24;
+    public static final int GET_QUOTA = 25;
+    public static final int SET_QUOTA = 26;
+
+    /// `XS_TYPE_COUNT` of that header: one more than its highest type.
     public static final int TYPE_COUNT = 23;
 
     /// `XS_INVALID`: will never be a type.

@@ -1,8 +1,6 @@
 package org.splitring.xenbus.store;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -18,26 +16,29 @@ final class Draft {
     private static final byte[] NO_BYTES = {};
 
     private final LongSupplier generations;
-    private final Map<DomId, Integer> owned = new HashMap<>();
+    private final DomId author;
+    private final Map<DomId, Usage> owned = new HashMap<>();
     private Node root;
 
     /// @param generations gives a number that was never given before
-    Draft(Node root, LongSupplier generations) {
+    /// @param author who makes the changes
+    Draft(Node root, LongSupplier generations, DomId author) {
         this.root = root;
         this.generations = generations;
+        this.author = author;
     }
 
     Node root() {
         return root;
     }
 
-    /// How many nodes more each domain owns in the draft, or fewer.
-    Map<DomId, Integer> ownedDelta() {
+    /// What each domain owns more in the draft, or less.
+    Map<DomId, Usage> owned() {
         return owned;
     }
 
-    int ownedDelta(DomId domain) {
-        return owned.getOrDefault(domain, 0);
+    Usage owned(DomId domain) {
+        return owned.getOrDefault(domain, Usage.NONE);
     }
 
     static @Nullable Node find(Node root, List<String> parts) {
@@ -51,10 +52,10 @@ final class Draft {
         return at;
     }
 
-    /// The deepest node on the way to `path` that exists: its own, or one above.
-    static Node nearest(Node root, StorePath path) {
+    /// The deepest node on a way from the root that exists.
+    static Node nearest(Node root, List<String> parts) {
         Node at = root;
-        for (String part : path.parts()) {
+        for (String part : parts) {
             Node next = at.children().get(part);
             if (next == null) {
                 return at;
@@ -71,52 +72,54 @@ final class Draft {
 
     void apply(Change change) {
         switch (change) {
-            case Change.Write write -> put(write.path(), write.value(), write.maker());
-            case Change.Make make -> put(make.path(), null, make.maker());
+            case Change.Write write -> put(write.path(), write.value());
+            case Change.Make make -> put(make.path(), null);
             case Change.Remove remove -> remove(remove.path());
             case Change.SetPermissions set -> setPermissions(set.path(), set.permissions());
         }
     }
 
-    private void put(StorePath path, byte @Nullable [] value, DomId maker) {
+    private void put(StorePath path, byte @Nullable [] value) {
         List<Node> spine = spine(path);
         List<String> parts = path.parts();
         int existing = spine.size() - 1;
         Node deepest = spine.get(existing);
         if (existing == parts.size()) {
             if (value != null) {
-                replace(spine, parts, existing, deepest.withValue(value, generations.getAsLong()));
+                Node changed = deepest.withValue(value, generations.getAsLong(), author);
+                own(path.name(), deepest, changed);
+                replace(spine, parts, existing, changed);
             }
             return;
         }
-        List<Permission> permissions = inherited(deepest.permissions(), maker);
+        List<Permission> permissions = inherited(deepest.permissions());
         Node made = null;
         for (int level = parts.size(); level > existing; level--) {
             NodeMap children =
                     made == null ? NodeMap.EMPTY : NodeMap.EMPTY.with(parts.get(level), made);
             byte[] bytes = made == null && value != null ? value : NO_BYTES;
             long generation = generations.getAsLong();
-            made = new Node(bytes, permissions, children, generation, generation);
+            made = new Node(bytes, permissions, children, generation, generation, author);
+            own(parts.get(level - 1), null, made);
         }
         if (made == null) {
             throw new IllegalStateException("nothing to make at " + path);
         }
-        owned.merge(permissions.getFirst().domain(), parts.size() - existing, Integer::sum);
         NodeMap children = deepest.children().with(parts.get(existing), made);
         replace(
                 spine,
                 parts,
                 existing,
-                deepest.withChildren(children).withGeneration(generations.getAsLong()));
+                deepest.withChildren(children, generations.getAsLong(), author));
     }
 
     /// New nodes have the rights of the node above, but a guest owns what it makes.
-    private static List<Permission> inherited(List<Permission> above, DomId maker) {
-        if (maker.equals(DomId.ZERO) || above.getFirst().domain().equals(maker)) {
+    private List<Permission> inherited(List<Permission> above) {
+        if (author.equals(DomId.ZERO) || above.getFirst().domain().equals(author)) {
             return above;
         }
         List<Permission> permissions = new ArrayList<>(above);
-        permissions.set(0, new Permission(above.getFirst().access(), maker));
+        permissions.set(0, new Permission(above.getFirst().access(), author));
         return List.copyOf(permissions);
     }
 
@@ -127,20 +130,22 @@ final class Draft {
         if (last < 0 || spine.size() != parts.size() + 1) {
             return;
         }
-        Deque<Node> gone = new ArrayDeque<>();
-        gone.push(spine.get(last + 1));
-        while (!gone.isEmpty()) {
-            Node node = gone.pop();
-            owned.merge(node.owner(), -1, Integer::sum);
-            node.children().forEach((name, child) -> gone.push(child));
-        }
+        NodeWalk.walk(
+                path,
+                spine.get(last + 1),
+                (gone, node) -> {
+                    own(gone.name(), node, null);
+                    return true;
+                });
         Node above = spine.get(last);
         replace(
                 spine,
                 parts,
                 last,
-                above.withChildren(above.children().without(parts.get(last)))
-                        .withGeneration(generations.getAsLong()));
+                above.withChildren(
+                        above.children().without(parts.get(last)),
+                        generations.getAsLong(),
+                        author));
     }
 
     private void setPermissions(StorePath path, List<Permission> permissions) {
@@ -150,13 +155,20 @@ final class Draft {
             return;
         }
         Node node = spine.get(depth);
-        owned.merge(node.owner(), -1, Integer::sum);
-        owned.merge(permissions.getFirst().domain(), 1, Integer::sum);
-        replace(
-                spine,
-                path.parts(),
-                depth,
-                node.withPermissions(permissions, generations.getAsLong()));
+        Node changed = node.withPermissions(permissions, generations.getAsLong(), author);
+        own(path.name(), node, changed);
+        replace(spine, path.parts(), depth, changed);
+    }
+
+    /// Counts a node that becomes another one, that is new, or that goes.
+    private void own(String name, @Nullable Node before, @Nullable Node after) {
+        if (before != null) {
+            Usage less = Usage.NONE.minus(Usage.of(name, before));
+            owned.merge(before.owner(), less, Usage::plus);
+        }
+        if (after != null) {
+            owned.merge(after.owner(), Usage.of(name, after), Usage::plus);
+        }
     }
 
     /// Nodes from the root towards `path`, as far as they exist.

@@ -3,6 +3,7 @@ package org.splitring.xenbus.store;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
 
 /// One node of one version of the tree. Immutable; the array is never written.
@@ -11,41 +12,52 @@ import org.splitring.hypervisor.DomId;
 /// @param generation number of the last change of value, rights or list of children; unique in the
 ///     store, so equal generations at a path mean that nothing happened there
 /// @param birth number of its making, for the order of listings
+/// @param changer who made the last change: whose fault a conflict is
 @SuppressWarnings("ArrayRecordComponent") // compared by generation, never by equals
 record Node(
-        byte[] value, List<Permission> permissions, NodeMap children, long generation, long birth) {
+        byte[] value,
+        List<Permission> permissions,
+        NodeMap children,
+        long generation,
+        long birth,
+        DomId changer) {
+    /// What a node and an entry of its rights take in the records of Xen's daemon, whose quotas
+    /// count them.
+    static final int RECORD_BYTES = 24;
+
+    static final int PERMISSION_BYTES = 8;
 
     /// A root of domain 0 with nothing below it.
     static Node emptyRoot() {
-        return new Node(new byte[0], List.of(Permission.none(DomId.ZERO)), NodeMap.EMPTY, 0, 0);
+        return new Node(
+                new byte[0], List.of(Permission.none(DomId.ZERO)), NodeMap.EMPTY, 0, 0, DomId.ZERO);
     }
 
     DomId owner() {
         return permissions.getFirst().domain();
     }
 
-    boolean readableBy(DomId domain) {
-        return access(domain).reads();
-    }
-
-    boolean writableBy(DomId domain) {
-        return access(domain).writes();
-    }
-
-    boolean ownedBy(DomId domain) {
-        return domain.equals(DomId.ZERO) || domain.equals(owner());
-    }
-
-    private Permission.Access access(DomId domain) {
-        if (ownedBy(domain)) {
+    /// What a domain may do with a node of these rights.
+    ///
+    /// @param target another domain whose rights it has too
+    static Permission.Access access(
+            List<Permission> permissions, DomId domain, @Nullable DomId target) {
+        if (owned(permissions, domain, target)) {
             return Permission.Access.BOTH;
         }
         for (int i = 1; i < permissions.size(); i++) {
-            if (permissions.get(i).domain().equals(domain)) {
+            DomId named = permissions.get(i).domain();
+            if (named.equals(domain) || named.equals(target)) {
                 return permissions.get(i).access();
             }
         }
         return permissions.getFirst().access();
+    }
+
+    /// Whether a domain may do everything with a node of these rights.
+    static boolean owned(List<Permission> permissions, DomId domain, @Nullable DomId target) {
+        DomId owner = permissions.getFirst().domain();
+        return domain.equals(DomId.ZERO) || domain.equals(owner) || owner.equals(target);
     }
 
     /// Names of the children in the order of their making.
@@ -57,19 +69,27 @@ record Node(
         return found.stream().map(Child::name).toList();
     }
 
+    /// Bytes that the quota of a node's size counts.
+    int sizeBytes() {
+        return RECORD_BYTES
+                + PERMISSION_BYTES * permissions.size()
+                + value.length
+                + children.nameBytes();
+    }
+
     Node withChildren(NodeMap changed) {
-        return new Node(value, permissions, changed, generation, birth);
+        return new Node(value, permissions, changed, generation, birth, changer);
     }
 
-    Node withGeneration(long changed) {
-        return new Node(value, permissions, children, changed, birth);
+    Node withChildren(NodeMap changed, long newGeneration, DomId by) {
+        return new Node(value, permissions, changed, newGeneration, birth, by);
     }
 
-    Node withValue(byte[] changed, long newGeneration) {
-        return new Node(changed, permissions, children, newGeneration, birth);
+    Node withValue(byte[] changed, long newGeneration, DomId by) {
+        return new Node(changed, permissions, children, newGeneration, birth, by);
     }
 
-    Node withPermissions(List<Permission> changed, long newGeneration) {
-        return new Node(value, changed, children, newGeneration, birth);
+    Node withPermissions(List<Permission> changed, long newGeneration, DomId by) {
+        return new Node(value, changed, children, newGeneration, birth, by);
     }
 }

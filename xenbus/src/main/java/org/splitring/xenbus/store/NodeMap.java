@@ -14,10 +14,18 @@ final class NodeMap {
             @Nullable Entry left,
             @Nullable Entry right,
             int height,
-            int size) {
+            int size,
+            int nameBytes) {
         static Entry of(String name, Node node, @Nullable Entry left, @Nullable Entry right) {
             int height = 1 + Math.max(heightOf(left), heightOf(right));
-            return new Entry(name, node, left, right, height, 1 + sizeOf(left) + sizeOf(right));
+            return new Entry(
+                    name,
+                    node,
+                    left,
+                    right,
+                    height,
+                    1 + sizeOf(left) + sizeOf(right),
+                    name.length() + 1 + nameBytesOf(left) + nameBytesOf(right));
         }
     }
 
@@ -29,6 +37,11 @@ final class NodeMap {
 
     int size() {
         return sizeOf(top);
+    }
+
+    /// Bytes of all names, each with a NUL after it.
+    int nameBytes() {
+        return nameBytesOf(top);
     }
 
     @Nullable Node get(String name) {
@@ -72,7 +85,7 @@ final class NodeMap {
         }
         int order = name.compareTo(at.name);
         if (order == 0) {
-            return new Entry(name, node, at.left, at.right, at.height, at.size);
+            return new Entry(name, node, at.left, at.right, at.height, at.size, at.nameBytes);
         }
         return order < 0
                 ? balanced(at, put(at.left, name, node), at.right)
@@ -141,5 +154,9 @@ final class NodeMap {
 
     private static int sizeOf(@Nullable Entry entry) {
         return entry == null ? 0 : entry.size;
+    }
+
+    private static int nameBytesOf(@Nullable Entry entry) {
+        return entry == null ? 0 : entry.nameBytes;
     }
 }

@@ -22,8 +22,15 @@ final class NodeWalk {
     private NodeWalk() {}
 
     static void walk(Node root, Visitor visitor) {
+        walk(StorePath.ROOT, root, visitor);
+    }
+
+    /// Visits the nodes from `start` on.
+    ///
+    /// @param path of `start`
+    static void walk(StorePath path, Node start, Visitor visitor) {
         Deque<Step> open = new ArrayDeque<>();
-        open.push(new Step(StorePath.ROOT, root));
+        open.push(new Step(path, start));
         List<Step> children = new ArrayList<>();
         while (!open.isEmpty()) {
             Step step = open.pop();

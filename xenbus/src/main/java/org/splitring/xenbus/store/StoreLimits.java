@@ -1,29 +1,51 @@
 package org.splitring.xenbus.store;
 
-/// What one guest may use of the store, over all its connections. Domain 0 is not limited by these.
+import java.util.EnumMap;
+import java.util.Map;
+
+/// What one guest may use of the store, over all its connections: a number for each [Quota], where
+/// 0 means that there is no limit. Immutable. Domain 0 is not limited by these.
 ///
-/// Beyond a limit the one operation is refused with the error named here and nobody is disturbed.
-///
-/// @param maxNodes nodes owned by the guest (ENOSPC)
-/// @param maxValueBytes bytes of one value (ENOSPC)
-/// @param maxPermissions entries in the rights of one node (ENOSPC)
-/// @param maxWatches registered watches (E2BIG)
-/// @param maxTransactions open transactions (ENOSPC)
-/// @param maxTransactionNodes nodes that one transaction may touch, and changes it may make
-///     (ENOSPC)
-/// @param maxTransactionBytes memory of all open transactions together (ENOSPC)
-/// @param maxOutstanding answers and events on one connection that the guest has not taken; its
-///     requests are left unread until there are fewer
-public record StoreLimits(
-        int maxNodes,
-        int maxValueBytes,
-        int maxPermissions,
-        int maxWatches,
-        int maxTransactions,
-        int maxTransactionNodes,
-        int maxTransactionBytes,
-        int maxOutstanding) {
-    /// Limits of Xen's C xenstored where it has such a limit; 1 MiB for transactions.
-    public static final StoreLimits DEFAULT =
-            new StoreLimits(1000, 2048, 5, 128, 10, 1024, 1 << 20, 20);
+/// Beyond a limit the one operation is refused and nobody is disturbed.
+public final class StoreLimits {
+    /// Limits of Xen's C xenstored.
+    public static final StoreLimits DEFAULT = usual();
+
+    private final Map<Quota, Integer> values;
+
+    private StoreLimits(Map<Quota, Integer> values) {
+        this.values = values;
+    }
+
+    private static StoreLimits usual() {
+        Map<Quota, Integer> values = new EnumMap<>(Quota.class);
+        for (Quota quota : Quota.values()) {
+            values.put(quota, quota.usual());
+        }
+        return new StoreLimits(values);
+    }
+
+    /// The limit; 0 for none.
+    public int get(Quota quota) {
+        Integer limit = values.get(quota);
+        return limit == null ? 0 : limit;
+    }
+
+    /// Whether so many are more than allowed.
+    boolean isExceeded(Quota quota, long wanted) {
+        int limit = get(quota);
+        return limit != 0 && wanted > limit;
+    }
+
+    /// The same limits but for one.
+    ///
+    /// @param value 0 for none
+    public StoreLimits with(Quota quota, int value) {
+        if (value < 0) {
+            throw new IllegalArgumentException(quota.wireName() + " " + value);
+        }
+        Map<Quota, Integer> changed = new EnumMap<>(values);
+        changed.put(quota, value);
+        return new StoreLimits(changed);
+    }
 }

@@ -21,7 +21,9 @@ record StorePath(String text, List<String> parts, int cut) {
     /// Rules of Xen's `docs/misc/xenstore.txt`: letters, digits, `-/_@`; no `//`; no `/` at the end
     /// but in `/` itself. Lengths are checked after the prefix was added, so that no node is made
     /// that nobody can name again; in a domain's folder a guest's limit is that of relative paths.
-    static StorePath node(String given, DomId self) throws StoreException {
+    ///
+    /// @param mostOfGuest characters after the domain's folder, for a guest; 0 for no limit
+    static StorePath node(String given, DomId self, int mostOfGuest) throws StoreException {
         boolean relative = !given.startsWith("/");
         String prefix = relative ? DOMAINS + self + "/" : "";
         String text = prefix + given;
@@ -32,7 +34,8 @@ record StorePath(String text, List<String> parts, int cut) {
                 || text.contains("//")
                 || !charactersAllowed(text)
                 || (!self.equals(DomId.ZERO)
-                        && text.length() - domainPrefix(text) > MAX_RELATIVE)) {
+                        && mostOfGuest != 0
+                        && text.length() - domainPrefix(text) > mostOfGuest)) {
             throw new StoreException(StoreError.EINVAL, "path " + shown(given));
         }
         if (given.startsWith("@")) {
@@ -47,17 +50,38 @@ record StorePath(String text, List<String> parts, int cut) {
         return text.length() == 1 ? List.of() : List.of(text.substring(1).split("/", -1));
     }
 
-    /// Checks a path to watch: a node, or one of the special names.
-    static StorePath watched(String given, DomId self) throws StoreException {
-        if (given.equals("@introduceDomain") || given.equals("@releaseDomain")) {
-            // One part with a slash in it: a name that no node can have.
-            return new StorePath(given, List.of("/" + given), 0);
+    /// Checks a path to watch: a node, or a special name such as `@releaseDomain`. Names that
+    /// nothing ever happens to are not refused.
+    static StorePath watched(String given, DomId self, int mostOfGuest) throws StoreException {
+        if (!given.startsWith("@")) {
+            return node(given, self, mostOfGuest);
         }
-        return node(given, self);
+        if (given.length() > MAX_RELATIVE) {
+            throw new StoreException(StoreError.EINVAL, "path " + shown(given));
+        }
+        int slash = given.indexOf('/');
+        return slash < 0
+                ? special(given)
+                : special(given.substring(0, slash)).belowSpecial(given.substring(slash + 1));
+    }
+
+    /// A special name. One part with a slash in it: a name that no node can have.
+    static StorePath special(String name) {
+        return new StorePath(name, List.of("/" + name), 0);
+    }
+
+    /// A special name for one domain: `@releaseDomain/7`.
+    StorePath belowSpecial(String domain) {
+        return new StorePath(text + "/" + domain, List.of(parts.getFirst(), domain), 0);
     }
 
     boolean special() {
         return text.startsWith("@");
+    }
+
+    /// The last part; of the root the empty name.
+    String name() {
+        return root() ? "" : parts.getLast();
     }
 
     boolean root() {
@@ -110,7 +134,7 @@ record StorePath(String text, List<String> parts, int cut) {
     }
 
     /// A hostile path for a message: printable and short.
-    private static String shown(String given) {
+    static String shown(String given) {
         StringBuilder text = new StringBuilder("\"");
         for (int i = 0; i < Math.min(given.length(), 80); i++) {
             char c = given.charAt(i);

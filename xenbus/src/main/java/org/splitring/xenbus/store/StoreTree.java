@@ -1,14 +1,15 @@
 package org.splitring.xenbus.store;
 
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Executor;
-import java.util.function.Predicate;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
 
@@ -27,30 +28,21 @@ public final class StoreTree {
 
     private static final int MAX_TRANSACTION_NODES_OF_DOMAIN_0 = 65_536;
 
-    /// Levels of all paths that a guest watches: each costs an entry of the table. 128 watches in
-    /// device folders have 1200.
-    private static final int MAX_WATCH_LEVELS = 8192;
-
     /// What a transaction keeps beside the text: for a node, and for each level of a changed path.
     private static final int NODE_BYTES = 64;
 
     private static final int LEVEL_BYTES = 56;
     private static final int MAX_PERMISSIONS = 256;
 
-    /// What a domain uses now.
-    static final class Account {
-        int nodes;
-        int watches;
-        int watchLevels;
-        int transactions;
-        long transactionBytes;
-    }
+    /// A guest's transaction that is older keeps no version of the tree alive when the tree has
+    /// changed.
+    private static final long MAX_TRANSACTION_NANOS = TimeUnit.SECONDS.toNanos(60);
 
     private final Object lock = new Object();
-    private final StoreLimits limits;
-    private final Map<DomId, Account> accounts = new HashMap<>();
-    private final Set<DomId> introduced = new HashSet<>();
+    private final LongSupplier nanoClock;
+    private final StoreDomains domains;
     private final WatchTable watches = new WatchTable();
+    private final Deque<TreeTransaction> guestTransactions = new ArrayDeque<>(); // eldest first
     private long generation;
     private long version;
     private Node root;
@@ -59,18 +51,25 @@ public final class StoreTree {
         this(StoreLimits.DEFAULT);
     }
 
-    /// @param limits of each guest
+    /// @param limits of each guest that has none of its own
     public StoreTree(StoreLimits limits) {
-        this(limits, new StoreSnapshot(0, 0, Node.emptyRoot(), Set.of()));
+        this(StoreSnapshot.empty(limits), System::nanoTime);
     }
 
     /// A store that goes on where another has ended.
-    StoreTree(StoreLimits limits, StoreSnapshot begin) {
-        this.limits = limits;
+    StoreTree(StoreSnapshot begin, LongSupplier nanoClock) {
+        this.nanoClock = nanoClock;
+        domains = new StoreDomains(lock, begin.limits());
+        domains.restore(begin.specials(), begin.domains());
         generation = begin.generation();
         root = begin.root();
-        introduced.addAll(begin.introduced());
-        NodeWalk.walk(root, (path, node) -> ++account(node.owner()).nodes > 0);
+        NodeWalk.walk(
+                root,
+                (path, node) -> {
+                    DomainAccount owner = domains.account(node.owner());
+                    owner.owned = owner.owned.plus(Usage.of(path.name(), node));
+                    return true;
+                });
     }
 
     /// A connection with the rights of `domain`.
@@ -81,66 +80,94 @@ public final class StoreTree {
     }
 
     TreeConnection connect(DomId domain, Executor watchExecutor) {
-        return new TreeConnection(this, domain, watchExecutor);
+        synchronized (lock) {
+            TreeConnection connection =
+                    new TreeConnection(this, domains.account(domain), watchExecutor);
+            connection.account().connections.add(connection);
+            return connection;
+        }
     }
 
     /// Says that a domain exists. Watches on `@introduceDomain` fire.
     public void introduce(DomId domain) {
-        List<TreeWatch> due = new ArrayList<>();
+        Announcements announcements = new Announcements(watches, domains);
         synchronized (lock) {
-            if (introduced.add(domain)) {
-                version++;
-                fireSpecial("@introduceDomain", due);
+            DomainAccount account = domains.account(domain);
+            if (!account.introduced) {
+                account.introduced = true;
+                domains.changed();
+                announcements.domain(StoreDomains.INTRODUCED, domain);
             }
         }
-        schedule(due);
+        announcements.send();
     }
 
-    /// Forgets a domain that is gone: its number may come again, so nodes it owned are removed with
-    /// what is below them, and no right that named it stays (hostile catalogue H-106, H-107).
-    /// Watches on `@releaseDomain` fire. Its connections are closed by whoever opened them.
+    /// Forgets a domain that is gone: its number may come again, so its connections end, nodes it
+    /// owned are removed with what is below them, and no right that named it stays (hostile
+    /// catalogue H-106, H-107). Watches on `@releaseDomain` fire.
     public void release(DomId domain) {
         if (domain.equals(DomId.ZERO)) {
             throw new IllegalArgumentException("domain 0 cannot be released");
         }
-        List<TreeWatch> due = new ArrayList<>();
+        Announcements announcements = new Announcements(watches, domains);
+        List<Runnable> lost = new ArrayList<>();
         synchronized (lock) {
-            List<Change> changes = changesAtDeath(domain);
-            Draft draft = new Draft(root, this::nextGeneration);
+            DomainAccount account = domains.account(domain);
+            for (TreeConnection connection : List.copyOf(account.connections)) {
+                endConnection(connection);
+                Executor executor = connection.watchExecutor();
+                connection.markLost().forEach(told -> lost.add(() -> executor.execute(told)));
+            }
+            List<Change> changes = DomainDeath.changes(root, domain);
+            Draft draft = draft(DomId.ZERO);
             changes.forEach(draft::apply);
             if (!changes.isEmpty()) {
-                publish(draft, changes, due);
+                publish(draft, changes, announcements);
             }
-            if (introduced.remove(domain)) {
-                version++;
-                fireSpecial("@releaseDomain", due);
+            domains.forget(domain);
+            if (account.introduced) {
+                announcements.domain(StoreDomains.RELEASED, domain);
             }
         }
-        schedule(due);
+        lost.forEach(Runnable::run);
+        announcements.send();
+    }
+
+    /// A limit of the connection's domain; 0 for none.
+    int limit(TreeConnection connection, Quota quota) {
+        synchronized (lock) {
+            return connection.account().limits(domains.limitsOfAll()).get(quota);
+        }
+    }
+
+    StoreDomains domains() {
+        return domains;
     }
 
     /// Grows with each change of what a dump holds.
     long version() {
         synchronized (lock) {
-            return version;
+            return version + domains.changes();
         }
     }
 
     /// All that outlives the server, at this moment.
     StoreSnapshot snapshot() {
         synchronized (lock) {
-            return new StoreSnapshot(version, generation, root, Set.copyOf(introduced));
+            return new StoreSnapshot(
+                    version(),
+                    generation,
+                    root,
+                    domains.limitsOfAll(),
+                    domains.introducedGuests(),
+                    domains.specials());
         }
     }
 
-    /// Limits of each guest.
-    StoreLimits limits() {
-        return limits;
-    }
-
-    boolean isIntroduced(DomId domain) {
+    /// How long requests of the connection's domain are to be left alone ([ConflictCredit]).
+    long waitNanos(TreeConnection connection) {
         synchronized (lock) {
-            return domain.equals(DomId.ZERO) || introduced.contains(domain);
+            return connection.account().credit.waitNanos(nanoClock.getAsLong());
         }
     }
 
@@ -157,7 +184,7 @@ public final class StoreTree {
     @Nullable Node nodeToRead(
             TreeConnection connection, @Nullable TreeTransaction transaction, String path)
             throws StoreException {
-        StorePath parsed = StorePath.node(path, connection.domain());
+        StorePath parsed = parse(connection, path);
         synchronized (lock) {
             return permitted(connection, transaction, parsed, false);
         }
@@ -169,44 +196,41 @@ public final class StoreTree {
             String path,
             byte[] value)
             throws StoreException {
-        StorePath parsed = StorePath.node(path, connection.domain());
+        StorePath parsed = parse(connection, path);
         if (path.length() + 1 + value.length > MAX_PAYLOAD) {
             throw new StoreException(
                     StoreError.E2BIG, "write of " + value.length + " bytes to " + parsed);
         }
-        if (limited(connection) && value.length > limits.maxValueBytes()) {
-            throw new StoreException(
-                    StoreError.ENOSPC, "value of " + value.length + " bytes for " + parsed);
-        }
-        List<TreeWatch> due = new ArrayList<>();
+        Announcements announcements = new Announcements(watches, domains);
         synchronized (lock) {
             permitted(connection, transaction, parsed, true);
-            Change change = new Change.Write(parsed, value.clone(), connection.domain());
-            applyMaking(connection, transaction, change, value.length, due);
+            checkMaking(connection, transaction, parsed, value.length);
+            Change change = new Change.Write(parsed, value.clone());
+            apply(connection, transaction, change, announcements);
         }
-        schedule(due);
+        announcements.send();
     }
 
     void makeNode(TreeConnection connection, @Nullable TreeTransaction transaction, String path)
             throws StoreException {
-        StorePath parsed = StorePath.node(path, connection.domain());
-        List<TreeWatch> due = new ArrayList<>();
+        StorePath parsed = parse(connection, path);
+        Announcements announcements = new Announcements(watches, domains);
         synchronized (lock) {
             if (permitted(connection, transaction, parsed, true) != null) {
                 return;
             }
-            Change change = new Change.Make(parsed, connection.domain());
-            applyMaking(connection, transaction, change, 0, due);
+            checkMaking(connection, transaction, parsed, 0);
+            apply(connection, transaction, new Change.Make(parsed), announcements);
         }
-        schedule(due);
+        announcements.send();
     }
 
     /// @throws StoreException [StoreError#ENOENT] when the node above is missing too; when only the
     ///     node itself is, there is nothing to do, as Xen's daemon has it
     void remove(TreeConnection connection, @Nullable TreeTransaction transaction, String path)
             throws StoreException {
-        StorePath parsed = StorePath.node(path, connection.domain());
-        List<TreeWatch> due = new ArrayList<>();
+        StorePath parsed = parse(connection, path);
+        Announcements announcements = new Announcements(watches, domains);
         synchronized (lock) {
             Node node = permitted(connection, transaction, parsed, true);
             if (parsed.root()) {
@@ -221,9 +245,9 @@ public final class StoreTree {
             if (transaction != null) {
                 touch(connection, transaction, parsed.above(1)); // its list changes
             }
-            apply(connection, transaction, new Change.Remove(parsed), 0, due);
+            apply(connection, transaction, new Change.Remove(parsed), announcements);
         }
-        schedule(due);
+        announcements.send();
     }
 
     void setPermissions(
@@ -232,53 +256,63 @@ public final class StoreTree {
             String path,
             List<Permission> permissions)
             throws StoreException {
-        StorePath parsed = StorePath.node(path, connection.domain());
+        StorePath parsed = parse(connection, path);
         if (permissions.isEmpty()) {
             throw new StoreException(StoreError.EINVAL, "no permissions for " + parsed);
         }
-        int most = limited(connection) ? limits.maxPermissions() : MAX_PERMISSIONS;
-        if (permissions.size() > most) {
+        if (permissions.size() > MAX_PERMISSIONS) {
             throw new StoreException(
                     StoreError.ENOSPC, permissions.size() + " permissions for " + parsed);
         }
-        List<TreeWatch> due = new ArrayList<>();
+        Announcements announcements = new Announcements(watches, domains);
         synchronized (lock) {
+            connection
+                    .account()
+                    .check(
+                            domains.limitsOfAll(),
+                            Quota.PERMISSIONS,
+                            permissions.size(),
+                            StoreError.ENOSPC);
             Node node = permitted(connection, transaction, parsed, true);
             if (node == null) {
                 throw new StoreException(StoreError.ENOENT, "set permissions of " + parsed);
             }
-            if (!node.ownedBy(connection.domain())) {
+            if (!connection.owns(node)) {
                 throw new StoreException(StoreError.EACCES, "not the owner of " + parsed);
             }
             if (limited(connection) && !permissions.getFirst().domain().equals(node.owner())) {
                 throw new StoreException(StoreError.EPERM, "only domain 0 gives nodes away");
             }
             Change change = new Change.SetPermissions(parsed, List.copyOf(permissions));
-            apply(connection, transaction, change, 0, due);
+            apply(connection, transaction, change, announcements);
         }
-        schedule(due);
+        announcements.send();
     }
 
-    /// @param events receives them; its path is `path`
-    TreeWatch watch(TreeConnection connection, String path, PendingEvents events)
+    /// Sets who may watch domains come or go.
+    void setSpecialPermissions(TreeConnection connection, String name, List<Permission> permissions)
             throws StoreException {
-        StorePath parsed = StorePath.watched(path, connection.domain());
-        if (parsed.special() && limited(connection)) {
-            throw new StoreException(StoreError.EACCES, "watch on " + parsed);
-        }
-        TreeWatch watch = new TreeWatch(connection, parsed, events);
         synchronized (lock) {
             requireOpen(connection);
-            Account account = account(connection.domain());
-            if (limited(connection) && account.watches >= limits.maxWatches()) {
-                throw new StoreException(StoreError.E2BIG, account.watches + " watches");
-            }
-            int levels = account.watchLevels + parsed.parts().size();
-            if (limited(connection) && levels > MAX_WATCH_LEVELS) {
-                throw new StoreException(StoreError.E2BIG, levels + " levels of watched paths");
-            }
+            domains.setSpecialRights(connection.account(), name, permissions);
+        }
+    }
+
+    /// Registers a watch.
+    ///
+    /// @param depth how many levels below the path it hears of; [TreeWatch#UNLIMITED] for all
+    /// @param events receives them; its path is `path`
+    TreeWatch watch(TreeConnection connection, String path, int depth, PendingEvents events)
+            throws StoreException {
+        StorePath parsed = StorePath.watched(path, connection.domain(), maxPath(connection));
+        TreeWatch watch = new TreeWatch(connection, parsed, depth, events);
+        synchronized (lock) {
+            requireOpen(connection);
+            DomainAccount account = connection.account();
+            StoreLimits limits = domains.limitsOfAll();
+            account.check(limits, Quota.WATCHES, account.watches + 1L, StoreError.E2BIG);
+            account.charge(limits, watch.bytes());
             account.watches++;
-            account.watchLevels = levels;
             watches.add(watch);
             connection.watches().add(watch);
             events.note(path);
@@ -292,9 +326,8 @@ public final class StoreTree {
             if (watch.events().end()) {
                 watches.remove(watch);
                 watch.connection().watches().remove(watch);
-                Account account = account(watch.connection().domain());
-                account.watches--;
-                account.watchLevels -= watch.storePath().parts().size();
+                watch.connection().account().watches--;
+                watch.connection().account().refund(watch.bytes());
             }
         }
     }
@@ -302,17 +335,41 @@ public final class StoreTree {
     TreeTransaction start(TreeConnection connection) throws StoreException {
         synchronized (lock) {
             requireOpen(connection);
-            Account account = account(connection.domain());
-            if (limited(connection) && account.transactions >= limits.maxTransactions()) {
-                throw new StoreException(
-                        StoreError.ENOSPC, account.transactions + " open transactions");
-            }
+            DomainAccount account = connection.account();
+            account.check(
+                    domains.limitsOfAll(),
+                    Quota.TRANSACTIONS,
+                    account.transactions + 1L,
+                    StoreError.ENOSPC);
+            expireTransactions();
             account.transactions++;
             TreeTransaction transaction =
                     new TreeTransaction(
-                            this, connection, version, new Draft(root, this::nextGeneration));
+                            this,
+                            connection,
+                            version,
+                            nanoClock.getAsLong(),
+                            draft(connection.domain()));
             connection.transactions().add(transaction);
+            if (account.isLimited()) {
+                guestTransactions.add(transaction);
+            }
             return transaction;
+        }
+    }
+
+    /// Lets go of the versions that guests' old transactions keep alive.
+    private void expireTransactions() {
+        long now = nanoClock.getAsLong();
+        while (!guestTransactions.isEmpty()) {
+            TreeTransaction eldest = guestTransactions.element();
+            if (eldest.open() && now - eldest.startNanos() < MAX_TRANSACTION_NANOS) {
+                return;
+            }
+            guestTransactions.remove();
+            if (eldest.open() && eldest.baseVersion() != version) {
+                eldest.expire(root);
+            }
         }
     }
 
@@ -325,64 +382,94 @@ public final class StoreTree {
     /// Ends a transaction and brings all its changes into force, or none.
     ///
     /// @throws StoreException [StoreError#EAGAIN] when the tree has changed where it looked,
-    ///     [StoreError#ENOENT] when it is not open, [StoreError#ENOSPC] when it would exceed a
-    ///     limit
+    ///     [StoreError#ENOENT] when it is not open, [StoreError#ENOSPC] and [StoreError#ENOMEM]
+    ///     when it would exceed a limit
     void commit(TreeTransaction transaction) throws StoreException {
-        List<TreeWatch> due = new ArrayList<>();
+        Announcements announcements = new Announcements(watches, domains);
         synchronized (lock) {
             requireOpen(transaction.connection());
             if (!end(transaction)) {
                 throw new StoreException(StoreError.ENOENT, "transaction is not open");
             }
+            transaction.requireNotExpired();
             Draft draft = transaction.draft();
             if (version != transaction.baseVersion()) {
-                if (transaction.conflictsWith(root)) {
+                List<Node> conflicts = transaction.conflictsWith(root);
+                if (!conflicts.isEmpty()) {
+                    conflicts.forEach(node -> blame(node, transaction.connection().domain()));
                     throw new StoreException(StoreError.EAGAIN, "transaction conflicts");
                 }
-                draft = new Draft(root, this::nextGeneration);
+                draft = draft(transaction.connection().domain());
                 transaction.changes().forEach(draft::apply);
             }
-            DomId domain = transaction.connection().domain();
-            int more = draft.ownedDelta(domain);
-            if (limited(transaction.connection())
-                    && more > 0
-                    && account(domain).nodes + more > limits.maxNodes()) {
-                throw new StoreException(StoreError.ENOSPC, "nodes of domain " + domain);
+            if (!transaction.changes().isEmpty()) {
+                checkOwned(transaction.connection(), draft);
+                publish(draft, transaction.changes(), announcements);
             }
-            publish(draft, transaction.changes(), due);
         }
-        schedule(due);
+        announcements.send();
     }
 
+    /// Whoever changed a node last has spoilt somebody's transaction.
+    private void blame(Node node, DomId victim) {
+        DomainAccount changer = domains.known(node.changer());
+        if (changer != null && changer.isLimited() && !changer.domain.equals(victim)) {
+            changer.credit.pay(node.generation(), nanoClock.getAsLong());
+        }
+    }
+
+    /// Ends a connection; ending twice does nothing.
     void close(TreeConnection connection) {
         synchronized (lock) {
-            connection.markClosed();
-            List.copyOf(connection.watches()).forEach(this::unwatch);
-            List.copyOf(connection.transactions()).forEach(this::end);
+            endConnection(connection);
         }
     }
 
-    /// Makes the tree as it is now fail loudly when its books do not balance: for tests.
+    private void endConnection(TreeConnection connection) {
+        connection.markClosed();
+        connection.account().connections.remove(connection);
+        List.copyOf(connection.watches()).forEach(this::unwatch);
+        List.copyOf(connection.transactions()).forEach(this::end);
+    }
+
+    void onLost(TreeConnection connection, Runnable listener) {
+        boolean lost;
+        synchronized (lock) {
+            lost = connection.lost();
+            if (!lost) {
+                connection.lostListeners().add(listener);
+            }
+        }
+        if (lost) {
+            connection.watchExecutor().execute(listener);
+        }
+    }
+
+    /// Fails loudly when the books do not balance.
     void checkBooks() {
         synchronized (lock) {
-            Map<DomId, Integer> counted = new HashMap<>();
+            Map<DomId, Usage> counted = new HashMap<>();
             NodeWalk.walk(
-                    root, (path, node) -> counted.merge(node.owner(), 1, Integer::sum) != null);
-            accounts.forEach(
-                    (domain, account) -> {
-                        int found = counted.getOrDefault(domain, 0);
-                        if (account.nodes != found) {
-                            throw new IllegalStateException(
-                                    "domain " + domain + ": " + account.nodes + " != " + found);
-                        }
+                    root,
+                    (path, node) -> {
+                        counted.merge(node.owner(), Usage.of(path.name(), node), Usage::plus);
+                        return true;
                     });
-            for (Account account : accounts.values()) {
-                if (account.transactions == 0 && account.transactionBytes != 0) {
+            int registered = 0;
+            for (DomainAccount account : domains.all()) {
+                Usage found = counted.getOrDefault(account.domain, Usage.NONE);
+                if (!account.owned.equals(found)) {
                     throw new IllegalStateException(
-                            account.transactionBytes + " bytes of no transaction");
+                            "domain " + account.domain + ": " + account.owned + " != " + found);
                 }
+                if (account.transactions == 0
+                        && account.watches == 0
+                        && account.otherBytes() != 0) {
+                    throw new IllegalStateException(
+                            account.otherBytes() + " bytes of nothing, domain " + account.domain);
+                }
+                registered += account.watches;
             }
-            int registered = accounts.values().stream().mapToInt(a -> a.watches).sum();
             if (registered != watches.count()) {
                 throw new IllegalStateException("watches " + registered + " != " + watches.count());
             }
@@ -419,12 +506,11 @@ public final class StoreTree {
         if (node == null && transaction != null) {
             touchNearest(connection, transaction, path);
         }
-        Node asked = node == null ? Draft.nearest(view, path) : node;
-        DomId domain = connection.domain();
-        if (!(toWrite ? asked.writableBy(domain) : asked.readableBy(domain))) {
+        Node asked = node == null ? Draft.nearest(view, path.parts()) : node;
+        if (!(toWrite ? connection.mayWrite(asked) : connection.mayRead(asked))) {
             throw new StoreException(
                     StoreError.EACCES,
-                    (toWrite ? "write " : "read ") + path + " as domain " + domain);
+                    (toWrite ? "write " : "read ") + path + " as domain " + connection.domain());
         }
         return node;
     }
@@ -434,30 +520,27 @@ public final class StoreTree {
         if (!transaction.open()) {
             throw new StoreException(StoreError.ENOENT, "transaction is not open");
         }
+        transaction.requireNotExpired();
         if (transaction.hasTouched(path.text())) {
             return;
         }
-        int most =
-                limited(connection)
-                        ? limits.maxTransactionNodes()
-                        : MAX_TRANSACTION_NODES_OF_DOMAIN_0;
-        if (transaction.touchedCount() >= most) {
-            throw new StoreException(StoreError.ENOSPC, "transaction touches " + most + " nodes");
-        }
+        checkTransactionSize(connection, transaction.touchedCount() + 1);
         charge(connection, transaction, NODE_BYTES + path.text().length());
         transaction.touch(path);
+    }
+
+    private void checkTransactionSize(TreeConnection connection, int count) throws StoreException {
+        DomainAccount account = connection.account();
+        account.check(domains.limitsOfAll(), Quota.TRANSACTION_NODES, count, StoreError.ENOSPC);
+        if (!account.isLimited() && count > MAX_TRANSACTION_NODES_OF_DOMAIN_0) {
+            throw new StoreException(StoreError.ENOSPC, count + " nodes in one transaction");
+        }
     }
 
     /// Counts memory of open transactions against their domain.
     private void charge(TreeConnection connection, TreeTransaction transaction, int bytes)
             throws StoreException {
-        Account account = account(connection.domain());
-        if (limited(connection)
-                && account.transactionBytes + bytes > limits.maxTransactionBytes()) {
-            throw new StoreException(
-                    StoreError.ENOSPC, account.transactionBytes + " bytes in transactions");
-        }
-        account.transactionBytes += bytes;
+        connection.account().charge(domains.limitsOfAll(), bytes);
         transaction.charge(bytes);
     }
 
@@ -470,139 +553,101 @@ public final class StoreTree {
         touch(connection, transaction, path.above(missing));
     }
 
-    private void applyMaking(
-            TreeConnection connection,
-            @Nullable TreeTransaction transaction,
-            Change change,
-            int bytes,
-            List<TreeWatch> due)
-            throws StoreException {
-        Draft draft =
-                transaction == null ? new Draft(root, this::nextGeneration) : transaction.draft();
-        int making = draft.missing(change.path());
-        if (making > 0) {
-            DomId domain = connection.domain();
-            int nodes = account(domain).nodes + draft.ownedDelta(domain) + making;
-            if (limited(connection) && nodes > limits.maxNodes()) {
-                throw new StoreException(
-                        StoreError.ENOSPC, "domain " + domain + " would own " + nodes + " nodes");
-            }
-        }
-        apply(connection, transaction, change, bytes, due);
-    }
-
+    /// Makes one change, in a transaction or at once, if the limits allow it.
     private void apply(
             TreeConnection connection,
             @Nullable TreeTransaction transaction,
             Change change,
-            int bytes,
-            List<TreeWatch> due)
+            Announcements announcements)
             throws StoreException {
         if (transaction == null) {
-            Draft draft = new Draft(root, this::nextGeneration);
+            Draft draft = draft(connection.domain());
             draft.apply(change);
-            publish(draft, List.of(change), due);
+            checkOwned(connection, draft);
+            publish(draft, List.of(change), announcements);
             return;
         }
-        if (limited(connection) && transaction.changes().size() >= limits.maxTransactionNodes()) {
-            throw new StoreException(StoreError.ENOSPC, "changes in one transaction");
-        }
+        checkTransactionSize(connection, transaction.changes().size() + 1);
         StorePath path = change.path();
+        int bytes = change instanceof Change.Write write ? write.value().length : 0;
         int kept = NODE_BYTES + path.text().length() + LEVEL_BYTES * path.parts().size();
         charge(connection, transaction, kept + bytes);
         transaction.add(change);
     }
 
-    private void publish(Draft draft, List<Change> changes, List<TreeWatch> due) {
+    /// Whether a guest may own what the draft gives it.
+    private void checkOwned(TreeConnection connection, Draft draft) throws StoreException {
+        DomainAccount account = connection.account();
+        Usage more = draft.owned(account.domain);
+        if (more.nodes() > 0) {
+            account.check(
+                    domains.limitsOfAll(),
+                    Quota.NODES,
+                    (long) account.owned.nodes() + more.nodes(),
+                    StoreError.ENOSPC);
+        }
+        if (more.bytes() > 0) {
+            account.check(
+                    domains.limitsOfAll(),
+                    Quota.MEMORY,
+                    account.bytes() + more.bytes(),
+                    StoreError.ENOMEM);
+        }
+    }
+
+    /// What a write or the making of a node may not exceed, before it is made.
+    ///
+    /// @param bytes of the value
+    private void checkMaking(
+            TreeConnection connection,
+            @Nullable TreeTransaction transaction,
+            StorePath path,
+            int bytes)
+            throws StoreException {
+        DomainAccount account = connection.account();
+        if (!account.isLimited()) {
+            return;
+        }
+        Draft draft = transaction == null ? draft(account.domain) : transaction.draft();
+        int missing = draft.missing(path);
+        Node nearest = Draft.nearest(draft.root(), path.parts());
+        StoreLimits limits = domains.limitsOfAll();
+        if (missing == 0) {
+            long size = nearest.sizeBytes() - nearest.value().length + (long) bytes;
+            account.check(limits, Quota.NODE_SIZE, size + 1, StoreError.ENOSPC);
+            return;
+        }
+        long nodes = (long) account.owned.nodes() + draft.owned(account.domain).nodes() + missing;
+        account.check(limits, Quota.NODES, nodes, StoreError.ENOSPC);
+        List<String> parts = path.parts();
+        long bare = Node.RECORD_BYTES + (long) Node.PERMISSION_BYTES * nearest.permissions().size();
+        long largest = Math.max(bare + bytes, nearest.sizeBytes() + nameBytes(parts, missing));
+        for (int above = missing - 1; above > 0; above--) {
+            largest = Math.max(largest, bare + nameBytes(parts, above));
+        }
+        account.check(limits, Quota.NODE_SIZE, largest + 1, StoreError.ENOSPC);
+    }
+
+    /// What the name adds to the list of the folder above it.
+    ///
+    /// @param fromEnd 1 for the last part of a path
+    private static int nameBytes(List<String> parts, int fromEnd) {
+        return parts.get(parts.size() - fromEnd).length() + 1;
+    }
+
+    private void publish(Draft draft, List<Change> changes, Announcements announcements) {
         Node before = root;
         root = draft.root();
         version++;
-        draft.ownedDelta().forEach((domain, more) -> account(domain).nodes += more);
-        Set<String> fired = new HashSet<>();
-        for (Change change : changes) {
-            StorePath path = change.path();
-            if (changes.size() == 1 || fired.add(path.text())) {
-                fire(path, before, due);
-            }
-            if (change instanceof Change.Remove) {
-                fireBelow(path, before, due);
-            }
-        }
-    }
-
-    private void fire(StorePath path, Node before, List<TreeWatch> due) {
-        watches.onTheWayTo(
-                path,
-                watch -> {
-                    DomId domain = watch.connection().domain();
-                    if (maySee(domain, path.parts(), before)) {
-                        note(watch, watch.storePath().event(path), due);
-                    }
-                });
-    }
-
-    /// A watch below a removed node hears of its own path; those above hear of the removed node
-    /// only.
-    private void fireBelow(StorePath removed, Node before, List<TreeWatch> due) {
-        watches.below(
-                removed,
-                watch -> {
-                    Node node = Draft.find(before, watch.storePath().parts());
-                    if (node != null && node.readableBy(watch.connection().domain())) {
-                        note(watch, watch.path(), due);
-                    }
-                });
-    }
-
-    /// An event tells that a node exists: only for who may read it, before or after the change, or
-    /// its folder (hostile catalogue H-105).
-    private boolean maySee(DomId domain, List<String> parts, Node before) {
-        return readable(domain, before, parts)
-                || readable(domain, root, parts)
-                || (!parts.isEmpty() && readable(domain, root, parts.subList(0, parts.size() - 1)));
-    }
-
-    private static boolean readable(DomId domain, Node root, List<String> parts) {
-        Node node = Draft.find(root, parts);
-        return node != null && node.readableBy(domain);
-    }
-
-    private void fireSpecial(String name, List<TreeWatch> due) {
-        StorePath path = new StorePath(name, List.of("/" + name), 0);
-        watches.onTheWayTo(path, watch -> note(watch, name, due));
-    }
-
-    private static void note(TreeWatch watch, String event, List<TreeWatch> due) {
-        if (watch.events().note(event)) {
-            due.add(watch);
-        }
-    }
-
-    /// Outside the lock: an executor may run its task at once.
-    private static void schedule(List<TreeWatch> due) {
-        for (TreeWatch watch : due) {
-            watch.events().schedule();
-        }
-    }
-
-    private List<Change> changesAtDeath(DomId domain) {
-        List<Change> changes = new ArrayList<>();
-        NodeWalk.walk(
-                root,
-                (path, node) -> {
-                    if (node.owner().equals(domain)) {
-                        changes.add(new Change.Remove(path));
-                        return false;
-                    }
-                    Predicate<Permission> dead = permission -> permission.domain().equals(domain);
-                    if (node.permissions().stream().anyMatch(dead)) {
-                        List<Permission> left =
-                                node.permissions().stream().filter(dead.negate()).toList();
-                        changes.add(new Change.SetPermissions(path, left));
-                    }
-                    return true;
-                });
-        return changes;
+        draft.owned()
+                .forEach(
+                        (domain, more) -> {
+                            DomainAccount account = domains.account(domain);
+                            account.owned = account.owned.plus(more);
+                            account.warn(domains.limitsOfAll());
+                        });
+        announcements.changed(changes, before, root);
+        expireTransactions();
     }
 
     /// Closes a transaction in the books.
@@ -612,11 +657,15 @@ public final class StoreTree {
         boolean wasOpen = transaction.end();
         if (wasOpen) {
             transaction.connection().transactions().remove(transaction);
-            Account account = account(transaction.connection().domain());
+            DomainAccount account = transaction.connection().account();
             account.transactions--;
-            account.transactionBytes -= transaction.bytes();
+            account.refund(transaction.bytes());
         }
         return wasOpen;
+    }
+
+    private Draft draft(DomId author) {
+        return new Draft(root, this::nextGeneration, author);
     }
 
     private static void requireOpen(TreeConnection connection) throws StoreException {
@@ -626,11 +675,15 @@ public final class StoreTree {
     }
 
     private static boolean limited(TreeConnection connection) {
-        return !connection.domain().equals(DomId.ZERO);
+        return connection.account().isLimited();
     }
 
-    private Account account(DomId domain) {
-        return accounts.computeIfAbsent(domain, d -> new Account());
+    private StorePath parse(TreeConnection connection, String path) throws StoreException {
+        return StorePath.node(path, connection.domain(), maxPath(connection));
+    }
+
+    private int maxPath(TreeConnection connection) {
+        return limited(connection) ? limit(connection, Quota.PATH_MAX) : 0;
     }
 
     private long nextGeneration() {

@@ -1,5 +1,6 @@
 package org.splitring.xenbus.store;
 
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -12,21 +13,39 @@ import org.splitring.hypervisor.DomId;
 /// A connection to the tree of this JVM.
 final class TreeConnection implements Store {
     private final StoreTree tree;
-    private final DomId domain;
+    private final DomainAccount account;
     private final Executor watchExecutor;
     // Guarded by the lock of the tree.
     private final Set<TreeWatch> watches = new LinkedHashSet<>();
     private final Set<TreeTransaction> transactions = new HashSet<>();
+    private final List<Runnable> lostListeners = new ArrayList<>();
     private boolean closed;
+    private boolean lost;
 
-    TreeConnection(StoreTree tree, DomId domain, Executor watchExecutor) {
+    TreeConnection(StoreTree tree, DomainAccount account, Executor watchExecutor) {
         this.tree = tree;
-        this.domain = domain;
+        this.account = account;
         this.watchExecutor = watchExecutor;
     }
 
     StoreTree tree() {
         return tree;
+    }
+
+    DomainAccount account() {
+        return account;
+    }
+
+    boolean mayRead(Node node) {
+        return Node.access(node.permissions(), account.domain, account.target()).reads();
+    }
+
+    boolean mayWrite(Node node) {
+        return Node.access(node.permissions(), account.domain, account.target()).writes();
+    }
+
+    boolean owns(Node node) {
+        return Node.owned(node.permissions(), account.domain, account.target());
     }
 
     Set<TreeWatch> watches() {
@@ -45,9 +64,31 @@ final class TreeConnection implements Store {
         closed = true;
     }
 
+    /// Its domain is gone.
+    ///
+    /// @return who wants to know
+    List<Runnable> markLost() {
+        lost = true;
+        List<Runnable> listeners = List.copyOf(lostListeners);
+        lostListeners.clear();
+        return listeners;
+    }
+
+    boolean lost() {
+        return lost;
+    }
+
+    List<Runnable> lostListeners() {
+        return lostListeners;
+    }
+
+    Executor watchExecutor() {
+        return watchExecutor;
+    }
+
     @Override
     public DomId domain() {
-        return domain;
+        return account.domain;
     }
 
     @Override
@@ -102,7 +143,11 @@ final class TreeConnection implements Store {
 
     @Override
     public Watch watch(String path, WatchListener listener) throws StoreException {
-        return tree.watch(this, path, PendingEvents.listening(path, listener, watchExecutor));
+        return tree.watch(
+                this,
+                path,
+                TreeWatch.UNLIMITED,
+                PendingEvents.listening(path, listener, watchExecutor));
     }
 
     @Override
@@ -122,9 +167,11 @@ final class TreeConnection implements Store {
         return Retry.transaction(() -> tree.start(this), body, tree::commit, tree::drop);
     }
 
-    /// A connection within one JVM is never lost.
+    /// A connection within one JVM is lost only when its domain is released.
     @Override
-    public void onLost(Runnable listener) {}
+    public void onLost(Runnable listener) {
+        tree.onLost(this, listener);
+    }
 
     @Override
     public void close() {

@@ -15,17 +15,25 @@ final class TreeTransaction implements StoreAccess {
     private final StoreTree tree;
     private final TreeConnection connection;
     private final long baseVersion;
-    private final Node base;
-    private final Draft draft;
+    private final long startNanos;
+    private Node base;
+    private Draft draft;
     private final Map<String, Long> touched = new HashMap<>();
     private final List<Change> changes = new ArrayList<>();
     private long bytes;
     private boolean open = true;
+    private boolean expired;
 
-    TreeTransaction(StoreTree tree, TreeConnection connection, long baseVersion, Draft draft) {
+    TreeTransaction(
+            StoreTree tree,
+            TreeConnection connection,
+            long baseVersion,
+            long startNanos,
+            Draft draft) {
         this.tree = tree;
         this.connection = connection;
         this.baseVersion = baseVersion;
+        this.startNanos = startNanos;
         this.base = draft.root();
         this.draft = draft;
     }
@@ -37,6 +45,27 @@ final class TreeTransaction implements StoreAccess {
     /// Which version of the tree it began with.
     long baseVersion() {
         return baseVersion;
+    }
+
+    long startNanos() {
+        return startNanos;
+    }
+
+    /// Lets go of the version it began with: it can only fail from now on.
+    ///
+    /// @param now any version that lives anyway
+    void expire(Node now) {
+        expired = true;
+        base = now;
+        draft = new Draft(now, () -> 0, connection.domain());
+        changes.clear();
+    }
+
+    /// @throws StoreException [StoreError#EAGAIN] when it took too long
+    void requireNotExpired() throws StoreException {
+        if (expired) {
+            throw new StoreException(StoreError.EAGAIN, "transaction took too long");
+        }
     }
 
     Draft draft() {
@@ -86,14 +115,20 @@ final class TreeTransaction implements StoreAccess {
         changes.add(change);
     }
 
-    /// Whether a node that was touched is not what it was.
-    boolean conflictsWith(Node now) {
+    /// Nodes whose last change makes this transaction impossible: those touched that are not what
+    /// they were, or, for one that is missing, the nearest above it. None when it is possible.
+    List<Node> conflictsWith(Node now) {
+        List<Node> conflicts = List.of();
         for (Map.Entry<String, Long> one : touched.entrySet()) {
-            if (generation(now, StorePath.split(one.getKey())) != one.getValue()) {
-                return true;
+            List<String> parts = StorePath.split(one.getKey());
+            if (generation(now, parts) != one.getValue()) {
+                if (conflicts.isEmpty()) {
+                    conflicts = new ArrayList<>();
+                }
+                conflicts.add(Draft.nearest(now, parts));
             }
         }
-        return false;
+        return conflicts;
     }
 
     private static long generation(Node root, List<String> parts) {

@@ -20,6 +20,7 @@ final class WireOperations {
     private final StoreTree tree;
     private final DomId domain;
     private final TreeConnection store;
+    private final ControlOperations control;
     private final Consumer<PendingEvents> whenPending;
     private final Map<Integer, TreeTransaction> transactions = new HashMap<>();
     private final Map<WatchKey, Watch> watches = new HashMap<>();
@@ -32,11 +33,23 @@ final class WireOperations {
         this.domain = domain;
         this.whenPending = whenPending;
         this.store = tree.connect(domain, Runnable::run);
+        this.control = new ControlOperations(tree);
+    }
+
+    /// Tells, on any thread, that the domain was released and the connection has ended with it.
+    void onLost(Runnable listener) {
+        store.onLost(listener);
+    }
+
+    /// How long requests are to be left alone because the domain has spoilt transactions of others.
+    long waitNanos() {
+        return domain.equals(DomId.ZERO) ? 0 : tree.waitNanos(store);
     }
 
     /// How many messages may wait for the peer before its requests are left unread.
     int maxUnsent(int ofDomain0) {
-        return domain.equals(DomId.ZERO) ? ofDomain0 : tree.limits().maxOutstanding();
+        int limit = domain.equals(DomId.ZERO) ? 0 : tree.limit(store, Quota.OUTSTANDING);
+        return limit == 0 ? ofDomain0 : limit;
     }
 
     /// Carries a request out.
@@ -67,21 +80,45 @@ final class WireOperations {
             case XsdSockmsgLayout.TRANSACTION_START -> start(request);
             case XsdSockmsgLayout.TRANSACTION_END -> end(request);
             case XsdSockmsgLayout.GET_DOMAIN_PATH ->
-                    WireMessage.strings("/local/domain/" + domainId(request));
-            case XsdSockmsgLayout.IS_DOMAIN_INTRODUCED -> {
-                requireControlDomain();
-                yield WireMessage.strings(tree.isIntroduced(domainId(request)) ? "T" : "F");
-            }
+                    WireMessage.strings("/local/domain/" + ControlOperations.domain(only(request)));
             case XsdSockmsgLayout.CONTROL,
                     XsdSockmsgLayout.INTRODUCE,
                     XsdSockmsgLayout.RELEASE,
                     XsdSockmsgLayout.RESUME,
-                    XsdSockmsgLayout.SET_TARGET -> {
+                    XsdSockmsgLayout.SET_TARGET,
+                    XsdSockmsgLayout.IS_DOMAIN_INTRODUCED,
+                    XsdSockmsgLayout.GET_FEATURE,
+                    XsdSockmsgLayout.SET_FEATURE,
+                    XsdSockmsgLayout.GET_QUOTA,
+                    XsdSockmsgLayout.SET_QUOTA -> {
                 requireControlDomain();
-                throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
+                yield control(request);
             }
             default -> throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
         };
+    }
+
+    private byte[] control(WireMessage request) throws StoreException {
+        switch (request.type()) {
+            case XsdSockmsgLayout.INTRODUCE -> control.introduce(request.strings());
+            case XsdSockmsgLayout.RELEASE -> control.release(only(request));
+            case XsdSockmsgLayout.RESUME -> control.resume(only(request));
+            case XsdSockmsgLayout.SET_TARGET -> control.setTarget(request.strings());
+            case XsdSockmsgLayout.SET_FEATURE -> control.setFeature(request.strings());
+            case XsdSockmsgLayout.SET_QUOTA -> control.setQuota(request.strings());
+            default -> {
+                return WireMessage.strings(
+                        switch (request.type()) {
+                            case XsdSockmsgLayout.CONTROL -> control.command(request.strings());
+                            case XsdSockmsgLayout.IS_DOMAIN_INTRODUCED ->
+                                    control.isIntroduced(only(request)) ? "T" : "F";
+                            case XsdSockmsgLayout.GET_FEATURE ->
+                                    control.getFeature(request.strings());
+                            default -> control.getQuota(request.strings());
+                        });
+            }
+        }
+        return OK;
     }
 
     private byte[] read(WireMessage request) throws StoreException {
@@ -116,7 +153,7 @@ final class WireOperations {
     /// then, with the last of them, an empty name.
     private byte[] directoryPart(WireMessage request) throws StoreException {
         List<String> arguments = request.strings(2);
-        long offset = number(arguments.get(1));
+        long offset = ControlOperations.number(arguments.get(1));
         Node node = node(request, arguments.get(0));
         String generation = Long.toString(node.generation());
         byte[] names = WireMessage.strings(node.childNames());
@@ -161,20 +198,32 @@ final class WireOperations {
                             .orElseThrow(
                                     () -> new StoreException(StoreError.EINVAL, "permission")));
         }
-        tree.setPermissions(store, transaction(request), arguments.get(0), permissions);
+        if (arguments.get(0).startsWith("@")) {
+            tree.setSpecialPermissions(store, arguments.get(0), permissions);
+        } else {
+            tree.setPermissions(store, transaction(request), arguments.get(0), permissions);
+        }
         return OK;
     }
 
     private byte[] watch(WireMessage request) throws StoreException {
-        List<String> arguments = request.strings(2);
+        List<String> arguments = request.strings();
+        if (arguments.size() < 2 || arguments.size() > 3) {
+            throw new StoreException(StoreError.EINVAL, arguments.size() + " arguments");
+        }
         String path = arguments.get(0);
         String token = arguments.get(1);
+        int depth = TreeWatch.UNLIMITED;
+        if (arguments.size() == 3) {
+            depth = (int) ControlOperations.number(arguments.get(2));
+        }
         WatchKey key = new WatchKey(path, token);
         if (watches.containsKey(key)) {
             throw new StoreException(StoreError.EEXIST, "watch " + path);
         }
         // The first event comes after the answer: events are sent in a task of their own.
-        watches.put(key, tree.watch(store, path, new PendingEvents(path, token, whenPending)));
+        watches.put(
+                key, tree.watch(store, path, depth, new PendingEvents(path, token, whenPending)));
         return OK;
     }
 
@@ -250,21 +299,6 @@ final class WireOperations {
 
     private static String only(WireMessage request) throws StoreException {
         return request.strings(1).getFirst();
-    }
-
-    private static DomId domainId(WireMessage request) throws StoreException {
-        long number = number(only(request));
-        if (number >= DomId.FIRST_RESERVED) {
-            throw new StoreException(StoreError.EINVAL, "domain " + number);
-        }
-        return new DomId((int) number);
-    }
-
-    private static long number(String text) throws StoreException {
-        if (!text.matches("[0-9]{1,9}")) {
-            throw new StoreException(StoreError.EINVAL, "not a number");
-        }
-        return Long.parseLong(text);
     }
 
     private void requireControlDomain() throws StoreException {

@@ -32,6 +32,7 @@ final class WireSession {
     private final Deque<PendingEvents> events = new ArrayDeque<>(); // each watch once at most
     private int unsent;
     private boolean wantsBytes = true;
+    private boolean resting;
     private boolean working;
     private boolean workAgain;
     private boolean ended;
@@ -40,6 +41,7 @@ final class WireSession {
         this.domain = domain;
         this.transport = transport;
         this.operations = new WireOperations(tree, domain, this::pending);
+        operations.onLost(() -> transport.execute(this::end));
     }
 
     /// Any thread: a watch has something to tell.
@@ -72,7 +74,7 @@ final class WireSession {
         do {
             workAgain = false;
             unsent = transport.flush();
-            while (turn > 0 && hasRoom() && handleNext()) {
+            while (turn > 0 && hasRoom() && !rests() && handleNext()) {
                 turn--;
             }
             while (hasRoom() && sendNextEvent()) {
@@ -88,7 +90,24 @@ final class WireSession {
         if (turn == 0) {
             transport.execute(this::work);
         }
-        want(turn > 0 && hasRoom());
+        want(turn > 0 && hasRoom() && !resting);
+    }
+
+    /// Whether requests have to wait because the domain spoils the transactions of others.
+    private boolean rests() {
+        if (!resting) {
+            long nanos = operations.waitNanos();
+            if (nanos > 0) {
+                resting = true;
+                transport.schedule(
+                        () -> {
+                            resting = false;
+                            work();
+                        },
+                        nanos);
+            }
+        }
+        return resting;
     }
 
     private boolean hasRoom() {

@@ -50,10 +50,10 @@ class HostileStoreTest {
     void h100_watchesAndALargeSubtreeCostABoundedNumberOfEvents() throws StoreException {
         List<String> events = new ArrayList<>();
         for (int i = 0; i < 900; i++) {
-            guest.write("d/" + i, "");
+            guest.write("d/" + i % 30 + "/" + i, "");
         }
         for (int i = 0; i < 128; i++) {
-            guest.watch(i % 2 == 0 ? "d" : "d/" + i, events::add);
+            guest.watch(i % 2 == 0 ? "d" : "d/" + i % 30 + "/" + i, events::add);
         }
         drain();
         events.clear();
@@ -81,25 +81,32 @@ class HostileStoreTest {
                     }
                 });
         tree.drop(wide);
-        TreeTransaction heavy = tree.start(guest);
+        List<TreeTransaction> heavy = new ArrayList<>();
         refused(
-                StoreError.ENOSPC,
+                StoreError.ENOMEM,
                 () -> {
-                    for (int i = 0; i < 1024; i++) {
-                        tree.write(guest, heavy, HOME + "/x", new byte[2000]);
+                    for (int i = 0; i < 10; i++) {
+                        heavy.add(tree.start(guest));
+                        for (int j = 0; j < 1000; j++) {
+                            tree.write(guest, heavy.getLast(), HOME + "/x", new byte[2000]);
+                        }
                     }
                 });
-        tree.drop(heavy);
+        assertEquals(2, heavy.size());
+        heavy.forEach(tree::drop);
         String deep = HOME + "/d".repeat(1000);
-        TreeTransaction deepOne = tree.start(guest);
+        List<TreeTransaction> deepOnes = new ArrayList<>();
         refused(
-                StoreError.ENOSPC,
+                StoreError.ENOMEM,
                 () -> {
-                    for (int i = 0; i < 1024; i++) {
-                        tree.read(guest, deepOne, deep + "/" + i);
+                    for (int i = 0; i < 10; i++) {
+                        deepOnes.add(tree.start(guest));
+                        for (int j = 0; j < 1000; j++) {
+                            tree.read(guest, deepOnes.getLast(), deep + "/" + j);
+                        }
                     }
                 });
-        tree.drop(deepOne);
+        deepOnes.forEach(tree::drop);
         for (int i = 0; i < 2000; i++) { // nothing stays on the account
             TreeTransaction one = tree.start(guest);
             tree.read(guest, one, deep);
@@ -113,13 +120,13 @@ class HostileStoreTest {
         String deep = "d/".repeat(1000);
         List<Watch> watches = new ArrayList<>();
         refused(
-                StoreError.E2BIG,
+                StoreError.ENOMEM,
                 () -> {
                     for (int i = 0; i < 128; i++) {
                         watches.add(guest.watch(deep + i, changed -> {}));
                     }
                 });
-        assertEquals(8, watches.size());
+        assertTrue(watches.size() > 10 && watches.size() < 100, watches.size() + " watches");
         watches.forEach(Watch::close);
         for (int i = 0; i < 128; i++) {
             guest.watch("device/vbd/" + i + "/state", changed -> {});
@@ -148,7 +155,7 @@ class HostileStoreTest {
         drain();
         events.clear();
         for (int i = 0; i < 900; i++) {
-            guest.write("n/" + i, "");
+            guest.write("n/" + i % 30 + "/" + i, "");
         }
         assertEquals(1, tasks.size());
         drain();
@@ -172,8 +179,15 @@ class HostileStoreTest {
         drain();
         assertEquals(List.of(HOME + "/mine"), events);
         watch.close();
-        refused(StoreError.EACCES, () -> guest.watch("@introduceDomain", events::add));
-        refused(StoreError.EACCES, () -> guest.watch("@releaseDomain", events::add));
+        // Watches on domains may be set, and stay silent without the right to hear of them.
+        guest.watch("@introduceDomain", events::add);
+        guest.watch("@releaseDomain", events::add);
+        drain();
+        events.clear();
+        tree.introduce(EIGHT);
+        tree.release(EIGHT);
+        drain();
+        assertEquals(List.of(), events);
     }
 
     @Test
@@ -234,14 +248,14 @@ class HostileStoreTest {
 
     @Test
     void h110_lengthIsThatOfTheWholePath() throws StoreException {
-        String longest = "r".repeat(2048);
+        String longest = "r".repeat(1000) + "/" + "s".repeat(1047);
         guest.write(longest, "1");
         assertEquals(Optional.of("1"), guest.read(longest));
         assertEquals(Optional.of("1"), guest.read(HOME + "/" + longest));
-        assertEquals(List.of(longest), guest.list(HOME));
+        assertEquals(List.of("s".repeat(1047)), guest.list("r".repeat(1000)));
         refused(StoreError.EINVAL, () -> guest.write(longest + "r", "1"));
         refused(StoreError.EINVAL, () -> guest.write(HOME + "/" + longest + "r", "1"));
-        guest.remove(longest);
+        guest.remove("r".repeat(1000));
         control.write("/" + "a".repeat(3071), "1");
         refused(StoreError.EINVAL, () -> control.write("/" + "a".repeat(3072), "1"));
     }
@@ -251,8 +265,8 @@ class HostileStoreTest {
         TreeTransaction first = tree.start(guest);
         TreeTransaction second = tree.start(guest);
         for (int i = 0; i < 600; i++) {
-            tree.write(guest, first, HOME + "/first/" + i, new byte[0]);
-            tree.write(guest, second, HOME + "/second/" + i, new byte[0]);
+            tree.write(guest, first, HOME + "/first/" + i % 20 + "/" + i, new byte[0]);
+            tree.write(guest, second, HOME + "/second/" + i % 20 + "/" + i, new byte[0]);
         }
         tree.commit(first);
         StoreError how = StoreError.EIO;
@@ -262,7 +276,8 @@ class HostileStoreTest {
             how = e.error();
         }
         assertTrue(how == StoreError.EAGAIN || how == StoreError.ENOSPC, how.name());
-        assertEquals(600, guest.list("first").size());
+        assertEquals(20, guest.list("first").size());
+        assertEquals(30, guest.list("first/7").size());
         assertEquals(Optional.empty(), guest.read("second"));
     }
 
@@ -313,7 +328,7 @@ class HostileStoreTest {
 
     @Test
     void h121_theLimitOfNodesHoldsForEveryOperationThatMakesThem() throws StoreException {
-        StoreTree small = new StoreTree(new StoreLimits(5, 2048, 5, 128, 10, 1024, 1 << 20, 20));
+        StoreTree small = new StoreTree(StoreLimits.DEFAULT.with(Quota.NODES, 5));
         TreeConnection root = small.connect(DomId.ZERO, Runnable::run);
         TreeConnection poor = small.connect(SEVEN, Runnable::run);
         root.makeNode(HOME);
@@ -359,7 +374,7 @@ class HostileStoreTest {
                 refused(StoreError.EINVAL, () -> connection.read(path));
                 refused(StoreError.EINVAL, () -> connection.write(path, ""));
                 refused(StoreError.EINVAL, () -> connection.remove(path));
-                if (!path.equals("@releaseDomain")) {
+                if (!path.startsWith("@")) {
                     refused(StoreError.EINVAL, () -> connection.watch(path, changed -> {}));
                 }
             }
@@ -371,24 +386,28 @@ class HostileStoreTest {
 
     @Test
     void h124_countersEndWithTheDomain() throws StoreException {
-        for (int i = 0; i < 999; i++) {
-            guest.write("n" + i, "");
-        }
+        fillUp(guest);
         refused(StoreError.ENOSPC, () -> guest.write("more", ""));
         guest.close();
         tree.release(SEVEN);
         home();
         TreeConnection reborn = tree.connect(SEVEN, tasks::add);
-        for (int i = 0; i < 999; i++) {
-            reborn.write("n" + i, "");
-        }
+        fillUp(reborn);
         refused(StoreError.ENOSPC, () -> reborn.write("more", ""));
+    }
+
+    /// With all nodes that it may have; its home is one.
+    private static void fillUp(TreeConnection guest) throws StoreException {
+        for (int i = 0; i < 999 - 37; i++) {
+            guest.write("n" + i % 37 + "/" + i, "");
+        }
     }
 
     @Test
     void valuesAndRightsHaveTheirLimits() throws StoreException {
-        refused(StoreError.ENOSPC, () -> guest.write("x", "v".repeat(2049)));
-        guest.write("x", "v".repeat(2048));
+        // Xen's daemon counts 24 bytes and 8 for each right, and stops before 2048.
+        refused(StoreError.ENOSPC, () -> guest.write("x", "v".repeat(2016)));
+        guest.write("x", "v".repeat(1950));
         control.write("/x", "v".repeat(4096 - 3));
         refused(StoreError.E2BIG, () -> control.write("/x", "v".repeat(4096 - 2)));
         List<Permission> six = new ArrayList<>(List.of(Permission.none(SEVEN)));
@@ -399,6 +418,6 @@ class HostileStoreTest {
         six.add(Permission.read(EIGHT));
         refused(StoreError.ENOSPC, () -> guest.setPermissions("x", six));
         refused(StoreError.EINVAL, () -> guest.setPermissions("x", List.of()));
-        assertFalse(tree.isIntroduced(SEVEN));
+        assertFalse(tree.domains().isIntroduced(SEVEN));
     }
 }

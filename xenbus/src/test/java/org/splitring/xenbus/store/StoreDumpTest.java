@@ -40,6 +40,15 @@ class StoreDumpTest {
                 "/local/domain/7", List.of(Permission.none(SEVEN), Permission.read(new DomId(8))));
         tree.connect(SEVEN, Runnable::run).write("data/x", "of seven");
         control.watch("/", changed -> {});
+        tree.introduce(new DomId(8));
+        tree.domains().setLimit(Quota.NODES, 950);
+        tree.domains().setLimit(SEVEN, Quota.WATCHES, 5);
+        tree.domains().setTarget(SEVEN, new DomId(8));
+        tree.domains().setFeatures(SEVEN, 4);
+        tree.setSpecialPermissions(
+                control,
+                "@releaseDomain",
+                List.of(Permission.none(DomId.ZERO), Permission.read(SEVEN)));
     }
 
     @Test
@@ -64,8 +73,13 @@ class StoreDumpTest {
         assertTrue(
                 Arrays.equals(
                         bytes, Objects.requireNonNull(loaded.read(again, null, "/every-byte"))));
-        assertTrue(loaded.isIntroduced(SEVEN));
-        assertFalse(loaded.isIntroduced(new DomId(8)));
+        assertTrue(loaded.domains().isIntroduced(SEVEN));
+        assertTrue(loaded.domains().isIntroduced(new DomId(8)));
+        assertFalse(loaded.domains().isIntroduced(new DomId(9)));
+        assertEquals(950, loaded.domains().limits().get(Quota.NODES));
+        assertEquals(5, loaded.domains().limits(SEVEN).get(Quota.WATCHES));
+        assertEquals(4, loaded.domains().features(SEVEN));
+        assertEquals(tree.domains().specials(), loaded.domains().specials());
         assertEquals(1, loaded.watchPlaces());
         Path second = folder.resolve("second");
         StoreDump.write(loaded, second);
@@ -155,9 +169,11 @@ class StoreDumpTest {
                     {head + "node /a n0,r1x x\n", "line 3 has strange rights: r1x"},
                     {head + "node /a n0 %4\n", "line 3 has a value with a strange %"},
                     {head + "node /a n0 x\nnode /a n0 x\n", "line 4 is the second of /a"},
-                    {head + "domain 0\n", "line 3 names domain 0"},
-                    {head + "domain 32752\n", "line 3 names domain 32752"},
-                    {head + "what 7\n", "line 3 is none of domain, node and end"},
+                    {head + "domain 0 features=7\n", "line 3 names domain 0"},
+                    {head + "domain 7\n", "line 3 is a domain without number and features"},
+                    {head + "limits much=1\n", "line 3 has a strange quota: much=1"},
+                    {head + "domain 32752 features=7\n", "line 3 names domain 32752"},
+                    {head + "what 7\n", "line 3 is none of limits, domain, special"},
                     {head + "node /a n0", "line 3 is cut off"},
                     {head + "end 3 00000000\n", "line 3 says 3 lines"},
                     {head + "end 2 00000000\n", "line 3 has checksum 00000000"},
@@ -220,7 +236,7 @@ class StoreDumpTest {
         tree.introduce(SEVEN);
         checkpoints.close();
         assertEquals(Optional.of("2"), reread("/a"));
-        assertTrue(StoreDump.load(file()).isIntroduced(SEVEN));
+        assertTrue(StoreDump.load(file()).domains().isIntroduced(SEVEN));
         assertEquals(0, due.size());
     }
 

@@ -1,0 +1,212 @@
+package org.splitring.xenbus.store;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
+
+/// Who uses the store: the accounts of all domains, their limits, and who may watch them come and
+/// go. Guarded by the lock of the store, which its public methods take themselves.
+final class StoreDomains {
+    static final String INTRODUCED = "@introduceDomain";
+    static final String RELEASED = "@releaseDomain";
+
+    private final Object lock;
+    private final Map<DomId, DomainAccount> accounts = new HashMap<>();
+    private final Map<String, List<Permission>> specials = new LinkedHashMap<>();
+    private StoreLimits limits;
+    private long changes;
+
+    StoreDomains(Object lock, StoreLimits limits) {
+        this.lock = lock;
+        this.limits = limits;
+        specials.put(INTRODUCED, List.of(Permission.none(DomId.ZERO)));
+        specials.put(RELEASED, List.of(Permission.none(DomId.ZERO)));
+        account(DomId.ZERO).introduced = true;
+    }
+
+    // With the lock.
+
+    DomainAccount account(DomId domain) {
+        return accounts.computeIfAbsent(domain, DomainAccount::new);
+    }
+
+    @Nullable DomainAccount known(DomId domain) {
+        return accounts.get(domain);
+    }
+
+    Iterable<DomainAccount> all() {
+        return accounts.values();
+    }
+
+    StoreLimits limitsOfAll() {
+        return limits;
+    }
+
+    /// Grows with each change of what a dump holds of this.
+    long changes() {
+        return changes;
+    }
+
+    void changed() {
+        changes++;
+    }
+
+    /// Ends an account, and every right that others have because of the domain.
+    void forget(DomId domain) {
+        accounts.remove(domain);
+        for (DomainAccount account : accounts.values()) {
+            if (domain.equals(account.target())) {
+                account.setTarget(null);
+            }
+        }
+        specials.replaceAll((name, rights) -> without(domain, rights));
+        changes++;
+    }
+
+    private static List<Permission> without(DomId domain, List<Permission> rights) {
+        List<Permission> left = new ArrayList<>(rights);
+        left.removeIf(right -> right.domain().equals(domain));
+        return left.isEmpty() ? List.of(Permission.none(DomId.ZERO)) : List.copyOf(left);
+    }
+
+    void restore(Map<String, List<Permission>> rights, List<StoreSnapshot.KnownDomain> introduced) {
+        specials.putAll(rights);
+        for (StoreSnapshot.KnownDomain known : introduced) {
+            DomainAccount account = account(known.domain());
+            account.introduced = true;
+            account.features = known.features();
+            account.setOwnLimits(known.limits());
+            account.setTarget(known.target());
+        }
+    }
+
+    /// For a dump: everybody but domain 0.
+    List<StoreSnapshot.KnownDomain> introducedGuests() {
+        List<StoreSnapshot.KnownDomain> guests = new ArrayList<>();
+        for (DomainAccount account : accounts.values()) {
+            if (account.introduced && account.isLimited()) {
+                guests.add(
+                        new StoreSnapshot.KnownDomain(
+                                account.domain,
+                                account.features,
+                                account.ownLimits(),
+                                account.target()));
+            }
+        }
+        return guests;
+    }
+
+    Map<String, List<Permission>> specials() {
+        return new TreeMap<>(specials);
+    }
+
+    boolean maySeeSpecial(DomainAccount watcher, String name) {
+        List<Permission> rights = specials.get(name);
+        return rights != null && Node.access(rights, watcher.domain, watcher.target()).reads();
+    }
+
+    void setSpecialRights(DomainAccount account, String name, List<Permission> rights)
+            throws StoreException {
+        List<Permission> now = specials.get(name);
+        if (now == null) {
+            throw new StoreException(StoreError.EINVAL, "no special name: " + name);
+        }
+        if (!Node.owned(now, account.domain, account.target())) {
+            throw new StoreException(StoreError.EACCES, "rights of " + name);
+        }
+        specials.put(name, List.copyOf(rights));
+        changes++;
+    }
+
+    // Any thread.
+
+    boolean isIntroduced(DomId domain) {
+        synchronized (lock) {
+            DomainAccount account = accounts.get(domain);
+            return account != null && account.introduced;
+        }
+    }
+
+    private DomainAccount introduced(DomId domain) throws StoreException {
+        DomainAccount account = accounts.get(domain);
+        if (account == null || !account.introduced) {
+            throw new StoreException(StoreError.ENOENT, "domain " + domain + " is not known");
+        }
+        return account;
+    }
+
+    /// @throws StoreException [StoreError#ENOENT] when there is no such domain
+    void requireIntroduced(DomId domain) throws StoreException {
+        synchronized (lock) {
+            introduced(domain);
+        }
+    }
+
+    /// Gives a domain the rights of another beside its own.
+    void setTarget(DomId domain, DomId target) throws StoreException {
+        synchronized (lock) {
+            DomainAccount account = introduced(domain);
+            account.setTarget(introduced(target).domain);
+            changes++;
+        }
+    }
+
+    /// Limits of domains that have none of their own.
+    StoreLimits limits() {
+        synchronized (lock) {
+            return limits;
+        }
+    }
+
+    void setLimit(Quota quota, int value) {
+        synchronized (lock) {
+            limits = limits.with(quota, value);
+            changes++;
+        }
+    }
+
+    StoreLimits limits(DomId domain) throws StoreException {
+        synchronized (lock) {
+            return introduced(domain).limits(limits);
+        }
+    }
+
+    void setLimit(DomId domain, Quota quota, int value) throws StoreException {
+        synchronized (lock) {
+            DomainAccount account = introduced(domain);
+            account.setOwnLimits(account.limits(limits).with(quota, value));
+            changes++;
+        }
+    }
+
+    int features(DomId domain) throws StoreException {
+        synchronized (lock) {
+            return introduced(domain).features;
+        }
+    }
+
+    void setFeatures(DomId domain, int features) throws StoreException {
+        synchronized (lock) {
+            introduced(domain).features = features;
+            changes++;
+        }
+    }
+
+    /// What a domain uses, by the names of the quotas.
+    Map<String, Long> usage(DomId domain) throws StoreException {
+        synchronized (lock) {
+            DomainAccount account = introduced(domain);
+            Map<String, Long> usage = new LinkedHashMap<>();
+            usage.put(Quota.NODES.wireName(), (long) account.owned.nodes());
+            usage.put(Quota.WATCHES.wireName(), (long) account.watches);
+            usage.put(Quota.TRANSACTIONS.wireName(), (long) account.transactions);
+            usage.put(Quota.MEMORY.wireName(), account.bytes());
+            return usage;
+        }
+    }
+}

@@ -71,6 +71,7 @@ final class WireSession {
         }
         working = true;
         int turn = TURN;
+        boolean full;
         do {
             workAgain = false;
             unsent = transport.flush();
@@ -80,8 +81,9 @@ final class WireSession {
             while (hasRoom() && sendNextEvent()) {
                 // next one
             }
+            full = !hasRoom();
             unsent = transport.flush();
-        } while (workAgain && turn > 0 && !ended);
+        } while ((workAgain || (full && hasRoom())) && turn > 0 && !ended);
         working = false;
         if (ended) {
             return;

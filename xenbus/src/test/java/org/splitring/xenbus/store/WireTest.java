@@ -191,6 +191,23 @@ class WireTest {
         }
     }
 
+    /// More than are answered in one turn, and more than may wait for a guest to read.
+    @Test
+    void manyRequestsAtOnceAreAllAnswered() {
+        for (EmbeddedChannel channel : List.of(control, channel(SEVEN))) {
+            ByteBuf all = Unpooled.buffer();
+            for (int i = 0; i < 100; i++) {
+                all.writeBytes(message(6, i, 0, "\0"));
+            }
+            channel.writeInbound(all);
+            for (int i = 0; i < 100; i++) {
+                WireMessage answer = next(channel);
+                assertNotNull(answer, "answer " + i);
+                assertEquals(i, answer.requestId());
+            }
+        }
+    }
+
     @Test
     void h118_lengthIsUnsignedAndEndsTheConnectionOnce() {
         for (int length : new int[] {4097, 1 << 30, Integer.MAX_VALUE, Integer.MIN_VALUE, -1}) {

@@ -1,7 +1,6 @@
 package org.splitring.driverdomain;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -29,17 +28,54 @@ final class DownCommand implements Callable<Integer> {
     @Override
     public Integer call() throws CommandException {
         Path dir = runDirectory.path();
-        ProcessHandle owner = owner(dir).orElseThrow(() -> nobody(dir));
-        owner.destroy(); // SIGTERM: it flushes and cleans up
-        awaitEnd(owner, dir);
-        spec.commandLine().getOut().println("stopped process " + owner.pid());
+        try {
+            Optional<ProcessIdentity> owner = RunDirectory.owner(dir);
+            if (owner.isPresent()) {
+                end(owner.get(), dir);
+            }
+            // Guests outlive a driver domain that was killed.
+            if (RunDirectory.livingGuests(dir).isEmpty()) {
+                if (owner.isEmpty()) {
+                    throw new CommandException("nothing runs in run directory " + dir);
+                }
+                return 0;
+            }
+            try (RunDirectory left = RunDirectory.take(dir)) {
+                for (var guest : RunDirectory.livingGuests(left.path()).entrySet()) {
+                    ProcessIdentity process = guest.getValue().process();
+                    process.kill();
+                    awaitEnd(process, dir);
+                    say("killed guest process " + process.pid() + " of domain " + guest.getKey());
+                }
+            }
+        } catch (IOException e) {
+            throw new CommandException("run directory " + dir + " cannot be used: " + e, e);
+        }
         return 0;
     }
 
-    private static void awaitEnd(ProcessHandle process, Path dir) throws CommandException {
+    private void end(ProcessIdentity owner, Path dir) throws CommandException {
+        boolean stopped = owner.isStopped();
+        if (stopped) {
+            owner.kill(); // it would not hear anything else
+        } else {
+            owner.askToEnd(); // SIGTERM: it flushes and cleans up
+        }
+        awaitEnd(owner, dir);
+        say(
+                stopped
+                        ? "killed process " + owner.pid() + ", which was stopped (SIGSTOP)"
+                        : "stopped process " + owner.pid());
+    }
+
+    private void say(String line) {
+        spec.commandLine().getOut().println(line);
+    }
+
+    private static void awaitEnd(ProcessIdentity process, Path dir) throws CommandException {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
         try {
-            while (!hasEnded(process)) {
+            while (process.isAlive()) {
                 if (System.nanoTime() - deadline > 0) {
                     throw new CommandException(
                             "process "
@@ -52,31 +88,5 @@ final class DownCommand implements Callable<Integer> {
         } catch (InterruptedException e) {
             throw new CommandException("waiting for process " + process.pid() + " failed", e);
         }
-    }
-
-    /// Also when only its number is left, because whoever is now its parent has not looked yet: the
-    /// first process of a container may take its time, or never look.
-    private static boolean hasEnded(ProcessHandle process) {
-        if (!process.isAlive()) {
-            return true;
-        }
-        try {
-            String stat = Files.readString(Path.of("/proc", process.pid() + "", "stat"));
-            return stat.startsWith("Z", stat.lastIndexOf(')') + 2);
-        } catch (IOException e) {
-            return true; // gone between the two looks
-        }
-    }
-
-    private static Optional<ProcessHandle> owner(Path dir) throws CommandException {
-        try {
-            return RunDirectory.owner(dir);
-        } catch (IOException e) {
-            throw new CommandException("run directory " + dir + " cannot be read: " + e, e);
-        }
-    }
-
-    private static CommandException nobody(Path dir) {
-        return new CommandException("nothing runs in run directory " + dir);
     }
 }

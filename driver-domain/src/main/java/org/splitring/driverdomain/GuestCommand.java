@@ -10,10 +10,9 @@ import org.splitring.driverdomain.lab.VirtualDevice;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/// `splitring guest`: the process of a `java` guest. Started by `up`, with which it talks over its
-/// standard streams: it prints `ready`, or `error` and why, and ends when its input ends, which
-/// also
-/// happens when the driver domain is killed.
+/// `splitring guest`: the process of a `java` guest. Started by `up`, to which it says one line on
+/// its standard output: `ready`, or `error` and why. It ends when the store tells it to
+/// (`control/shutdown`), or when it has been without a driver domain for a minute.
 @Command(
         name = "guest",
         description = "Run one guest (started by up).",
@@ -47,7 +46,7 @@ final class GuestCommand implements Callable<Integer> {
         try (GuestProgram program = new GuestProgram(attach, memoryMib)) {
             program.export(devices, sockets, tcpPort);
             System.out.println(READY);
-            program.awaitEnd(System.in);
+            program.awaitEnd();
         } catch (IOException e) {
             System.out.println(ERROR + e.getMessage());
             return 1;

@@ -7,28 +7,38 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 
-/// The process of a `java` guest, from the driver domain's side. Its standard input is held open as
-/// long as it shall live; its standard output says when it is ready; its errors go to a file.
+/// The process of a `java` guest, from the driver domain's side: one that we have started, or one
+/// that an earlier driver domain has started and that lives on.
+///
+/// It has no need of us: its standard output says once when it is ready, its errors go to a file,
+/// and it is stopped through the store, as a guest of Xen's.
 final class GuestProcess {
-    private static final long STOP_SECONDS = 15;
+    private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
+    private static final long ADOPTED_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
+    private static final long KILL_NANOS = TimeUnit.SECONDS.toNanos(10);
 
     private final LabDomain domain;
-    private final Process process;
+    private final ProcessIdentity identity;
+    private final @Nullable Process child; // null: not ours, adopted
     private final CompletableFuture<String> greeting = new CompletableFuture<>();
 
-    private GuestProcess(LabDomain domain, Process process) {
+    private GuestProcess(LabDomain domain, ProcessIdentity identity, @Nullable Process child) {
         this.domain = domain;
-        this.process = process;
+        this.identity = identity;
+        this.child = child;
     }
 
-    static GuestProcess start(LabDomain domain, Path runDir) throws IOException {
+    private static List<String> arguments(LabDomain domain, Path runDir) {
         List<String> arguments = new ArrayList<>(List.of("guest"));
         arguments.add("--attach=" + RunDirectory.attachSocket(runDir, domain.name()));
         arguments.add("--sockets=" + RunDirectory.domain(runDir, domain.name()));
@@ -37,16 +47,37 @@ final class GuestProcess {
             arguments.add("--disk=" + disk.device().name());
         }
         domain.tcpPort().ifPresent(port -> arguments.add("--tcp=" + port));
+        return arguments;
+    }
+
+    static GuestProcess start(LabDomain domain, Path runDir) throws IOException {
+        List<String> arguments = arguments(domain, runDir);
         Process process =
                 new ProcessBuilder(JavaCommand.of(JavaCommand.SMALL, arguments))
+                        .redirectInput(Path.of("/dev/null").toFile())
                         .redirectError(RunDirectory.guestLog(runDir, domain.name()).toFile())
                         .start();
-        GuestProcess guest = new GuestProcess(domain, process);
-        Thread.ofVirtual().name("greeting of " + domain.name()).start(guest::readGreeting);
+        ProcessIdentity identity =
+                ProcessIdentity.of(process.pid())
+                        .orElseThrow(() -> new IOException("it ended at once"));
+        new GuestRecord(identity, arguments).write(RunDirectory.domain(runDir, domain.name()));
+        GuestProcess guest = new GuestProcess(domain, identity, process);
+        Thread.ofVirtual()
+                .name("greeting of " + domain.name())
+                .start(() -> guest.readGreeting(process));
         return guest;
     }
 
-    private void readGreeting() {
+    /// The guest that an earlier driver domain has left for this domain.
+    ///
+    /// @return nothing when there is none, or one that was started otherwise than we would
+    static Optional<GuestProcess> adopt(LabDomain domain, Path runDir) throws IOException {
+        return GuestRecord.living(RunDirectory.domain(runDir, domain.name()))
+                .filter(record -> record.arguments().equals(arguments(domain, runDir)))
+                .map(record -> new GuestProcess(domain, record.process(), null));
+    }
+
+    private void readGreeting(Process process) {
         try (BufferedReader reader =
                 new BufferedReader(
                         new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
@@ -60,10 +91,13 @@ final class GuestProcess {
         }
     }
 
-    /// Waits until the guest's disks are exported.
+    /// Waits until the disks of a guest that we have started are exported.
     ///
     /// @throws CommandException with the guest's own reason when it gives up
     void awaitReady(long seconds, Path runDir) throws CommandException, InterruptedException {
+        if (child == null) {
+            return;
+        }
         String said;
         try {
             said = greeting.get(seconds, TimeUnit.SECONDS);
@@ -80,12 +114,12 @@ final class GuestProcess {
             throw new CommandException(
                     "guest " + domain.name() + ": " + said.substring(GuestCommand.ERROR.length()));
         }
-        int code = process.waitFor();
+        child.waitFor();
         throw new CommandException(
                 "guest "
                         + domain.name()
                         + " "
-                        + ending(code)
+                        + ending()
                         + " before it was ready; see "
                         + RunDirectory.guestLog(runDir, domain.name()));
     }
@@ -94,38 +128,58 @@ final class GuestProcess {
         return domain;
     }
 
+    boolean isAdopted() {
+        return child == null;
+    }
+
     long pid() {
-        return process.pid();
+        return identity.pid();
     }
 
     /// Runs `listener` when the process has ended.
     void onExit(Runnable listener) {
-        var ignored = process.onExit().thenRun(listener);
+        Process ours = child;
+        if (ours != null) {
+            var ignored = ours.onExit().thenRun(listener);
+            return;
+        }
+        Thread.ofVirtual()
+                .name("end of " + domain.name())
+                .start(
+                        () -> {
+                            while (identity.isAlive()) {
+                                LockSupport.parkNanos(ADOPTED_LOOK_NANOS);
+                            }
+                            listener.run();
+                        });
     }
 
-    /// How it ended, for people.
+    /// How it ended, for people. Of a process that is not our child nobody tells us.
     String ending() {
-        return ending(process.exitValue());
-    }
-
-    private static String ending(int code) {
+        if (child == null) {
+            return "has ended";
+        }
+        int code = child.exitValue();
         return code > 128 ? "was killed by signal " + (code - 128) : "ended with status " + code;
     }
 
-    /// Lets the guest close its devices and end; kills it when it does not.
-    void stop() {
-        try {
-            process.getOutputStream().close();
-        } catch (IOException e) {
-            // It has ended already.
+    /// Waits for its end; kills it when the time is over, or at once when there is none.
+    void awaitEnd(long seconds) {
+        if (!isGoneWithin(TimeUnit.SECONDS.toNanos(seconds))) {
+            identity.kill();
+            isGoneWithin(KILL_NANOS);
         }
-        try {
-            if (!process.waitFor(STOP_SECONDS, TimeUnit.SECONDS)) {
-                process.destroyForcibly().waitFor();
+    }
+
+    /// The kernel tells only parents of an end: for others one looks.
+    private boolean isGoneWithin(long nanos) {
+        long start = System.nanoTime();
+        while (identity.isAlive()) {
+            if (System.nanoTime() - start >= nanos) {
+                return false;
             }
-        } catch (InterruptedException e) {
-            process.destroyForcibly();
-            Thread.currentThread().interrupt();
+            LockSupport.parkNanos(LOOK_NANOS);
         }
+        return true;
     }
 }

@@ -1,14 +1,17 @@
 package org.splitring.driverdomain;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.driverdomain.lab.VirtualDevice;
@@ -18,7 +21,9 @@ import org.splitring.driverdomain.nbd.NbdServer;
 import org.splitring.hypervisor.attached.AttachedGuest;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreWireClient;
 
 /// What a `java` guest does: attaches, connects a frontend for each disk, and exports them over
@@ -30,6 +35,10 @@ final class GuestProgram implements AutoCloseable {
 
     private static final int MAX_CLIENTS = 16;
 
+    private static final Set<String> SHUTDOWNS = Set.of("poweroff", "halt", "reboot");
+
+    private static final Logger LOG = LoggerFactory.getLogger(GuestProgram.class);
+
     private final NettyDeviceLoops loops = new NettyDeviceLoops("guest", 1);
     private final NettyDeviceLoop loop = loops.next();
     private final ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
@@ -37,7 +46,7 @@ final class GuestProgram implements AutoCloseable {
     private final AttachedGuest guest;
     private final Store store;
     private final CountDownLatch end = new CountDownLatch(1);
-    private final List<VbdFrontend> frontends = new ArrayList<>();
+    private final List<VbdFrontend> frontends = new CopyOnWriteArrayList<>();
     private final List<NbdServer> servers = new ArrayList<>();
 
     /// Attaches.
@@ -54,11 +63,35 @@ final class GuestProgram implements AutoCloseable {
             throw e;
         }
         try {
-            store = StoreWireClient.open(guest.storeFd(), guest.id(), loop.eventLoop(), watches);
+            store = openStore();
         } catch (IOException e) {
             guest.close();
             loops.close();
             throw e;
+        }
+    }
+
+    private Store openStore() throws IOException {
+        Store opened = StoreWireClient.open(guest.storeFd(), guest.id(), loop.eventLoop(), watches);
+        String shutdown = DevicePaths.domain(guest.id()) + "/control/shutdown";
+        try {
+            opened.watch(shutdown, path -> lookForShutdown(opened, shutdown));
+        } catch (StoreException e) {
+            opened.close();
+            throw new IOException("store: " + e.getMessage(), e);
+        }
+        return opened;
+    }
+
+    /// What Xen's toolstack may ask for. An empty node says that it was heard.
+    private void lookForShutdown(Store from, String node) {
+        try {
+            if (SHUTDOWNS.contains(from.read(node).orElse(""))) {
+                from.write(node, "");
+                end.countDown();
+            }
+        } catch (StoreException e) {
+            LOG.debug("{}: {}", node, e.getMessage()); // the driver domain is gone, perhaps
         }
     }
 
@@ -99,22 +132,8 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
-    /// Waits until `input` ends or the driver domain is gone.
-    void awaitEnd(InputStream input) throws InterruptedException {
-        Thread.ofPlatform()
-                .daemon()
-                .name("input")
-                .start(
-                        () -> {
-                            try {
-                                while (input.read() >= 0) {
-                                    // Nothing is said here: only the end counts.
-                                }
-                            } catch (IOException e) {
-                                // The same.
-                            }
-                            end.countDown();
-                        });
+    /// Waits until the store tells us to end, or there is no driver domain any more.
+    void awaitEnd() throws InterruptedException {
         end.await();
     }
 

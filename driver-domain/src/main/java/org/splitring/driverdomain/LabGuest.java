@@ -29,6 +29,7 @@ import org.splitring.hypervisor.attached.GuestListener;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.store.GuestStore;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
@@ -43,6 +44,8 @@ import org.splitring.xenbus.store.StoreTree;
 final class LabGuest implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LabGuest.class);
 
+    private static final long LOOK_MILLIS = 2;
+
     private final LabDomain domain;
     private final DomId domid;
     private final StoreTree tree;
@@ -54,7 +57,8 @@ final class LabGuest implements AutoCloseable {
     private final List<Disk> disks = new ArrayList<>();
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
-    private @Nullable GuestStore store; // of the guest that is attached; control plane
+    private volatile boolean known; // its nodes in the store are still those of this guest
+    private volatile @Nullable GuestStore store; // of the guest that is attached; control plane
 
     /// A disk, with its backend while a guest is attached.
     static final class Disk {
@@ -116,6 +120,26 @@ final class LabGuest implements AutoCloseable {
         }
     }
 
+    /// Takes out of a store of an earlier driver domain what belongs to its time: the devices, and
+    /// everything of a guest that has not outlived it.
+    ///
+    /// @param living whether the guest lives, and will attach again
+    void clearStore(boolean living) throws CommandException {
+        known = living;
+        try {
+            for (Toolstack.DeviceStatus device : toolstack.devices(DomId.ZERO)) {
+                if (device.paths().frontendDomain().equals(domid)) {
+                    toolstack.removeDevice(device.paths());
+                }
+            }
+        } catch (StoreException e) {
+            throw new CommandException("domain " + domain.name() + ": store: " + e, e);
+        }
+        if (!living) {
+            tree.release(domid);
+        }
+    }
+
     /// Lets a guest attach.
     void listen(AttachServer server, Path runDir) throws CommandException {
         Path path = RunDirectory.attachSocket(runDir, domain.name());
@@ -145,7 +169,10 @@ final class LabGuest implements AutoCloseable {
     private void connect(AttachedPeer peer) {
         try {
             tree.introduce(domid);
-            toolstack.createDomain(domid, domain.name());
+            if (!known) {
+                toolstack.createDomain(domid, domain.name());
+            }
+            known = false;
             for (Disk disk : disks) {
                 LabDisk lab = disk.lab;
                 DevicePaths paths = paths(disk);
@@ -191,6 +218,47 @@ final class LabGuest implements AutoCloseable {
 
     private DevicePaths paths(Disk disk) {
         return DevicePaths.vbd(domid, DomId.ZERO, disk.lab.device().number());
+    }
+
+    /// Tells the guest to end, as Xen's toolstack does.
+    ///
+    /// @return `false` when there is nobody to be told
+    boolean powerOff() {
+        if (store == null) {
+            return false;
+        }
+        try {
+            control.write(DevicePaths.domain(domid) + "/control/shutdown", "poweroff");
+            return true;
+        } catch (StoreException e) {
+            LOG.warn("domain {}: cannot be told to end: {}", domain.name(), e.getMessage());
+            return false;
+        }
+    }
+
+    /// Waits until both ends of every disk are connected.
+    ///
+    /// @param deadlineNanos on the clock of [System#nanoTime]
+    boolean awaitConnected(long deadlineNanos) throws InterruptedException {
+        for (Disk disk : disks) {
+            while (!isConnected(paths(disk))) {
+                if (System.nanoTime() - deadlineNanos > 0) {
+                    return false;
+                }
+                Thread.sleep(LOOK_MILLIS);
+            }
+        }
+        return true;
+    }
+
+    private boolean isConnected(DevicePaths paths) {
+        try {
+            String connected = Integer.toString(XenbusState.CONNECTED.number());
+            return control.read(paths.frontend() + "/state").orElse("").equals(connected)
+                    && control.read(paths.backend() + "/state").orElse("").equals(connected);
+        } catch (StoreException e) {
+            return false;
+        }
     }
 
     /// Ends the guest's attachment if there is one, and closes the images: everything written is on

@@ -17,24 +17,52 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.LinuxException;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// The folder in which a running driver domain keeps its sockets under fixed names.
 ///
-///     DIR/lock              locked while somebody runs here; holds the number of the process
+///     DIR/lock              locked while somebody runs here; says which process
+///     DIR/lab               path of the lab file, for the next driver domain; then, in a line of
+///                           its own, whether we made DIR
+///     DIR/successor         the process that asks the driver domain to hand its guests over
+///     DIR/store             dump of the store
 ///     DIR/log               what a driver domain in the background has to say
 ///     DIR/xenstored/socket  the store, for xenstore-ls and its like
 ///     DIR/DOMAIN/attach     attach socket
 ///     DIR/DOMAIN/VDEV.nbd   NBD server of a disk
+///     DIR/DOMAIN/guest.pid  the guest process, see [GuestRecord]
 ///     DIR/DOMAIN/guest.log  what the guest process has to say
 ///
-/// A kill -9 leaves the files, but never the lock: the next one to come takes over.
+/// A kill -9 leaves the files, but never the lock: the next one to come takes over, with the guests
+/// that live on. **The lock is the fence**: it is free only when every thread of its owner has
+/// ended, or the owner has given back everything (`docs/notes/replace.md`).
 final class RunDirectory implements AutoCloseable {
     /// Longest path of a Unix socket (`sun_path` without the terminating zero).
     static final int MAX_SOCKET_PATH_BYTES = 107;
 
     private static final String LOCK = "lock";
+    private static final String LAB = "lab";
     private static final String LOG = "log";
+    private static final String STORE = "store";
+    private static final String MADE = "made";
+    private static final String SUCCESSOR = "successor";
+
+    /// How long a driver domain may take to hand over before it is killed.
+    private static final long HANDOVER_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+    /// How long one that was killed may take to be gone: storage may hold a thread in the kernel.
+    private static final long DEATH_NANOS = TimeUnit.SECONDS.toNanos(30);
+
+    private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
 
     private final Path dir;
     private final FileChannel channel;
@@ -47,7 +75,7 @@ final class RunDirectory implements AutoCloseable {
     }
 
     /// Takes possession of the folder, which is made when it is missing, and clears away what a
-    /// killed process has left.
+    /// killed process has left. What belongs to guests that live stays.
     ///
     /// @throws CommandException when somebody else runs there, or it cannot be used
     static RunDirectory take(Path given) throws CommandException {
@@ -65,11 +93,70 @@ final class RunDirectory implements AutoCloseable {
                 made = true;
             }
             FileChannel channel = lock(dir);
+            made |= noted(dir).contains(MADE);
             RunDirectory taken = new RunDirectory(dir, channel, made);
             taken.clear();
             return taken;
         } catch (IOException e) {
             throw new CommandException("run directory " + dir + " cannot be used: " + e, e);
+        }
+    }
+
+    /// Takes possession as [#take]; from the driver domain that runs there, if there is one. That
+    /// one is asked to hand over, and killed when it does not, or cannot because it is stopped.
+    /// When this returns it is gone for good, whatever state it was in.
+    ///
+    /// @param news takes a line for people
+    static RunDirectory takeOver(Path given, Consumer<String> news) throws CommandException {
+        Path dir = given.toAbsolutePath().normalize();
+        try {
+            Optional<ProcessIdentity> old = owner(dir);
+            if (old.isPresent()) {
+                fence(dir, old.get(), news);
+            }
+        } catch (IOException e) {
+            throw new CommandException("run directory " + dir + " cannot be used: " + e, e);
+        }
+        return take(dir);
+    }
+
+    private static void fence(Path dir, ProcessIdentity old, Consumer<String> news)
+            throws IOException, CommandException {
+        if (old.isStopped()) {
+            news.accept("killed process " + old.pid() + ", which was stopped");
+        } else {
+            Files.writeString(dir.resolve(SUCCESSOR), ProcessIdentity.ofThisProcess() + "\n");
+            old.askToEnd();
+            if (awaitFree(dir, old, HANDOVER_NANOS)) {
+                return;
+            }
+            news.accept("killed process " + old.pid() + ", which did not hand over in time");
+        }
+        old.kill();
+        if (!awaitFree(dir, old, DEATH_NANOS)) {
+            throw new CommandException(
+                    "process " + old.pid() + " was killed, but storage does not let go of it yet");
+        }
+    }
+
+    private static boolean awaitFree(Path dir, ProcessIdentity old, long nanos) throws IOException {
+        long start = System.nanoTime();
+        while (owner(dir).filter(old::equals).isPresent()) {
+            if (System.nanoTime() - start > nanos) {
+                return false;
+            }
+            LockSupport.parkNanos(LOOK_NANOS);
+        }
+        return true;
+    }
+
+    /// Whether a living process has asked this one to hand over to it.
+    boolean isSuccessorWaiting() {
+        try {
+            String text = Files.readString(dir.resolve(SUCCESSOR), US_ASCII).strip();
+            return ProcessIdentity.parse(text).filter(ProcessIdentity::isAlive).isPresent();
+        } catch (IOException e) {
+            return false;
         }
     }
 
@@ -89,23 +176,29 @@ final class RunDirectory implements AutoCloseable {
             if (lock == null) {
                 channel.close();
                 throw new CommandException(
-                        "run directory "
-                                + dir
-                                + " is in use by process "
-                                + pid(file).map(String::valueOf).orElse("?")
-                                + "; stop it with: ./splitring down --run-dir "
-                                + dir);
+                        "run directory " + dir + " is in use by " + describeOwner(dir, file));
             }
             // The last owner removes the file at the end: one that is gone from the folder is no
             // lock any more, and the next to come would make another. So it must be the same file
             // before it was opened and after it was locked.
             if (before.isPresent() && before.equals(inode(file))) {
-                byte[] pid = (ProcessHandle.current().pid() + "\n").getBytes(US_ASCII);
-                channel.truncate(0).write(ByteBuffer.wrap(pid), 0);
+                byte[] owner = (ProcessIdentity.ofThisProcess() + "\n").getBytes(US_ASCII);
+                channel.truncate(0).write(ByteBuffer.wrap(owner), 0);
                 return channel;
             }
             channel.close();
         }
+    }
+
+    private static String describeOwner(Path dir, Path file) throws IOException {
+        Optional<ProcessIdentity> owner = written(file);
+        String who = "process " + owner.map(process -> process.pid() + "").orElse("?");
+        return owner.filter(ProcessIdentity::isStopped).isPresent()
+                ? who
+                        + ", which is stopped (SIGSTOP); replace it with: ./splitring replace"
+                        + " --run-dir "
+                        + dir
+                : who + "; stop it with: ./splitring down --run-dir " + dir;
     }
 
     private static Optional<Object> inode(Path file) throws IOException {
@@ -117,29 +210,63 @@ final class RunDirectory implements AutoCloseable {
         }
     }
 
-    private static Optional<Long> pid(Path file) throws IOException {
+    private static Optional<ProcessIdentity> written(Path file) throws IOException {
         try {
-            String text = Files.readString(file, US_ASCII).strip();
-            return text.matches("\\d{1,10}") ? Optional.of(Long.valueOf(text)) : Optional.empty();
+            return ProcessIdentity.parse(Files.readString(file, US_ASCII).strip());
         } catch (NoSuchFileException e) {
             return Optional.empty();
         }
     }
 
-    /// The process that runs in a folder; nothing when nobody does.
-    static Optional<ProcessHandle> owner(Path given) throws IOException {
+    /// The process that runs in a folder; nothing when nobody does. Not for the process that has
+    /// taken it.
+    static Optional<ProcessIdentity> owner(Path given) throws IOException {
         Path file = given.toAbsolutePath().normalize().resolve(LOCK);
-        try (FileChannel channel =
-                FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            FileLock free = channel.tryLock();
-            if (free != null) {
-                free.release();
+        // Looks without locking: whoever wants to start just now must not be kept out.
+        try (VectoredFile lock = VectoredFile.open(file)) {
+            return lock.lockInTheWay(VectoredFile.RangeLock.WRITE, 0, 0).isPresent()
+                    ? written(file)
+                    : Optional.empty();
+        } catch (LinuxException e) {
+            if (e.errno() == Errno.ENOENT) {
                 return Optional.empty();
             }
-        } catch (NoSuchFileException e) {
-            return Optional.empty();
+            throw e;
         }
-        return pid(file).flatMap(ProcessHandle::of);
+    }
+
+    /// The guest processes that live, by the names of their domains.
+    static SortedMap<String, GuestRecord> livingGuests(Path given) throws IOException {
+        Path dir = given.toAbsolutePath().normalize();
+        SortedMap<String, GuestRecord> found = new TreeMap<>();
+        if (Files.isDirectory(dir)) {
+            try (Stream<Path> entries = Files.list(dir)) {
+                for (Path entry : entries.filter(RunDirectory::isFolder).toList()) {
+                    Optional<GuestRecord> guest = GuestRecord.living(entry);
+                    guest.ifPresent(it -> found.put(String.valueOf(entry.getFileName()), it));
+                }
+            }
+        }
+        return found;
+    }
+
+    /// The lab file of what runs in a folder, or has run there and left guests.
+    static Optional<Path> lab(Path given) throws IOException {
+        return noted(given.toAbsolutePath().normalize()).stream().findFirst().map(Path::of);
+    }
+
+    private static List<String> noted(Path dir) throws IOException {
+        try {
+            return Files.readAllLines(dir.resolve(LAB));
+        } catch (NoSuchFileException e) {
+            return List.of();
+        }
+    }
+
+    /// Notes the lab file, for the next driver domain.
+    void noteLab(Path labFile) throws IOException {
+        String path = labFile.toAbsolutePath().normalize().toString();
+        Files.write(dir.resolve(LAB), made ? List.of(path, MADE) : List.of(path));
     }
 
     /// Checks a path before anything is made.
@@ -161,8 +288,13 @@ final class RunDirectory implements AutoCloseable {
         return dir;
     }
 
-    Path log() {
-        return dir.resolve(LOG);
+    /// Where the store is kept for the next driver domain.
+    Path storeDump() {
+        return dir.resolve(STORE);
+    }
+
+    static Path log(Path runDir) {
+        return domain(runDir, LOG);
     }
 
     static Path domain(Path runDir, String name) {
@@ -186,27 +318,41 @@ final class RunDirectory implements AutoCloseable {
         return domain(runDir, domain).resolve("guest.log");
     }
 
-    /// Removes what this program makes in a run directory, and nothing else.
+    /// Removes what this program makes in a run directory, and nothing else. What living guests
+    /// use stays.
     private void clear() throws IOException {
-        Files.deleteIfExists(dir.resolve(LOG));
+        Set<String> living = livingGuests(dir).keySet();
+        Files.deleteIfExists(dir.resolve(SUCCESSOR));
+        if (living.isEmpty()) {
+            Files.deleteIfExists(dir.resolve(LOG));
+            Files.deleteIfExists(dir.resolve(LAB));
+            Files.deleteIfExists(dir.resolve(STORE));
+        }
         try (Stream<Path> entries = Files.list(dir)) {
             for (Path entry : entries.filter(RunDirectory::isFolder).toList()) {
-                List<Path> inside;
-                try (Stream<Path> files = Files.list(entry)) {
-                    inside = files.toList();
+                if (!living.contains(String.valueOf(entry.getFileName()))) {
+                    clearDomain(entry);
                 }
-                for (Path file : inside) {
-                    String name = String.valueOf(file.getFileName());
-                    if (name.equals("attach")
-                            || name.endsWith(".nbd")
-                            || file.equals(storeSocket(dir))
-                            || name.equals("guest.log")) {
-                        Files.deleteIfExists(file);
-                    }
-                }
-                deleteIfEmpty(entry);
             }
         }
+    }
+
+    private void clearDomain(Path folder) throws IOException {
+        List<Path> inside;
+        try (Stream<Path> files = Files.list(folder)) {
+            inside = files.toList();
+        }
+        for (Path file : inside) {
+            String name = String.valueOf(file.getFileName());
+            if (name.equals("attach")
+                    || name.endsWith(".nbd")
+                    || file.equals(storeSocket(dir))
+                    || name.startsWith(GuestRecord.FILE)
+                    || name.equals("guest.log")) {
+                Files.deleteIfExists(file);
+            }
+        }
+        deleteIfEmpty(folder);
     }
 
     private static boolean isFolder(Path path) {
@@ -219,6 +365,11 @@ final class RunDirectory implements AutoCloseable {
         } catch (DirectoryNotEmptyException e) {
             // Somebody keeps files of his own there: they stay, and so does the folder.
         }
+    }
+
+    /// Leaves everything to the next driver domain, which may wait for the lock.
+    void handOver() throws IOException {
+        channel.close();
     }
 
     /// Removes everything that was made here, the lock last.

@@ -8,24 +8,31 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendOptions;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
-import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
+import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.AttachServer;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.xenbus.DeviceEnd;
+import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreCheckpoints;
+import org.splitring.xenbus.store.StoreDump;
 import org.splitring.xenbus.store.StoreSocket;
 import org.splitring.xenbus.store.StoreTree;
 import org.splitring.xenbus.store.StoreWireServer;
@@ -33,10 +40,23 @@ import org.splitring.xenbus.store.StoreWireServer;
 /// A lab that runs: the driver domain in this process, and the guests that it has started.
 ///
 /// What is made is undone in the opposite order, whether the start fails half-way or the lab is
-/// stopped: each step puts its undoing on a stack first or at once.
+/// stopped: each step puts its undoing on a stack first or at once. When the lab is handed over to
+/// another driver domain ([#handOver]), guests and what they need stay.
 final class RunningLab implements AutoCloseable {
     private static final int FIRST_DOMID = 1;
     private static final int READY_SECONDS = 60;
+    private static final int STOP_SECONDS = 15;
+
+    /// How long an adopted guest may take to be back before we go on without it.
+    private static final Duration ADOPTION_PATIENCE = Duration.ofSeconds(20);
+
+    /// How a lab comes to its run directory.
+    enum Entrance {
+        /// Nobody may be there.
+        TAKE,
+        /// From whoever is there.
+        TAKE_OVER
+    }
 
     private final Lab lab;
     private final Path runDir;
@@ -44,7 +64,10 @@ final class RunningLab implements AutoCloseable {
     private final Deque<Undoing> undoings = new ArrayDeque<>();
     private final List<LabGuest> guests = new ArrayList<>();
     private final List<GuestProcess> processes = new ArrayList<>();
+    private @Nullable RunDirectory directory;
+    private @Nullable StoreCheckpoints checkpoints;
     private volatile boolean stopping;
+    private boolean handingOver;
     private boolean up;
 
     @FunctionalInterface
@@ -58,23 +81,35 @@ final class RunningLab implements AutoCloseable {
         this.news = news;
     }
 
-    /// Starts everything, and returns when every guest that we start has its disks exported.
+    /// Starts everything, and returns when every guest that we start has its disks exported, and
+    /// every guest that lives there already is connected again.
     ///
     /// @param news takes a line for people when something happens later
-    /// @throws CommandException when it cannot be started; then nothing is left of it
-    static RunningLab start(Lab lab, Path runDir, Consumer<String> news)
+    /// @throws CommandException when it cannot be started; then nothing is left of it, but guests
+    ///     that were there before
+    static RunningLab start(Lab lab, Path runDir, Entrance entrance, Consumer<String> news)
             throws CommandException, InterruptedException {
         RunningLab running = new RunningLab(lab, runDir, news);
         try {
             running.checkPlaces();
-            running.open();
+            running.open(entrance);
             running.up = true;
             return running;
         } finally {
             if (!running.up) {
-                running.close();
+                running.giveUp();
             }
         }
+    }
+
+    private void giveUp() {
+        handingOver = processes.stream().anyMatch(GuestProcess::isAdopted);
+        if (handingOver) { // those wait for another attempt
+            processes.stream()
+                    .filter(process -> !process.isAdopted())
+                    .forEach(process -> process.awaitEnd(0));
+        }
+        close();
     }
 
     /// What can be known before anything is made.
@@ -86,7 +121,7 @@ final class RunningLab implements AutoCloseable {
                 RunDirectory.checkSocketPath(
                         RunDirectory.nbdSocket(runDir, domain.name(), disk.device().name()));
             }
-            if (domain.tcpPort().isPresent()) {
+            if (domain.tcpPort().isPresent() && !hasLivingGuest(domain)) {
                 checkPort(domain, domain.tcpPort().getAsInt());
             }
         }
@@ -101,37 +136,56 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
-    private void open() throws CommandException, InterruptedException {
-        RunDirectory directory = RunDirectory.take(runDir);
-        undoings.push(directory::close);
-        makeImages();
+    private boolean hasLivingGuest(LabDomain domain) throws CommandException {
+        try {
+            return GuestRecord.living(RunDirectory.domain(runDir, domain.name())).isPresent();
+        } catch (IOException e) {
+            throw new CommandException("run directory " + runDir + " cannot be read: " + e, e);
+        }
+    }
 
-        StoreTree tree = new StoreTree();
+    /// First what needs nobody: while a successor gets ready, the guests are served by the old one.
+    private void open(Entrance entrance) throws CommandException, InterruptedException {
         ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
         undoings.push(watches::close);
-        Store control = tree.connection(DomId.ZERO, watches);
-        undoings.push(control::close);
         int loopCount = Math.clamp(Runtime.getRuntime().availableProcessors() / 2, 1, 8);
         NettyDeviceLoops loops = new NettyDeviceLoops("backend", loopCount);
         undoings.push(loops::close);
-        StoreSocket store = storeSocket(tree, loops);
-        undoings.push(store::close);
         DiskWorkers workers = new DiskWorkers(4);
         undoings.push(workers::close);
         VbdBackendOptions options = VbdBackendOptions.of(workers);
-
         AttachServer server = attachServer(loops);
+
+        RunDirectory taken =
+                entrance == Entrance.TAKE_OVER
+                        ? RunDirectory.takeOver(runDir, news)
+                        : RunDirectory.take(runDir);
+        directory = taken;
+        undoings.push(() -> leave(taken));
+        adoptGuests();
+        makeImages();
+        StoreTree tree = openStore(taken);
+        Store control = tree.connection(DomId.ZERO, watches);
+        undoings.push(control::close);
+        StoreSocket store = storeSocket(tree, loops);
+        undoings.push(store::close);
+
         int domid = FIRST_DOMID;
         for (LabDomain domain : lab.domains()) {
             LabGuest guest =
                     new LabGuest(domain, new DomId(domid++), tree, control, loops, options, news);
             guests.add(guest);
             undoings.push(guest::close);
+            guest.clearStore(process(domain).isPresent());
             guest.openImages();
+        }
+        // Only now, with every image locked: a predecessor that had one would still be at work.
+        for (LabGuest guest : guests) {
             guest.listen(server, runDir);
         }
+        undoings.push(this::stopGuests);
         for (LabDomain domain : lab.domains()) {
-            if (domain.guest() == GuestKind.JAVA) {
+            if (domain.guest() == GuestKind.JAVA && process(domain).isEmpty()) {
                 startGuest(domain);
             }
         }
@@ -139,6 +193,86 @@ final class RunningLab implements AutoCloseable {
             process.awaitReady(READY_SECONDS, runDir);
             process.onExit(() -> guestEnded(process));
         }
+        awaitAdopted();
+    }
+
+    private void leave(RunDirectory taken) throws IOException {
+        if (handingOver) {
+            taken.handOver();
+        } else {
+            taken.close();
+        }
+    }
+
+    /// Finds the guests that an earlier driver domain has left. One that is not in the lab, or was
+    /// started otherwise, ends.
+    private void adoptGuests() throws CommandException {
+        try {
+            for (LabDomain domain : lab.domains()) {
+                if (domain.guest() == GuestKind.JAVA) {
+                    GuestProcess.adopt(domain, runDir).ifPresent(processes::add);
+                }
+            }
+            for (var living : RunDirectory.livingGuests(runDir).entrySet()) {
+                ProcessIdentity guest = living.getValue().process();
+                if (processes.stream().noneMatch(it -> it.pid() == guest.pid())) {
+                    guest.kill();
+                    news.accept(
+                            "domain "
+                                    + living.getKey()
+                                    + ": guest process "
+                                    + guest.pid()
+                                    + " was killed, it was not started from this lab");
+                }
+            }
+        } catch (IOException e) {
+            throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
+        }
+    }
+
+    /// Each guest that lived through the change, and how long it took from now on.
+    private void awaitAdopted() throws InterruptedException {
+        long start = System.nanoTime();
+        for (LabGuest guest : guests) {
+            Optional<GuestProcess> process =
+                    process(guest.domain()).filter(GuestProcess::isAdopted);
+            if (process.isPresent()) {
+                boolean back = guest.awaitConnected(start + ADOPTION_PATIENCE.toNanos());
+                news.accept(
+                        String.format(
+                                Locale.ROOT,
+                                "domain %s: guest process %d %s after %.2f s",
+                                guest.domain().name(),
+                                process.get().pid(),
+                                back ? "goes on" : "is not back",
+                                (System.nanoTime() - start) / 1e9));
+            }
+        }
+    }
+
+    private StoreTree openStore(RunDirectory taken) throws CommandException {
+        Path dump = taken.storeDump();
+        StoreTree tree = null;
+        if (Files.exists(dump)) {
+            try {
+                tree = StoreDump.load(dump);
+            } catch (IOException e) {
+                news.accept("the store begins empty: " + e.getMessage());
+            }
+        }
+        if (tree == null) {
+            tree = new StoreTree();
+        }
+        try {
+            taken.noteLab(lab.file());
+            StoreCheckpoints kept =
+                    StoreCheckpoints.start(tree, dump, Timers.system(), DeviceEnd.VIRTUAL_THREADS);
+            checkpoints = kept;
+            undoings.push(kept::close);
+        } catch (IOException e) {
+            throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
+        }
+        return tree;
     }
 
     private StoreSocket storeSocket(StoreTree tree, NettyDeviceLoops loops)
@@ -200,11 +334,27 @@ final class RunningLab implements AutoCloseable {
         try {
             GuestProcess process = GuestProcess.start(domain, runDir);
             processes.add(process);
-            undoings.push(process::stop);
         } catch (IOException e) {
             throw new CommandException(
                     "guest " + domain.name() + " cannot be started: " + e.getMessage(), e);
         }
+    }
+
+    /// Tells all, then waits for each.
+    private void stopGuests() {
+        if (handingOver) {
+            return;
+        }
+        for (GuestProcess process : processes) {
+            boolean told =
+                    guests.stream()
+                            .filter(guest -> guest.domain().equals(process.domain()))
+                            .anyMatch(LabGuest::powerOff);
+            if (!told) {
+                process.awaitEnd(0);
+            }
+        }
+        processes.forEach(process -> process.awaitEnd(STOP_SECONDS));
     }
 
     private void guestEnded(GuestProcess process) {
@@ -241,6 +391,27 @@ final class RunningLab implements AutoCloseable {
     /// The process of a domain's guest, when we have started one.
     Optional<GuestProcess> process(LabDomain domain) {
         return processes.stream().filter(process -> process.domain().equals(domain)).findFirst();
+    }
+
+    /// Whether another driver domain waits to take our place.
+    boolean isSuccessorWaiting() {
+        RunDirectory taken = directory;
+        return taken != null && taken.isSuccessorWaiting();
+    }
+
+    /// Closes as [#close], and leaves the guests and the store to the successor: what they were
+    /// promised is done, and nothing of their memory is in use any more when this returns.
+    synchronized void handOver() {
+        handingOver = true;
+        StoreCheckpoints kept = checkpoints;
+        if (kept != null) {
+            try {
+                kept.close(); // before guests seem to go away
+            } catch (IOException e) {
+                news.accept("the successor gets an older store: " + e.getMessage());
+            }
+        }
+        close();
     }
 
     /// Stops everything: guests close their devices, images are flushed and closed, files are

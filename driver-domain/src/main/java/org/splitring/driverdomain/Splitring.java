@@ -3,9 +3,9 @@ package org.splitring.driverdomain;
 import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
 import org.splitring.driverdomain.lab.LabException;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ParseResult;
+import picocli.CommandLine;
 
 /// The main class.
 @Command(
@@ -13,7 +13,13 @@ import picocli.CommandLine.ParseResult;
         description = "Guests with virtual disks in processes of their own, over Xen's rings.",
         mixinStandardHelpOptions = true,
         version = "splitring 0.1.0",
-        subcommands = {UpCommand.class, DownCommand.class, BenchCommand.class, GuestCommand.class},
+        subcommands = {
+            UpCommand.class,
+            DownCommand.class,
+            ReplaceCommand.class,
+            BenchCommand.class,
+            GuestCommand.class
+        },
         synopsisSubcommandLabel = "COMMAND",
         footer = {
             "",

@@ -1,19 +1,16 @@
 package org.splitring.driverdomain;
 
-import java.io.BufferedReader;
 import java.io.Console;
 import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.splitring.driverdomain.RunningLab.Entrance;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
@@ -29,9 +26,6 @@ import picocli.CommandLine.Parameters;
         description = "Start the guests and disks of a lab file, and run them until Ctrl-C.",
         mixinStandardHelpOptions = true)
 final class UpCommand implements Callable<Integer> {
-    /// Said on standard output by the process in the background when everything is connected.
-    private static final String BACKGROUND_READY = "\u0004ready";
-
     @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private Path labFile;
@@ -43,8 +37,11 @@ final class UpCommand implements Callable<Integer> {
             description = "Return when everything is connected; stop it with 'splitring down'.")
     private boolean detach;
 
-    @Option(names = "--in-background", hidden = true)
+    @Option(names = BackgroundLab.IN_BACKGROUND, hidden = true)
     private boolean inBackground;
+
+    @Option(names = BackgroundLab.TAKE_OVER, hidden = true)
+    private boolean takeOver;
 
     private volatile LiveLines live = new LiveLines(System.out);
     private final CountDownLatch stop = new CountDownLatch(1);
@@ -54,24 +51,31 @@ final class UpCommand implements Callable<Integer> {
     public Integer call() throws Exception {
         Lab lab = LabFile.read(labFile);
         if (detach) {
-            return runInBackground();
+            return BackgroundLab.start(labFile, runDirectory.path());
         }
         stopOnSignal();
-        try (RunningLab running = RunningLab.start(lab, runDirectory.path(), this::news)) {
+        Entrance entrance = takeOver ? Entrance.TAKE_OVER : Entrance.TAKE;
+        String end = "stopped";
+        try (RunningLab running =
+                RunningLab.start(lab, runDirectory.path(), entrance, this::news)) {
             starting = false;
             report(lab, running);
             if (inBackground) {
-                System.out.println(BACKGROUND_READY);
+                System.out.println(BackgroundLab.READY);
                 speakInto(running.runDir());
                 stop.await();
             } else {
                 awaitStop(running);
             }
+            if (running.isSuccessorWaiting()) {
+                running.handOver();
+                end = "handed over to another driver domain; the guests go on";
+            }
         } catch (InterruptedException e) {
             return 130; // told to stop while starting
         }
         if (!inBackground) {
-            System.out.println("stopped");
+            System.out.println(end);
         }
         return 0;
     }
@@ -104,7 +108,7 @@ final class UpCommand implements Callable<Integer> {
     private void speakInto(Path runDir) throws IOException {
         PrintStream log =
                 new PrintStream(
-                        new FileOutputStream(runDir.resolve("log").toFile(), true),
+                        new FileOutputStream(RunDirectory.log(runDir).toFile(), true),
                         true,
                         StandardCharsets.UTF_8);
         PrintStream pipe = System.out;
@@ -112,32 +116,6 @@ final class UpCommand implements Callable<Integer> {
         System.setErr(log);
         live = new LiveLines(log);
         pipe.close();
-    }
-
-    private Integer runInBackground() throws IOException, InterruptedException {
-        List<String> arguments = new ArrayList<>(List.of("up", labFile.toString()));
-        arguments.add("--run-dir=" + runDirectory.path());
-        arguments.add("--in-background");
-        Process process =
-                new ProcessBuilder(JavaCommand.of(JavaCommand.DRIVER_DOMAIN, arguments))
-                        .redirectErrorStream(true)
-                        .redirectInput(Path.of("/dev/null").toFile())
-                        .start();
-        Thread hook = new Thread(process::destroy, "stop");
-        Runtime.getRuntime().addShutdownHook(hook);
-        try (BufferedReader said =
-                new BufferedReader(
-                        new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-            for (String line = said.readLine(); line != null; line = said.readLine()) {
-                if (line.equals(BACKGROUND_READY)) {
-                    Runtime.getRuntime().removeShutdownHook(hook);
-                    return 0;
-                }
-                System.out.println(line);
-            }
-        }
-        int code = process.waitFor();
-        return code == 0 ? 1 : code;
     }
 
     private void news(String line) {

@@ -149,12 +149,12 @@ final class LabUnderTest {
     }
 
     ProcessHandle driverDomain() throws IOException {
-        return RunDirectory.owner(run).orElseThrow();
+        return RunDirectory.owner(run).flatMap(ProcessIdentity::handle).orElseThrow();
     }
 
     /// Stops what a failed test has left running.
     void cleanUp() throws Exception {
-        if (RunDirectory.owner(run).isPresent()) {
+        if (RunDirectory.owner(run).isPresent() || !RunDirectory.livingGuests(run).isEmpty()) {
             splitring("down", "--run-dir", run.toString());
         }
         await().atMost(PATIENCE).until(() -> processes().isEmpty());

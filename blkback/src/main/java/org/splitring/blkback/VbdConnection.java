@@ -16,10 +16,12 @@ import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.PortPoller;
 import org.splitring.ring.BackRing;
 import org.splitring.wire.BlkifLayout;
+import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.RingKeys;
 
 /// What exists only while a frontend is connected: ring, port, mappings. Made and ended on the
 /// control plane; a new connection is a new object, so that nothing of an old one can be met.
-final class VbdConnection {
+final class VbdConnection implements BackendHooks.Connection {
     private static final Logger LOG = LoggerFactory.getLogger(VbdConnection.class);
 
     private final DeviceLoop loop;
@@ -50,15 +52,15 @@ final class VbdConnection {
     static VbdConnection open(
             DriverDomain domain,
             DomId frontend,
-            FrontendNodes nodes,
+            RingKeys keys,
             DiskImage disk,
             DeviceLoop loop,
             VbdBackendOptions options,
             VbdCounters counters,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
-        int ringPageCount = nodes.ringGrefs().length;
-        BlkifLayout layout = nodes.layout();
+        int ringPageCount = keys.grefs().size();
+        BlkifLayout layout = BlkifLayout.ofProtocol(keys.protocol()).orElseThrow();
         int entries = ringPageCount * 4096 / layout.entrySizeBytes(); // rounded down below
         int maxMappings =
                 ringPageCount
@@ -66,9 +68,9 @@ final class VbdConnection {
         ForeignPages pages = domain.foreignPages(frontend, maxMappings);
         EventChannel port = null;
         try {
-            MemorySegment ringPages = pages.mapContiguous(nodes.ringGrefs());
+            MemorySegment ringPages = pages.mapContiguous(keys.grefArray());
             BackRing ring = BackRing.init(ringPages, layout.entrySizeBytes());
-            port = domain.eventChannels().bindInterdomain(frontend, nodes.eventChannel());
+            port = domain.eventChannels().bindInterdomain(frontend, keys.eventChannel());
             DiskQueue queue =
                     new DiskQueue(
                             ring, layout, pages, port, disk, options.workers(), loop, counters);
@@ -91,7 +93,8 @@ final class VbdConnection {
     ///
     /// @param control gives the pages back
     /// @param closed runs there when no disk operation is under way and nothing is mapped
-    void close(Executor control, Runnable closed) {
+    @Override
+    public void close(Executor control, Runnable closed) {
         // Without a bound, and rightly: as long as the kernel works on the pages, they must stay.
         Runnable whenIdle =
                 () -> {

@@ -76,6 +76,7 @@ public final class DeviceEnd implements Executor, AutoCloseable {
     // Guarded by lock.
     private final List<Wait> waits = new ArrayList<>();
     private final List<Watch> watches = new ArrayList<>();
+    private boolean watchesOwn;
     private boolean lookPending;
     private boolean closed;
     private boolean looked;
@@ -119,6 +120,9 @@ public final class DeviceEnd implements Executor, AutoCloseable {
     /// Looks also when a key of this end's own folder changes: the toolstack writes there too.
     /// Listeners then hear of the peer's state once more.
     public void alsoWatch(String ownKey) throws StoreException {
+        synchronized (lock) {
+            watchesOwn = true;
+        }
         watch(folder() + "/" + ownKey);
     }
 
@@ -399,7 +403,7 @@ public final class DeviceEnd implements Executor, AutoCloseable {
             storeFailure = failure;
             now = peerState;
             ended = closed;
-            told = listener;
+            told = seen == null && !watchesOwn ? null : listener;
             for (Wait wait : waits) {
                 if (ended || failure != null || (looked && wait.wanted().contains(now))) {
                     done.add(wait);

@@ -490,7 +490,7 @@ public final class FrontendMachine {
     /// The backend asks us to leave: what it has taken it will answer. Whether it comes back says
     /// the toolstack's `online`.
     private void leave() throws StoreException {
-        boolean forGood = !isOnline();
+        boolean forGood = !isOnline() || options.backendWait().isZero();
         enter(Phase.LEAVING);
         int number = phases;
         Runnable quiet =
@@ -498,7 +498,7 @@ public final class FrontendMachine {
                     if (number == phases) {
                         if (forGood) {
                             closing = true;
-                            endReason = "the device was unplugged";
+                            endReason = "the backend has closed for good";
                         }
                         inTask(this::sayClosed);
                     }

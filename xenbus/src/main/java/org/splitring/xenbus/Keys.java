@@ -59,7 +59,8 @@ public record Keys(StoreAccess store, String folder) {
         return value;
     }
 
-    KeyException wrong(String key, String value, String why) {
+    /// An error that names key and value, for checks of a device's own.
+    public KeyException wrong(String key, String value, String why) {
         return new KeyException("key " + folder + "/" + key + " is " + shown(value) + ": " + why);
     }
 

@@ -2,11 +2,13 @@ package org.splitring.xenbus;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import org.splitring.xenbus.store.StoreAccess;
 import org.splitring.xenbus.store.StoreException;
 
 /// What a frontend publishes so that the backend finds its ring: `ring-ref` for one page, or
-/// `ring-page-order` and `ring-ref0` to `ring-ref(2^order - 1)`; `event-channel`; `protocol`.
+/// `ring-page-order` (some write `num-ring-pages` instead, or both) and `ring-ref0` to
+/// `ring-ref(2^order - 1)`; `event-channel`; `protocol`.
 ///
 /// Source: Xen `public/io/blkif.h`, "Frontend XenBus Nodes".
 ///
@@ -38,13 +40,8 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
             throws StoreException, KeyException {
         String protocol = frontend.oneOf("protocol", List.of(X86_64, X86_32, ARM));
         int eventChannel = (int) frontend.number("event-channel", 1, Integer.MAX_VALUE);
-        boolean severalPages = frontend.text("ring-page-order").isPresent();
-        if (!severalPages) {
-            int gref = gref(frontend, "ring-ref");
-            return new RingKeys(List.of(gref), eventChannel, protocol);
-        }
-        int order = (int) frontend.number("ring-page-order", 0, maxPageOrder);
-        if (order == 0 && frontend.text("ring-ref0").isEmpty()) {
+        int order = pageOrder(frontend, maxPageOrder);
+        if (order == 0 && (hasRingRef(frontend) || frontend.text("ring-ref0").isEmpty())) {
             return new RingKeys(List.of(gref(frontend, "ring-ref")), eventChannel, protocol);
         }
         Integer[] grefs = new Integer[1 << order];
@@ -54,15 +51,39 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
         return new RingKeys(Arrays.asList(grefs), eventChannel, protocol);
     }
 
+    private static boolean hasRingRef(Keys frontend) throws StoreException {
+        return frontend.text("ring-ref").isPresent();
+    }
+
+    private static int pageOrder(Keys frontend, int maxPageOrder)
+            throws StoreException, KeyException {
+        long order = frontend.number("ring-page-order", 0, maxPageOrder, 0);
+        Optional<String> pagesText = frontend.text("num-ring-pages");
+        if (pagesText.isEmpty()) {
+            return (int) order;
+        }
+        long pages = frontend.number("num-ring-pages", 1, 1L << maxPageOrder);
+        if (Long.bitCount(pages) != 1) {
+            throw frontend.wrong("num-ring-pages", pagesText.get(), "not a power of two");
+        }
+        if (frontend.text("ring-page-order").isPresent() && pages != 1L << order) {
+            throw frontend.wrong(
+                    "num-ring-pages", pagesText.get(), "disagrees with ring-page-order " + order);
+        }
+        return Long.numberOfTrailingZeros(pages);
+    }
+
     /// Writes the keys into the frontend's folder; keys of another ring form are removed.
     public void write(StoreAccess store, String folder) throws StoreException {
         int order = Integer.numberOfTrailingZeros(grefs.size());
         if (order == 0) {
             store.remove(folder + "/ring-page-order");
+            store.remove(folder + "/num-ring-pages");
             store.write(folder + "/ring-ref", unsigned(grefs.getFirst()));
         } else {
             store.remove(folder + "/ring-ref");
             store.write(folder + "/ring-page-order", Integer.toString(order));
+            store.write(folder + "/num-ring-pages", Integer.toString(grefs.size()));
             for (int i = 0; i < grefs.size(); i++) {
                 store.write(folder + "/ring-ref" + i, unsigned(grefs.get(i)));
             }

@@ -1,0 +1,99 @@
+package org.splitring.blkback;
+
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.wire.BlkifInfo;
+import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.KeyException;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.RingKeys;
+import org.splitring.xenbus.store.StoreAccess;
+import org.splitring.xenbus.store.StoreException;
+
+/// What a vbd does at the steps of its life: the keys it writes, and the connection it makes.
+final class VbdDevice implements BackendHooks {
+    private final DriverDomain domain;
+    private final DomId frontend;
+    private final DiskImage disk;
+    private final DeviceLoop loop;
+    private final VbdBackendOptions options;
+    private final VbdCounters counters = new VbdCounters();
+    private @Nullable Consumer<DiskFailure> diskListener; // guarded by this
+    private boolean ended; // guarded by this
+
+    VbdDevice(
+            DriverDomain domain,
+            DomId frontend,
+            DiskImage disk,
+            DeviceLoop loop,
+            VbdBackendOptions options) {
+        this.domain = domain;
+        this.frontend = frontend;
+        this.disk = disk;
+        this.loop = loop;
+        this.options = options;
+    }
+
+    DiskImage disk() {
+        return disk;
+    }
+
+    VbdMetrics metrics() {
+        return counters.snapshot();
+    }
+
+    /// Hears of the disk's failure until the device ends.
+    synchronized void watchDisk(Consumer<DiskFailure> listener) {
+        if (!ended) {
+            diskListener = listener;
+            disk.onFailure(listener);
+        }
+    }
+
+    @Override
+    public void offer(StoreAccess keys, String folder) throws StoreException {
+        keys.write(folder + "/feature-flush-cache", "1");
+        int order = options.maxRingPageOrder();
+        keys.write(folder + "/max-ring-page-order", Integer.toString(order));
+        keys.write(folder + "/max-ring-pages", Integer.toString(1 << order));
+    }
+
+    @Override
+    public Connection connect(Keys keys, Consumer<String> broken)
+            throws StoreException, KeyException, GrantException, EventChannelException {
+        keys.number("multi-queue-num-queues", 1, 1, 1); // what was offered
+        RingKeys ring = RingKeys.read(keys, options.maxRingPageOrder());
+        return VbdConnection.open(
+                domain,
+                frontend,
+                ring,
+                disk,
+                loop,
+                options,
+                counters,
+                cause -> broken.accept("ring: " + cause.getMessage()));
+    }
+
+    @Override
+    public void publish(StoreAccess keys, String folder) throws StoreException {
+        keys.write(folder + "/sectors", Long.toString(disk.sizeSectors()));
+        keys.write(folder + "/sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
+        keys.write(folder + "/physical-sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
+        keys.write(folder + "/info", Integer.toString(disk.readOnly() ? BlkifInfo.READONLY : 0));
+        keys.write(folder + "/cache-mode", disk.mode().label());
+    }
+
+    @Override
+    public synchronized void ended() {
+        ended = true;
+        Consumer<DiskFailure> listener = diskListener;
+        if (listener != null) {
+            disk.removeFailureListener(listener);
+        }
+    }
+}

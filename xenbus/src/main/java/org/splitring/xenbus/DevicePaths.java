@@ -100,7 +100,8 @@ public record DevicePaths(
         throw keys.wrong("backend", path, "expected " + start + "TYPE" + end);
     }
 
-    static boolean isName(String text) {
+    /// Whether a text can be the name of a class of devices.
+    public static boolean isName(String text) {
         return text.matches("[A-Za-z0-9_-]{1,64}");
     }
 }

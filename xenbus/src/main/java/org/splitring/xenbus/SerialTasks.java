@@ -7,7 +7,7 @@ import org.slf4j.LoggerFactory;
 
 /// Runs tasks one at a time and in order on an executor that may have many threads. Between two
 /// tasks the executor's other work has its turn.
-final class SerialTasks implements Executor {
+public final class SerialTasks implements Executor {
     private static final Logger LOG = LoggerFactory.getLogger(SerialTasks.class);
 
     private final String name;
@@ -16,7 +16,7 @@ final class SerialTasks implements Executor {
     private boolean running; // guarded by tasks
 
     /// @param name whose tasks they are, for the log
-    SerialTasks(String name, Executor executor) {
+    public SerialTasks(String name, Executor executor) {
         this.name = name;
         this.executor = executor;
     }

@@ -1,0 +1,92 @@
+package org.splitring.xenbus.device;
+
+import java.util.Optional;
+import java.util.concurrent.Executor;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.Timers;
+import org.splitring.xenbus.store.StoreException;
+
+/// What a backend of one device has to work with. Any thread.
+public final class BackendContext {
+    private final BackendHost host;
+    private final DevicePaths paths;
+    private final DeviceLoop loop;
+    private final DeviceMeters meters;
+    private final Endings endings;
+
+    BackendContext(BackendHost host, DevicePaths paths) {
+        this.host = host;
+        this.paths = paths;
+        loop = host.loops().get();
+        meters =
+                new DeviceMeters(
+                        host.meters(),
+                        "backend",
+                        paths.backendType(),
+                        paths.frontendDomain(),
+                        paths.device());
+        endings = new Endings(paths.backend());
+    }
+
+    /// Reaches the pages of the guest.
+    public DriverDomain domain() {
+        return host.domain();
+    }
+
+    public DevicePaths paths() {
+        return paths;
+    }
+
+    /// The backend's own folder: what the toolstack wrote there ([BackendDriver#parameters]).
+    public Keys keys() {
+        return new Keys(host.store(), paths.backend());
+    }
+
+    /// A parameter that whoever attached the device gave.
+    ///
+    /// @throws DeviceException when the store cannot be read
+    public Optional<String> parameter(String name) throws DeviceException {
+        return parameter(keys(), name);
+    }
+
+    static Optional<String> parameter(Keys keys, String name) throws DeviceException {
+        try {
+            return keys.text(name);
+        } catch (StoreException e) {
+            throw new DeviceException("parameter " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    /// The loop that owns the device: its ring is served there.
+    public DeviceLoop loop() {
+        return loop;
+    }
+
+    /// For what waits, such as opening a file; never for a loop's work.
+    public Executor executor() {
+        return host.executor();
+    }
+
+    /// The clock of deadlines.
+    public Timers timers() {
+        return host.timers();
+    }
+
+    public DeviceMeters meters() {
+        return meters;
+    }
+
+    /// Closes something when the device is gone for good, after its last connection; what was
+    /// registered last is closed first.
+    public void onEnd(AutoCloseable closeable) {
+        endings.add(closeable);
+    }
+
+    void end() {
+        endings.run();
+        meters.close();
+    }
+}

@@ -39,11 +39,17 @@ final class GuestCommand implements Callable<Integer> {
     @Option(names = "--tcp", description = "Loopback port on which the disks are exported too.")
     private @Nullable Integer tcpPort;
 
+    @Option(
+            names = "--xenstore",
+            defaultValue = "SOCKET",
+            description = "Way to the store, SOCKET or PAGE: the rings of Xen's guests.")
+    private StoreWay storeWay = StoreWay.SOCKET;
+
     @Override
     public Integer call() throws Exception {
         List<VirtualDevice> devices =
                 disks.stream().map(name -> VirtualDevice.parse(name).orElseThrow()).toList();
-        try (GuestProgram program = new GuestProgram(attach, memoryMib)) {
+        try (GuestProgram program = new GuestProgram(attach, memoryMib, storeWay)) {
             program.export(devices, sockets, tcpPort);
             System.out.println(READY);
             program.awaitEnd();

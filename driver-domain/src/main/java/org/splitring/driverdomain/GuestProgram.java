@@ -18,9 +18,11 @@ import org.splitring.driverdomain.lab.VirtualDevice;
 import org.splitring.driverdomain.nbd.NbdExport;
 import org.splitring.driverdomain.nbd.NbdLimits;
 import org.splitring.driverdomain.nbd.NbdServer;
+import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.attached.AttachedGuest;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.hypervisor.linux.Fd;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
@@ -44,7 +46,9 @@ final class GuestProgram implements AutoCloseable {
     private final ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
     private final int memoryMib;
     private final AttachedGuest guest;
-    private final Store store;
+    private final StoreWay storeWay;
+    private final StoreWireClient store;
+    private volatile @Nullable StoreWireClient openedStore;
     private final CountDownLatch end = new CountDownLatch(1);
     private final List<VbdFrontend> frontends = new CopyOnWriteArrayList<>();
     private final List<NbdServer> servers = new ArrayList<>();
@@ -52,12 +56,11 @@ final class GuestProgram implements AutoCloseable {
     /// Attaches.
     ///
     /// @throws IOException when the driver domain refuses: the message says why
-    GuestProgram(Path attachSocket, int memoryMib) throws IOException {
+    GuestProgram(Path attachSocket, int memoryMib, StoreWay storeWay) throws IOException {
         this.memoryMib = memoryMib;
+        this.storeWay = storeWay;
         try {
-            guest =
-                    AttachedGuest.attach(
-                            attachSocket, (long) memoryMib << 20, loop, end::countDown);
+            guest = AttachedGuest.attach(attachSocket, (long) memoryMib << 20, loop, this::lost);
         } catch (IOException e) {
             loops.close();
             throw e;
@@ -71,8 +74,31 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
-    private Store openStore() throws IOException {
-        Store opened = StoreWireClient.open(guest.storeFd(), guest.id(), loop.eventLoop(), watches);
+    /// The driver domain is gone. A page cannot say so by itself, so whoever waits for the store is
+    /// told by who knows.
+    private void lost() {
+        StoreWireClient waiting = openedStore;
+        if (waiting != null) {
+            waiting.storeGone();
+        }
+        end.countDown();
+    }
+
+    private StoreWireClient connectStore() throws IOException {
+        if (storeWay == StoreWay.SOCKET) {
+            return StoreWireClient.open(guest.storeFd(), guest.id(), loop.eventLoop(), watches);
+        }
+        Fd.close(guest.storeFd());
+        try {
+            return StoreWireClient.overPage(guest.openXenstorePage(), guest.id(), loop, watches);
+        } catch (EventChannelException e) {
+            throw new IOException("xenstore page: " + e.getMessage(), e);
+        }
+    }
+
+    private StoreWireClient openStore() throws IOException {
+        StoreWireClient opened = connectStore();
+        openedStore = opened;
         String shutdown = DevicePaths.domain(guest.id()) + "/control/shutdown";
         try {
             opened.watch(shutdown, path -> lookForShutdown(opened, shutdown));

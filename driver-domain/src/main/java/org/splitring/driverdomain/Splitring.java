@@ -3,9 +3,9 @@ package org.splitring.driverdomain;
 import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
 import org.splitring.driverdomain.lab.LabException;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ParseResult;
-import picocli.CommandLine;
 
 /// The main class.
 @Command(

@@ -78,6 +78,26 @@ class CFrontendIT {
         run("--store-page", "--order", "2", "--blocks", "64", "--segments", "2", "--seed", "8");
     }
 
+    /// The same way in a guest of ours: its disk is connected when it says that it is ready.
+    @Test
+    void aJavaGuestFindsItsDiskOverTheXenstorePageToo() throws Exception {
+        Path sockets = java.nio.file.Files.createDirectories(folder.resolve("java-guest"));
+        try (ChildProcess guest =
+                ChildProcess.java(
+                        "guest",
+                        Splitring.class,
+                        List.of(
+                                "guest",
+                                "--attach=" + driverDomain.socket("web"),
+                                "--memory=16",
+                                "--disk=xvda",
+                                "--sockets=" + sockets,
+                                "--xenstore=PAGE"))) {
+            guest.awaitLine(GuestCommand.READY);
+            assertTrue(java.nio.file.Files.exists(sockets.resolve("xvda.nbd")));
+        }
+    }
+
     @Test
     void theImageIsWhatTheFrontendWrote() throws Exception {
         Path file = folder.resolve("disk.img");

@@ -42,6 +42,7 @@ class ArchitectureTest {
                     "blkback", Set.of("xenbus", "ring-buffers"),
                     "netfront", Set.of("xenbus", "ring-buffers"),
                     "netback", Set.of("xenbus", "ring-buffers", "bridge"),
+                    "devices", Set.of("xenbus", "ring-buffers"),
                     "driver-domain",
                             Set.of(
                                     "xenbus",
@@ -64,6 +65,8 @@ class ArchitectureTest {
                     Map.entry("blkback", "blkback"),
                     Map.entry("netfront", "netfront"),
                     Map.entry("netback", "netback"),
+                    Map.entry("console", "devices"),
+                    Map.entry("p9", "devices"),
                     Map.entry("driverdomain", "driver-domain"),
                     Map.entry("testkit", "testkit"),
                     Map.entry("benchmarks", "benchmarks"));
@@ -102,12 +105,18 @@ class ArchitectureTest {
         assertEquals(Set.of(), violations);
     }
 
+    private static final List<String> FRONTS =
+            List.of("blkfront", "netfront", "console.front", "p9.front");
+    private static final List<String> BACKS =
+            List.of("blkback", "netback", "console.back", "p9.back");
+
     @Test
     void frontNeverSeesBackNorBackFront() {
-        for (List<String> pair :
-                List.of(
-                        List.of("blkfront", "blkback"), List.of("netfront", "netback"),
-                        List.of("blkfront", "netback"), List.of("netfront", "blkback"))) {
+        List<List<String>> pairs =
+                FRONTS.stream()
+                        .flatMap(front -> BACKS.stream().map(back -> List.of(front, back)))
+                        .toList();
+        for (List<String> pair : pairs) {
             noClasses()
                     .that()
                     .resideInAPackage("org.splitring." + pair.get(0) + "..")
@@ -135,7 +144,9 @@ class ArchitectureTest {
                         "org.splitring.blkfront..",
                         "org.splitring.blkback..",
                         "org.splitring.netfront..",
-                        "org.splitring.netback..")
+                        "org.splitring.netback..",
+                        "org.splitring.console..",
+                        "org.splitring.p9..")
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage(
@@ -165,6 +176,8 @@ class ArchitectureTest {
                 .resideInAnyPackage(
                         "org.splitring.blkback..",
                         "org.splitring.netback..",
+                        "org.splitring.console..",
+                        "org.splitring.p9..",
                         "org.splitring.xenbus..",
                         "org.splitring.ring..",
                         "org.splitring.wire..")

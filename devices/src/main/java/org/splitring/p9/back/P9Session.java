@@ -30,6 +30,9 @@ final class P9Session implements AutoCloseable {
 
     private static final int READ_REPLY_BYTES = P9Message.HEADER_BYTES + 4;
     private static final int MAX_WALK = 16;
+
+    /// An error that is none: how a client that asks is told to attach without.
+    private static final int NO_AUTHENTICATION = 0;
     private static final int NO_FID = -1;
     private static final int REMOVE_FOLDER = 0x200;
     private static final long ALL_BASIC = 0x7FF;
@@ -55,7 +58,7 @@ final class P9Session implements AutoCloseable {
     private boolean versioned;
     private int messageBytes;
 
-    /// @param folder closed with the session
+    /// @param folder is not closed with the session
     P9Session(SharedFolder folder, P9Limits limits) {
         this.folder = folder;
         this.limits = limits;
@@ -126,6 +129,7 @@ final class P9Session implements AutoCloseable {
             case P9Message.TUNLINKAT -> unlinkAt();
             case P9Message.TLOCK -> lock();
             case P9Message.TGETLOCK -> getLock();
+            case P9Message.TAUTH -> throw new P9Exception(NO_AUTHENTICATION);
             case P9Message.TMKNOD -> throw new P9Exception(Errno.EPERM);
             default -> throw new P9Exception(Errno.EOPNOTSUPP);
         }
@@ -546,10 +550,9 @@ final class P9Session implements AutoCloseable {
         return RangeLock.of(number).orElseThrow(() -> new P9Exception(Errno.EINVAL));
     }
 
-    /// Closes every file and the folder.
+    /// Closes every file that is open.
     @Override
     public void close() {
         fids.clear();
-        folder.close();
     }
 }

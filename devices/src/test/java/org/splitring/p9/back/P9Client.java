@@ -18,13 +18,15 @@ final class P9Client implements AutoCloseable {
     static final int NO_FID = -1;
 
     final P9Session session;
+    private final SharedFolder shared;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment request;
     private final MemorySegment reply;
     private final int limit;
 
     P9Client(Path folder, boolean readOnly, P9Limits limits) throws LinuxException {
-        session = new P9Session(new SharedFolder(folder, readOnly), limits);
+        shared = new SharedFolder(folder, readOnly);
+        session = new P9Session(shared, limits);
         limit = limits.messageBytes();
         request = arena.allocate(limit, 8);
         reply = arena.allocate(limit, 8);
@@ -197,6 +199,7 @@ final class P9Client implements AutoCloseable {
     @Override
     public void close() {
         session.close();
+        shared.close();
         arena.close();
     }
 }

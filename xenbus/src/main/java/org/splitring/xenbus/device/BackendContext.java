@@ -1,5 +1,6 @@
 package org.splitring.xenbus.device;
 
+import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Executor;
 import org.splitring.hypervisor.DeviceLoop;
@@ -77,6 +78,14 @@ public final class BackendContext {
 
     public DeviceMeters meters() {
         return meters;
+    }
+
+    /// Shows the device to users of the driver domain on a Unix socket, as long as the device is
+    /// there.
+    ///
+    /// @throws DeviceException when the socket cannot be made
+    public void expose(Path socket, StreamServer server) throws DeviceException {
+        onEnd(DeviceSocket.expose(socket, server));
     }
 
     /// Closes something when the device is gone for good, after its last connection; what was

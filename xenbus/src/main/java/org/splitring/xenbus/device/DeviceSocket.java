@@ -37,7 +37,17 @@ final class DeviceSocket implements AutoCloseable {
     }
 
     /// Listens from now on. A socket that a killed process left under the name is replaced.
-    static DeviceSocket open(Path path, StreamServer server) throws IOException {
+    ///
+    /// @throws DeviceException when the socket cannot be made
+    static DeviceSocket expose(Path path, StreamServer server) throws DeviceException {
+        try {
+            return open(path, server);
+        } catch (IOException e) {
+            throw new DeviceException("socket " + path + " cannot be made: " + e, e);
+        }
+    }
+
+    private static DeviceSocket open(Path path, StreamServer server) throws IOException {
         Path folder = path.toAbsolutePath().getParent();
         if (folder != null) {
             Files.createDirectories(folder);

@@ -1,6 +1,5 @@
 package org.splitring.xenbus.device;
 
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Executor;
@@ -76,11 +75,7 @@ public final class FrontendContext {
     /// @param socket such as [#socket]
     /// @throws DeviceException when the socket cannot be made
     public void expose(Path socket, StreamServer server) throws DeviceException {
-        try {
-            onEnd(DeviceSocket.open(socket, server));
-        } catch (IOException e) {
-            throw new DeviceException("socket " + socket + " cannot be made: " + e, e);
-        }
+        onEnd(DeviceSocket.expose(socket, server));
     }
 
     /// Closes something when the device is gone for good, after its last connection; what was

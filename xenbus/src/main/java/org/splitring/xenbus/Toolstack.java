@@ -1,5 +1,6 @@
 package org.splitring.xenbus;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -112,6 +113,44 @@ public final class Toolstack {
                     transaction.write(paths.frontend() + "/state", "1");
                     transaction.write(paths.backend() + "/state", "1");
                 });
+    }
+
+    /// Makes a device and waits until both ends are connected.
+    ///
+    /// @param frontendKeys as in [#createDevice]
+    /// @param backendKeys as in [#createDevice]
+    /// @throws HandshakeException which names the step that failed, or that was waited for in vain;
+    ///     the device is removed again
+    /// @throws StoreException [StoreError#EEXIST] when there is such a device
+    public void attach(
+            DevicePaths paths,
+            Map<String, String> frontendKeys,
+            Map<String, String> backendKeys,
+            Duration deadline)
+            throws StoreException, HandshakeException, InterruptedException {
+        createDevice(paths, frontendKeys, backendKeys);
+        boolean connected = false;
+        try (StateWait wait = StateWait.open(control, paths)) {
+            wait.untilConnected(deadline);
+            connected = true;
+        } finally {
+            if (!connected) {
+                removeDevice(paths);
+            }
+        }
+    }
+
+    /// Unplugs a device, waits until both ends have closed it, and removes its folders.
+    ///
+    /// @throws HandshakeException which names the end that did not close in time; the device is
+    ///     still there
+    public void detach(DevicePaths paths, Duration deadline)
+            throws StoreException, HandshakeException, InterruptedException {
+        try (StateWait wait = StateWait.open(control, paths)) {
+            unplug(paths);
+            wait.untilClosed(deadline);
+        }
+        removeDevice(paths);
     }
 
     /// Asks for unplugging, in one transaction: `online` 0, then the backend's state 5. The device

@@ -8,6 +8,7 @@ import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.EventLoop;
 import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
+import java.nio.file.Path;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -19,13 +20,18 @@ final class ClientSocket implements ClientTransport {
     private final StoreWireClient client;
     private final Channel channel;
 
-    private ClientSocket(int fd, EventLoop loop, StoreWireClient client) throws IOException {
+    private ClientSocket(StoreWireClient client, Channel channel) {
         this.client = client;
-        channel = WireChannels.open(fd, loop, new Answers(client));
+        this.channel = channel;
     }
 
     static ClientSocket open(int fd, EventLoop loop, StoreWireClient client) throws IOException {
-        return new ClientSocket(fd, loop, client);
+        return new ClientSocket(client, WireChannels.open(fd, loop, new Answers(client)));
+    }
+
+    static ClientSocket connect(Path path, EventLoop loop, StoreWireClient client)
+            throws IOException {
+        return new ClientSocket(client, WireChannels.connect(path, loop, new Answers(client)));
     }
 
     @Override

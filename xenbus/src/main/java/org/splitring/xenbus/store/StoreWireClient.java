@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.EventLoop;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -63,6 +64,19 @@ public final class StoreWireClient implements Store {
             throws IOException {
         StoreWireClient client = new StoreWireClient(domain, watchExecutor);
         client.transport = ClientSocket.open(fd, loop, client);
+        return client;
+    }
+
+    /// Connects to the socket of a running store ([StoreSocket]), as a tool of the host does, with
+    /// the rights of domain 0.
+    ///
+    /// @param loop as in [#open]
+    /// @param watchExecutor runs listeners
+    /// @throws IOException when nobody listens there, or we may not
+    public static StoreWireClient connect(Path socket, EventLoop loop, Executor watchExecutor)
+            throws IOException {
+        StoreWireClient client = new StoreWireClient(DomId.ZERO, watchExecutor);
+        client.transport = ClientSocket.connect(socket, loop, client);
         return client;
     }
 

@@ -7,6 +7,7 @@ module org.splitring.driverdomain {
     requires org.splitring.xenbus;
     requires org.splitring.ringbuffers;
     requires info.picocli;
+    requires micrometer.core;
     requires io.netty.buffer;
     requires io.netty.codec;
     requires io.netty.common;

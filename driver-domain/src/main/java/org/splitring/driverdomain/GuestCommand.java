@@ -51,6 +51,7 @@ final class GuestCommand implements Callable<Integer> {
                 disks.stream().map(name -> VirtualDevice.parse(name).orElseThrow()).toList();
         try (GuestProgram program = new GuestProgram(attach, memoryMib, storeWay)) {
             program.export(devices, sockets, tcpPort);
+            program.serveDevices(sockets);
             System.out.println(READY);
             program.awaitEnd();
         } catch (IOException e) {

@@ -1,12 +1,15 @@
 package org.splitring.driverdomain;
 
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +27,10 @@ import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.hypervisor.linux.Fd;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.device.FrontendBus;
+import org.splitring.xenbus.device.FrontendHost;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreWireClient;
@@ -52,6 +59,8 @@ final class GuestProgram implements AutoCloseable {
     private final CountDownLatch end = new CountDownLatch(1);
     private final List<VbdFrontend> frontends = new CopyOnWriteArrayList<>();
     private final List<NbdServer> servers = new ArrayList<>();
+    private @Nullable DeviceClasses classes;
+    private @Nullable FrontendBus bus;
 
     /// Attaches.
     ///
@@ -121,6 +130,42 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
+    /// Connects the devices whose drivers are on the class path or in the folder of plug-ins, and
+    /// those that come later. A device that does not connect is one line in the log.
+    ///
+    /// @param sockets folder in which they show themselves
+    void serveDevices(Path sockets) throws IOException, InterruptedException {
+        Optional<Path> plugins;
+        try {
+            plugins = new DeviceNodes(store).plugins();
+        } catch (StoreException e) {
+            throw new IOException("store: " + e.getMessage(), e);
+        }
+        DeviceClasses found = LabDrivers.classes(plugins);
+        classes = found;
+        found.problems().forEach(LOG::warn);
+        FrontendHost host = new FrontendHost(() -> loop, sockets, new SimpleMeterRegistry());
+        FrontendBus opened;
+        try {
+            opened = FrontendBus.open(host, guest, store, found, FrontendOptions.DEFAULT).get();
+            bus = opened;
+            for (FrontendBus.Frontend frontend : opened.frontends().get()) {
+                awaitFirstConnection(frontend);
+            }
+        } catch (ExecutionException e) {
+            throw new IOException("devices: " + e.getCause(), e);
+        }
+    }
+
+    private static void awaitFirstConnection(FrontendBus.Frontend frontend)
+            throws InterruptedException {
+        try {
+            frontend.connected().get();
+        } catch (ExecutionException e) {
+            LOG.warn("{}: {}", frontend.name(), String.valueOf(e.getCause()));
+        }
+    }
+
     /// Connects the disks, and offers each on its own socket and all of them on the port.
     void export(List<VirtualDevice> disks, Path sockets, @Nullable Integer tcpPort)
             throws IOException {
@@ -167,6 +212,14 @@ final class GuestProgram implements AutoCloseable {
     @Override
     public void close() {
         servers.forEach(NbdServer::close);
+        FrontendBus open = bus;
+        if (open != null) {
+            open.close();
+        }
+        DeviceClasses found = classes;
+        if (found != null) {
+            found.close();
+        }
         frontends.forEach(VbdFrontend::close);
         store.close();
         guest.close();

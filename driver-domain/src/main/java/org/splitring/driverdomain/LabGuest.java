@@ -30,6 +30,7 @@ import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.device.BackendBus;
 import org.splitring.xenbus.store.GuestStore;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
@@ -53,10 +54,12 @@ final class LabGuest implements AutoCloseable {
     private final Toolstack toolstack;
     private final NettyDeviceLoops loops;
     private final VbdBackendOptions options;
+    private final LabDrivers drivers;
     private final Consumer<String> news;
     private final List<Disk> disks = new ArrayList<>();
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
+    private @Nullable BackendBus backends; // while a guest is attached; control plane
     private volatile boolean known; // its nodes in the store are still those of this guest
     private volatile @Nullable GuestStore store; // of the guest that is attached; control plane
 
@@ -86,6 +89,7 @@ final class LabGuest implements AutoCloseable {
             Store control,
             NettyDeviceLoops loops,
             VbdBackendOptions options,
+            LabDrivers drivers,
             Consumer<String> news) {
         this.domain = domain;
         this.domid = domid;
@@ -94,6 +98,7 @@ final class LabGuest implements AutoCloseable {
         this.toolstack = new Toolstack(control);
         this.loops = loops;
         this.options = options;
+        this.drivers = drivers;
         this.news = news;
         controlPlane =
                 Executors.newSingleThreadExecutor(
@@ -102,6 +107,10 @@ final class LabGuest implements AutoCloseable {
 
     LabDomain domain() {
         return domain;
+    }
+
+    DomId domid() {
+        return domid;
     }
 
     List<Disk> disks() {
@@ -188,6 +197,8 @@ final class LabGuest implements AutoCloseable {
                                 loops.next(),
                                 options);
             }
+            backends = drivers.serve(peer.driverDomain(), domid, loops::next);
+            drivers.createDevices(toolstack, domid);
             store = GuestStore.serve(tree, peer, loops.next());
         } catch (StoreException | IOException | RuntimeException e) {
             LOG.error("domain {}: its devices cannot be made", domain.name(), e);
@@ -200,6 +211,12 @@ final class LabGuest implements AutoCloseable {
         store = null;
         if (ending != null) {
             ending.close();
+        }
+        BackendBus bus = backends;
+        backends = null;
+        if (bus != null) {
+            bus.guestGone().join(); // without a bound: nothing of the guest stays mapped
+            drivers.removeDevices(toolstack, domid);
         }
         for (Disk disk : disks) {
             VbdBackend backend = disk.backend;

@@ -39,6 +39,7 @@ import org.splitring.hypervisor.linux.VectoredFile;
 ///     DIR/xenstored/socket  the store, for xenstore-ls and its like
 ///     DIR/DOMAIN/attach     attach socket
 ///     DIR/DOMAIN/VDEV.nbd   NBD server of a disk
+///     DIR/DOMAIN/CLASSn.sock    what a device of the guest shows to its users
 ///     DIR/DOMAIN/guest.pid  the guest process, see [GuestRecord]
 ///     DIR/DOMAIN/guest.log  what the guest process has to say
 ///
@@ -346,6 +347,7 @@ final class RunDirectory implements AutoCloseable {
             String name = String.valueOf(file.getFileName());
             if (name.equals("attach")
                     || name.endsWith(".nbd")
+                    || name.endsWith(".sock")
                     || file.equals(storeSocket(dir))
                     || name.startsWith(GuestRecord.FILE)
                     || name.equals("guest.log")) {

@@ -60,6 +60,7 @@ final class RunningLab implements AutoCloseable {
 
     private final Lab lab;
     private final Path runDir;
+    private final Optional<Path> plugins;
     private final Consumer<String> news;
     private final Deque<Undoing> undoings = new ArrayDeque<>();
     private final List<LabGuest> guests = new ArrayList<>();
@@ -75,21 +76,25 @@ final class RunningLab implements AutoCloseable {
         void run() throws IOException;
     }
 
-    private RunningLab(Lab lab, Path runDir, Consumer<String> news) {
+    private RunningLab(Lab lab, Path runDir, Optional<Path> plugins, Consumer<String> news) {
         this.lab = lab;
         this.runDir = runDir;
+        this.plugins = plugins;
         this.news = news;
     }
 
     /// Starts everything, and returns when every guest that we start has its disks exported, and
     /// every guest that lives there already is connected again.
     ///
+    /// @param plugins folder of plug-in jars; when nothing is said that of the predecessor, or
+    ///     `plugins` beside the lab file
     /// @param news takes a line for people when something happens later
     /// @throws CommandException when it cannot be started; then nothing is left of it, but guests
     ///     that were there before
-    static RunningLab start(Lab lab, Path runDir, Entrance entrance, Consumer<String> news)
+    static RunningLab start(
+            Lab lab, Path runDir, Optional<Path> plugins, Entrance entrance, Consumer<String> news)
             throws CommandException, InterruptedException {
-        RunningLab running = new RunningLab(lab, runDir, news);
+        RunningLab running = new RunningLab(lab, runDir, plugins, news);
         try {
             running.checkPlaces();
             running.open(entrance);
@@ -170,13 +175,25 @@ final class RunningLab implements AutoCloseable {
         StoreSocket store = storeSocket(tree, loops);
         undoings.push(store::close);
 
+        LabDrivers drivers = LabDrivers.find(lab, plugins, control, news);
+        undoings.push(drivers::close);
+
         int domid = FIRST_DOMID;
         for (LabDomain domain : lab.domains()) {
             LabGuest guest =
-                    new LabGuest(domain, new DomId(domid++), tree, control, loops, options, news);
+                    new LabGuest(
+                            domain,
+                            new DomId(domid++),
+                            tree,
+                            control,
+                            loops,
+                            options,
+                            drivers,
+                            news);
             guests.add(guest);
             undoings.push(guest::close);
             guest.clearStore(process(domain).isPresent());
+            drivers.plan(domain, guest.domid());
             guest.openImages();
         }
         // Only now, with every image locked: a predecessor that had one would still be at work.

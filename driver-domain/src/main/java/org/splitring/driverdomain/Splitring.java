@@ -17,6 +17,8 @@ import picocli.CommandLine.ParseResult;
             UpCommand.class,
             DownCommand.class,
             ReplaceCommand.class,
+            AttachCommand.class,
+            DetachCommand.class,
             BenchCommand.class,
             GuestCommand.class
         },

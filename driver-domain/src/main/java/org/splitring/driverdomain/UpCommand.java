@@ -5,13 +5,17 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.RunningLab.Entrance;
 import org.splitring.driverdomain.lab.Lab;
+import org.splitring.driverdomain.lab.LabDevice;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabFile;
@@ -37,6 +41,13 @@ final class UpCommand implements Callable<Integer> {
             description = "Return when everything is connected; stop it with 'splitring down'.")
     private boolean detach;
 
+    @Option(
+            names = "--plugins",
+            paramLabel = "DIR",
+            description =
+                    "Folder of plug-in jars with device drivers (default: plugins beside LAB.toml).")
+    private @Nullable Path plugins;
+
     @Option(names = BackgroundLab.IN_BACKGROUND, hidden = true)
     private boolean inBackground;
 
@@ -50,14 +61,25 @@ final class UpCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         Lab lab = LabFile.read(labFile);
+        if (plugins != null && !Files.isDirectory(plugins)) {
+            throw new CommandException("--plugins " + plugins + ": there is no such folder");
+        }
         if (detach) {
-            return BackgroundLab.start(labFile, runDirectory.path());
+            return plugins == null
+                    ? BackgroundLab.start(labFile, runDirectory.path())
+                    : BackgroundLab.start(
+                            labFile, runDirectory.path(), "--plugins=" + plugins.toAbsolutePath());
         }
         stopOnSignal();
         Entrance entrance = takeOver ? Entrance.TAKE_OVER : Entrance.TAKE;
         String end = "stopped";
         try (RunningLab running =
-                RunningLab.start(lab, runDirectory.path(), entrance, this::news)) {
+                RunningLab.start(
+                        lab,
+                        runDirectory.path(),
+                        Optional.ofNullable(plugins),
+                        entrance,
+                        this::news)) {
             starting = false;
             report(lab, running);
             if (inBackground) {
@@ -194,12 +216,23 @@ final class UpCommand implements Callable<Integer> {
                 }
             }
         }
+        running.guests().forEach(guest -> text.append(devices(guest)));
         text.append(example);
         text.append(
                 inBackground
                         ? "stop it with: ./splitring down --run-dir " + running.runDir()
                         : "stop it with Ctrl-C");
         System.out.println(text);
+    }
+
+    /// One line for each device of the lab file that is no disk.
+    private static String devices(LabGuest guest) {
+        StringBuilder text = new StringBuilder();
+        for (LabDevice device : guest.domain().devices()) {
+            text.append("  ").append(guest.domain().name()).append("  ");
+            text.append(device.deviceClass()).append(System.lineSeparator());
+        }
+        return text.toString();
     }
 
     private static Path attach(RunningLab running, LabDomain domain) {

@@ -6,6 +6,7 @@ import java.util.OptionalInt;
 /// One guest of a lab.
 ///
 /// @param memoryMib memory of the guest in MiB
+/// @param devices those of other classes than disks
 /// @param tcpPort loopback port on which its disks are offered besides their Unix sockets
 /// @param exportPlace `file:line: key` of `export`, for messages
 public record LabDomain(
@@ -13,10 +14,12 @@ public record LabDomain(
         int memoryMib,
         GuestKind guest,
         List<LabDisk> disks,
+        List<LabDevice> devices,
         OptionalInt tcpPort,
         String exportPlace) {
     public LabDomain {
         disks = List.copyOf(disks);
+        devices = List.copyOf(devices);
     }
 
     /// Who runs the guest.

@@ -28,6 +28,7 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///     [domains.web]
 ///     memory = 64                                        # MiB
 ///     disk = ["format=raw, vdev=xvda, access=rw, target=web.img"]
+///     devices = ["vrng", "9pfs, tag=share, path=./dir"]   # of plug-ins too
 ///     guest = "java"                                     # or "external": any program may attach
 ///     export = "unix"                                    # or "tcp:10809": loopback as well
 ///
@@ -42,12 +43,14 @@ public final class LabFile {
             Set.of("xenstored", "control", "lab", "lock", "log", "store");
 
     private static final List<String> TOP_KEYS = List.of("domains", "images");
-    private static final List<String> DOMAIN_KEYS = List.of("memory", "disk", "guest", "export");
+    private static final List<String> DOMAIN_KEYS =
+            List.of("memory", "disk", "devices", "guest", "export");
     private static final List<String> IMAGE_KEYS = List.of("size");
     private static final int DEFAULT_MEMORY_MIB = 64;
     private static final int MIN_MEMORY_MIB = 16;
     private static final int MAX_MEMORY_MIB = 1024;
     private static final int MAX_DOMAINS = 1000;
+    private static final int MAX_DEVICES = 64;
     private static final int SECTOR_BYTES = 512;
     private static final long MAX_FILE_BYTES = 1 << 20;
 
@@ -184,13 +187,15 @@ public final class LabFile {
         GuestKind guest = guest(table.path("guest"), List.of("domains", name, "guest"));
         OptionalInt port = export(table.path("export"), List.of("domains", name, "export"));
         List<LabDisk> disks = disks(table.path("disk"), List.of("domains", name, "disk"));
+        List<LabDevice> devices =
+                devices(table.path("devices"), List.of("domains", name, "devices"));
         if (guest == GuestKind.EXTERNAL && port.isPresent()) {
             throw bad(
                     List.of("domains", name, "export"),
                     "an external guest exports its disks itself, or not at all");
         }
         String exportPlace = place(List.of("domains", name, "export"));
-        return new LabDomain(name, memory, guest, disks, port, exportPlace);
+        return new LabDomain(name, memory, guest, disks, devices, port, exportPlace);
     }
 
     private int memory(JsonNode node, List<String> path) throws LabException {
@@ -285,6 +290,33 @@ public final class LabFile {
             disks.add(disk);
         }
         return disks;
+    }
+
+    private List<LabDevice> devices(JsonNode node, List<String> path) throws LabException {
+        if (node.isMissingNode()) {
+            return List.of();
+        }
+        if (!node.isArray()) {
+            throw bad(path, "must be a list of strings, such as [\"vrng\"]");
+        }
+        if (node.size() > MAX_DEVICES) {
+            throw bad(path, "more than " + MAX_DEVICES + " devices");
+        }
+        Path folder = file.toAbsolutePath().resolveSibling("");
+        List<LabDevice> devices = new ArrayList<>();
+        for (JsonNode element : node.values()) {
+            if (!element.isString()) {
+                throw bad(path, "\"" + text(element) + "\" is not a string");
+            }
+            String place = place(path, places.line(path, element.stringValue()));
+            try {
+                DeviceSpec spec = DeviceSpec.parse(element.stringValue(), folder);
+                devices.add(new LabDevice(spec.deviceClass(), spec.parameters(), place));
+            } catch (LabException e) {
+                throw new LabException(place + ": " + e.getMessage(), e);
+            }
+        }
+        return devices;
     }
 
     private LabDisk disk(String text, List<String> path) throws LabException {
@@ -397,7 +429,7 @@ public final class LabFile {
         return printable(text);
     }
 
-    private static String printable(String text) {
+    static String printable(String text) {
         String plain =
                 text.codePoints()
                         .map(c -> Character.isISOControl(c) ? '?' : c)

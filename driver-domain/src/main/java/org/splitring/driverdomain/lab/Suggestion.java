@@ -4,11 +4,11 @@ import java.util.Collection;
 import java.util.Comparator;
 
 /// Finds the name that somebody who mistyped may have meant.
-final class Suggestion {
+public final class Suggestion {
     private Suggestion() {}
 
     /// `" (did you mean memory?)"`, or nothing when no known name is near.
-    static String of(String given, Collection<String> known) {
+    public static String of(String given, Collection<String> known) {
         return known.stream()
                 .min(Comparator.comparingInt(name -> distance(given, name)))
                 .filter(name -> distance(given, name) <= Math.max(1, name.length() / 3))

@@ -1,0 +1,196 @@
+package org.splitring.driverdomain;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.splitring.driverdomain.lab.DeviceSpec;
+import org.splitring.driverdomain.lab.Suggestion;
+import org.splitring.hypervisor.DomId;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.store.Permission;
+import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreAccess;
+import org.splitring.xenbus.store.StoreException;
+
+/// What the toolstack keeps in the store about devices that drivers of the SPI serve. Guests can
+/// write none of it.
+///
+///     /splitring/plugins                                   the folder of plug-in jars
+///     /splitring/classes/CLASS/frontend, backend           names of the parameters of each half
+///     /splitring/devices/DOMID/CLASS/ID/frontend/KEY       what a device was attached with,
+///     /splitring/devices/DOMID/CLASS/ID/backend/KEY        to make it again for another guest
+///
+/// A successor of this driver domain finds them in the store that it takes over.
+record DeviceNodes(Store store) {
+    private static final String TOP = "/splitring";
+    private static final String PLUGINS = TOP + "/plugins";
+    private static final String CLASSES = TOP + "/classes";
+    private static final String DEVICES = TOP + "/devices";
+
+    /// A device that is attached whenever the guest is.
+    record Attached(DevicePaths paths, Map<String, String> frontend, Map<String, String> backend) {}
+
+    /// The folder of plug-in jars, when there is one.
+    Optional<Path> plugins() throws StoreException {
+        return store.read(PLUGINS).filter(text -> !text.isEmpty()).map(Path::of);
+    }
+
+    /// Says where guests find the plug-in jars.
+    void publishPlugins(Path folder) throws StoreException {
+        store.transaction(
+                transaction -> {
+                    transaction.write(PLUGINS, folder.toString());
+                    transaction.setPermissions(PLUGINS, List.of(Permission.read(DomId.ZERO)));
+                });
+    }
+
+    /// Says which classes there are, for `attach`.
+    void publishClasses(DeviceClasses classes) throws StoreException {
+        store.transaction(
+                transaction -> {
+                    transaction.remove(CLASSES);
+                    transaction.makeNode(CLASSES);
+                    for (String name : classes.names()) {
+                        DeviceClasses.DeviceClass found = classes.get(name).orElseThrow();
+                        transaction.write(
+                                CLASSES + "/" + name + "/frontend",
+                                String.join(" ", found.frontend().parameters()));
+                        transaction.write(
+                                CLASSES + "/" + name + "/backend",
+                                String.join(" ", found.backend().parameters()));
+                    }
+                });
+    }
+
+    private static Set<String> words(StoreAccess from, String node) throws StoreException {
+        Set<String> words = new TreeSet<>(List.of(from.read(node).orElse("").split(" ", -1)));
+        words.remove("");
+        return words;
+    }
+
+    /// Sorts what was given for a device to its two halves, under the lowest number that is free.
+    ///
+    /// @throws CommandException when there is no such class, or it has no such parameter
+    Attached plan(DomId guest, DeviceSpec spec) throws StoreException, CommandException {
+        String name = spec.deviceClass();
+        List<String> known = store.list(CLASSES);
+        if (!known.contains(name)) {
+            throw new CommandException(
+                    "no device class \""
+                            + name
+                            + "\""
+                            + Suggestion.of(name, known)
+                            + "; there are "
+                            + String.join(", ", new TreeSet<>(known)));
+        }
+        Set<String> ofFrontend = words(store, CLASSES + "/" + name + "/frontend");
+        Set<String> ofBackend = words(store, CLASSES + "/" + name + "/backend");
+        Map<String, String> frontend = new TreeMap<>();
+        Map<String, String> backend = new TreeMap<>();
+        for (Map.Entry<String, String> given : spec.parameters().entrySet()) {
+            String key = given.getKey();
+            if (!ofFrontend.contains(key) && !ofBackend.contains(key)) {
+                Set<String> all = new TreeSet<>(ofFrontend);
+                all.addAll(ofBackend);
+                throw new CommandException(
+                        "device class \""
+                                + name
+                                + "\" has no parameter \""
+                                + key
+                                + "\""
+                                + Suggestion.of(key, List.copyOf(all))
+                                + (all.isEmpty()
+                                        ? "; it has none"
+                                        : "; it has " + String.join(", ", all)));
+            }
+            if (ofFrontend.contains(key)) {
+                frontend.put(key, given.getValue());
+            }
+            if (ofBackend.contains(key)) {
+                backend.put(key, given.getValue());
+            }
+        }
+        int device = 0;
+        Set<String> taken = new TreeSet<>(store.list(folder(guest) + "/" + name));
+        taken.addAll(store.list(DevicePaths.domain(DomId.ZERO) + "/backend/" + name + "/" + guest));
+        while (taken.contains(Integer.toString(device))) {
+            device++;
+        }
+        DevicePaths paths = new DevicePaths(name, guest, DomId.ZERO, device);
+        return new Attached(paths, frontend, backend);
+    }
+
+    private static String folder(DomId guest) {
+        return DEVICES + "/" + guest;
+    }
+
+    private static String folder(DevicePaths paths) {
+        return folder(paths.frontendDomain()) + "/" + paths.type() + "/" + paths.device();
+    }
+
+    /// Whether anything is remembered of a domain.
+    boolean knows(DomId guest) throws StoreException {
+        return store.read(folder(guest)).isPresent();
+    }
+
+    /// Begins to remember a domain's devices.
+    void begin(DomId guest) throws StoreException {
+        store.makeNode(folder(guest));
+    }
+
+    /// Remembers a device.
+    void remember(Attached device) throws StoreException {
+        String folder = folder(device.paths());
+        store.transaction(
+                transaction -> {
+                    transaction.makeNode(folder + "/frontend");
+                    transaction.makeNode(folder + "/backend");
+                    for (Map.Entry<String, String> key : device.frontend().entrySet()) {
+                        transaction.write(folder + "/frontend/" + key.getKey(), key.getValue());
+                    }
+                    for (Map.Entry<String, String> key : device.backend().entrySet()) {
+                        transaction.write(folder + "/backend/" + key.getKey(), key.getValue());
+                    }
+                });
+    }
+
+    void forget(DevicePaths paths) throws StoreException {
+        store.remove(folder(paths));
+    }
+
+    /// The devices of a domain, as they were remembered.
+    List<Attached> remembered(DomId guest) throws StoreException {
+        return store.transactionReturning(
+                transaction -> {
+                    List<Attached> devices = new ArrayList<>();
+                    for (String name : transaction.list(folder(guest))) {
+                        for (String number : transaction.list(folder(guest) + "/" + name)) {
+                            DevicePaths paths =
+                                    new DevicePaths(
+                                            name, guest, DomId.ZERO, Integer.parseInt(number));
+                            String folder = folder(paths);
+                            devices.add(
+                                    new Attached(
+                                            paths,
+                                            keys(transaction, folder + "/frontend"),
+                                            keys(transaction, folder + "/backend")));
+                        }
+                    }
+                    return devices;
+                });
+    }
+
+    private static Map<String, String> keys(StoreAccess from, String folder) throws StoreException {
+        Map<String, String> keys = new TreeMap<>();
+        for (String key : from.list(folder)) {
+            keys.put(key, from.read(folder + "/" + key).orElse(""));
+        }
+        return keys;
+    }
+}

@@ -1,0 +1,139 @@
+package org.splitring.driverdomain;
+
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.driverdomain.lab.DeviceSpec;
+import org.splitring.driverdomain.lab.Lab;
+import org.splitring.driverdomain.lab.LabDevice;
+import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.xenbus.BackendOptions;
+import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.device.BackendBus;
+import org.splitring.xenbus.device.BackendHost;
+import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreException;
+
+/// The drivers of a running lab, and the devices that its guests have from them.
+final class LabDrivers implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(LabDrivers.class);
+
+    /// Disks have images that stay open and locked whether a guest is there or not: the lab sees to
+    /// them itself.
+    private static final Set<String> OTHERWISE_SERVED = Set.of("vbd");
+
+    private final DeviceClasses classes;
+    private final Store control;
+    private final DeviceNodes nodes;
+    private final MeterRegistry meters = new SimpleMeterRegistry();
+
+    private LabDrivers(DeviceClasses classes, Store control) {
+        this.classes = classes;
+        this.control = control;
+        nodes = new DeviceNodes(control);
+    }
+
+    /// Drivers on the class path and in a folder of plug-ins, but for those of disks.
+    static DeviceClasses classes(Optional<Path> plugins) {
+        return DeviceClasses.find(plugins).without(OTHERWISE_SERVED);
+    }
+
+    /// Finds the drivers, and says in the store what there is.
+    ///
+    /// @param news takes a line for each plug-in that cannot be used
+    static LabDrivers find(Lab lab, Optional<Path> plugins, Store control, Consumer<String> news)
+            throws CommandException {
+        DeviceNodes nodes = new DeviceNodes(control);
+        try {
+            Path folder =
+                    plugins.or(() -> earlier(nodes))
+                            .orElse(lab.file().toAbsolutePath().resolveSibling("plugins"))
+                            .toAbsolutePath()
+                            .normalize();
+            LabDrivers drivers = new LabDrivers(classes(Optional.of(folder)), control);
+            drivers.classes.problems().forEach(news);
+            nodes.publishPlugins(folder);
+            nodes.publishClasses(drivers.classes);
+            return drivers;
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private static Optional<Path> earlier(DeviceNodes nodes) {
+        try {
+            return nodes.plugins();
+        } catch (StoreException e) {
+            return Optional.empty();
+        }
+    }
+
+    /// Notes the devices that the lab file gives to a domain, unless they were noted by an earlier
+    /// driver domain of this lab.
+    ///
+    /// @throws CommandException with the place of a device that there cannot be
+    void plan(LabDomain domain, DomId guest) throws CommandException {
+        try {
+            if (nodes.knows(guest)) {
+                return;
+            }
+            nodes.begin(guest);
+            for (LabDevice device : domain.devices()) {
+                try {
+                    nodes.remember(
+                            nodes.plan(
+                                    guest,
+                                    new DeviceSpec(device.deviceClass(), device.parameters())));
+                } catch (CommandException e) {
+                    throw new CommandException(device.place() + ": " + e.getMessage(), e);
+                }
+            }
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    /// Serves a guest's devices as long as it is attached.
+    BackendBus serve(DriverDomain domain, DomId guest, Supplier<? extends DeviceLoop> loops)
+            throws StoreException {
+        return BackendBus.open(
+                new BackendHost(domain, control, loops, meters),
+                guest,
+                classes,
+                BackendOptions.DEFAULT);
+    }
+
+    /// Makes the devices that a guest has had before, or shall have.
+    void createDevices(Toolstack toolstack, DomId guest) throws StoreException {
+        for (DeviceNodes.Attached device : nodes.remembered(guest)) {
+            toolstack.createDevice(device.paths(), device.frontend(), device.backend());
+        }
+    }
+
+    /// Removes them when the guest is gone.
+    void removeDevices(Toolstack toolstack, DomId guest) {
+        try {
+            for (DeviceNodes.Attached device : nodes.remembered(guest)) {
+                toolstack.removeDevice(device.paths());
+            }
+        } catch (StoreException e) {
+            LOG.warn("guest {}: its devices are still in the store: {}", guest, e.getMessage());
+        }
+    }
+
+    @Override
+    public void close() {
+        classes.close();
+        meters.close();
+    }
+}

@@ -176,7 +176,8 @@ final class SimulatedVbd {
                         guestStore,
                         XVDA,
                         frontLoop,
-                        new VbdFrontendOptions(sim.choose(3), 160 << 10, Duration.ofSeconds(5)),
+                        new VbdFrontendOptions(
+                                sim.choose(3), 160 << 10, Duration.ofSeconds(5), Duration.ZERO),
                         frontControl,
                         Timers.of(frontControl));
         until("connect", connecting::isDone);

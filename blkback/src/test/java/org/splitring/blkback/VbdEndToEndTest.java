@@ -10,8 +10,11 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -237,7 +240,8 @@ class VbdEndToEndTest {
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK)) {
             VbdBackend back = lab.backend(disk);
-            VbdFrontend front = lab.frontend(0);
+            VbdFrontend front =
+                    lab.frontend(VbdFrontendOptions.DEFAULT.withBackendWait(Duration.ZERO));
             CountDownLatch gone = new CountDownLatch(1);
             lab.frontLoop.run(() -> front.onDisconnect(gone::countDown));
             back.close();
@@ -245,6 +249,51 @@ class VbdEndToEndTest {
             assertEquals(BlkifStatus.ERROR, VbdLab.write(front, 0, new byte[512]));
             assertEquals(0, lab.hypervisor.mappedTotal());
             front.close();
+            assertEquals(0, lab.guest.grants().quarantinedCount());
+        }
+    }
+
+    @Test
+    void aBackendThatIsReplacedUnderLoadIsADelay() throws Exception {
+        Path file = image(4 * MIB);
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK)) {
+            VbdBackend back = lab.backend(disk);
+            VbdFrontend front = lab.frontend(0);
+            List<CompletableFuture<Void>> writers = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                long offset = i * 256L * 1024;
+                writers.add(
+                        CompletableFuture.runAsync(
+                                () -> {
+                                    byte[] got = new byte[128 << 10];
+                                    for (int round = 0; round < 60; round++) {
+                                        byte[] data = stamped(offset, 128 << 10, round);
+                                        assertEquals(0, VbdLab.write(front, offset, data));
+                                        assertEquals(0, VbdLab.read(front, offset, got));
+                                        assertArrayEquals(data, got);
+                                    }
+                                }));
+            }
+            int replaced = 0;
+            while (!CompletableFuture.allOf(writers.toArray(CompletableFuture[]::new)).isDone()) {
+                if (replaced % 2 == 0) {
+                    back.close();
+                } else {
+                    back.frontendGone();
+                }
+                back = lab.backend(disk);
+                replaced++;
+                VbdBackend now = back;
+                Awaitility.await().until(() -> now.state() == XenbusState.CONNECTED);
+            }
+            for (CompletableFuture<Void> writer : writers) {
+                writer.join();
+            }
+            assertTrue(replaced > 2, "replaced " + replaced);
+            front.close();
+            back.close();
+            assertEquals(0, lab.hypervisor.mappedTotal());
             assertEquals(0, lab.guest.grants().quarantinedCount());
         }
     }
@@ -261,7 +310,7 @@ class VbdEndToEndTest {
                                             VbdFrontendOptions.DEFAULT.withDeadline(
                                                     Duration.ofMillis(50))));
             String message = String.valueOf(e.getMessage());
-            assertTrue(message.contains("did not come to state 2 (InitWait)"), message);
+            assertTrue(message.contains("for backend state 2 (InitWait), it is 1"), message);
             assertEquals(free, lab.guest.pages().freeCount());
         }
     }

@@ -77,6 +77,17 @@ final class BufferPool {
         lost.set(page);
     }
 
+    /// The backend has let go after all.
+    void regain(int page) {
+        lost.clear(page);
+        for (GuestBuffer buffer : buffers) {
+            if (buffer != null && buffer.isAcquired() && buffer.contains(page)) {
+                return; // it is free when that is released
+            }
+        }
+        used.clear(page);
+    }
+
     boolean isLost(int page) {
         return lost.get(page);
     }

@@ -62,6 +62,10 @@ public final class GuestBuffer {
         return pageCount;
     }
 
+    boolean contains(int page) {
+        return page >= firstPage && page < firstPage + pageCount;
+    }
+
     boolean isAcquired() {
         return acquired;
     }

@@ -16,7 +16,7 @@ final class Transfer {
 
     boolean allSubmitted;
 
-    /// Ring requests without a response.
+    /// Requests that were cut off it and are not answered, also those that wait for another ring.
     int outstanding;
 
     /// The first error, or okay so far.

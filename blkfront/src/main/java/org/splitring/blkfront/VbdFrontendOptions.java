@@ -8,10 +8,13 @@ import java.time.Duration;
 ///     fewer
 /// @param bufferBytes how much memory is set aside for data in flight, a multiple of 4096
 /// @param deadline how long each step of connecting and closing may take
-public record VbdFrontendOptions(int ringPageOrder, int bufferBytes, Duration deadline) {
-    /// Four pages of ring, 8 MiB of buffers, 10 seconds.
+/// @param backendWait how long transfers wait for another backend when theirs is gone, before they
+///     end with an error; zero for not at all
+public record VbdFrontendOptions(
+        int ringPageOrder, int bufferBytes, Duration deadline, Duration backendWait) {
+    /// Four pages of ring, 8 MiB of buffers, 10 seconds, a minute.
     public static final VbdFrontendOptions DEFAULT =
-            new VbdFrontendOptions(2, 8 << 20, Duration.ofSeconds(10));
+            new VbdFrontendOptions(2, 8 << 20, Duration.ofSeconds(10), Duration.ofMinutes(1));
 
     public VbdFrontendOptions {
         if (ringPageOrder < 0 || ringPageOrder > 4) {
@@ -23,14 +26,18 @@ public record VbdFrontendOptions(int ringPageOrder, int bufferBytes, Duration de
     }
 
     public VbdFrontendOptions withRingPageOrder(int order) {
-        return new VbdFrontendOptions(order, bufferBytes, deadline);
+        return new VbdFrontendOptions(order, bufferBytes, deadline, backendWait);
     }
 
     public VbdFrontendOptions withBufferBytes(int bytes) {
-        return new VbdFrontendOptions(ringPageOrder, bytes, deadline);
+        return new VbdFrontendOptions(ringPageOrder, bytes, deadline, backendWait);
     }
 
     public VbdFrontendOptions withDeadline(Duration limit) {
-        return new VbdFrontendOptions(ringPageOrder, bufferBytes, limit);
+        return new VbdFrontendOptions(ringPageOrder, bufferBytes, limit, backendWait);
+    }
+
+    public VbdFrontendOptions withBackendWait(Duration limit) {
+        return new VbdFrontendOptions(ringPageOrder, bufferBytes, deadline, limit);
     }
 }

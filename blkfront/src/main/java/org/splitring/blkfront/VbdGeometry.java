@@ -1,5 +1,10 @@
 package org.splitring.blkfront;
 
+import org.splitring.wire.BlkifInfo;
+import org.splitring.xenbus.HandshakeException;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.store.StoreException;
+
 /// What the backend says about the disk.
 ///
 /// @param sizeBytes its size
@@ -13,5 +18,18 @@ public record VbdGeometry(long sizeBytes, int sectorSizeBytes, boolean readOnly,
             throw new IllegalArgumentException(
                     "size " + sizeBytes + " with sectors of " + sectorSizeBytes);
         }
+    }
+
+    /// Reads what a connected backend has written.
+    static VbdGeometry read(Keys backend, boolean flush) throws StoreException, HandshakeException {
+        long sectors = backend.number("sectors", 1, Long.MAX_VALUE / 512);
+        long sectorSize = backend.number("sector-size", 512, 1 << 20);
+        long info = backend.number("info", 0, 0xFFFF_FFFFL, 0);
+        if (Long.bitCount(sectorSize) != 1 || sectors * 512 % sectorSize != 0) {
+            throw new HandshakeException(
+                    "a disk of " + sectors + " sectors, block size " + sectorSize);
+        }
+        return new VbdGeometry(
+                sectors * 512, (int) sectorSize, (info & BlkifInfo.READONLY) != 0, flush);
     }
 }

@@ -2,24 +2,25 @@ package org.splitring.blkfront;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.GrantTable;
 import org.splitring.hypervisor.RingWork;
 import org.splitring.ring.FrontRing;
+import org.splitring.ring.RingBrokenException;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
 
 /// The work of one ring, seen from the frontend: cuts transfers into requests, grants their pages,
-/// and matches responses.
+/// and matches responses. It lives as long as its connection; the transfers live in a
+/// [TransferQueue].
 ///
 /// A ring request has a place in a private table; its number is the id on the wire. A place has its
 /// own eleven grant references, claimed at connect, so that granting is two stores and revoking a
@@ -29,7 +30,6 @@ import org.splitring.wire.BlkifStatus;
 ///
 /// All on the loop.
 final class VbdQueue implements RingWork {
-    private static final Logger LOG = LoggerFactory.getLogger(VbdQueue.class);
     private static final int SECTOR_SIZE = 512;
     private static final int PAGE_SIZE = BufferPool.PAGE_SIZE;
     private static final int MAX_SEGMENTS = BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
@@ -41,9 +41,7 @@ final class VbdQueue implements RingWork {
     private final GrantTable grants;
     private final DomId backend;
     private final int handle;
-    private final int poolFirstGfn;
-    private final BufferPool pool;
-    private final DeviceLoop loop;
+    private final TransferQueue work;
     private final MemorySegment slotCopy;
 
     // The table of requests; a row for each id.
@@ -51,22 +49,22 @@ final class VbdQueue implements RingWork {
     private final byte[] operations; // FREE, or what was asked
     private final @Nullable Transfer[] transfers;
     private final int[] segmentCounts;
-    private final int[] firstPages;
+    private final int[] starts; // where in its transfer a request begins, in bytes
+    private final int[] sizes;
     private final int[] freeIds;
     private int freeIdCount;
 
-    private @Nullable Transfer waitingHead;
-    private @Nullable Transfer waitingTail;
-    private @Nullable Transfer unused;
-    private int liveTransfers;
+    private final long[] sendNumbers;
+    private long sent;
 
-    private final ArrayDeque<Runnable> bufferListeners = new ArrayDeque<>();
+    private boolean paused;
+    private boolean closed;
     private @Nullable String brokenReason;
     private @Nullable Consumer<String> onBroken;
-    private @Nullable Runnable whenIdle;
+    private @Nullable Runnable whenQuiet;
 
     /// @param grefs claimed references, eleven for each request that may be out at once
-    /// @param poolFirstGfn page where the buffers begin
+    /// @param work whose transfers go over this ring once it is attached there
     VbdQueue(
             FrontRing ring,
             EventChannel port,
@@ -74,25 +72,23 @@ final class VbdQueue implements RingWork {
             int[] grefs,
             DomId backend,
             int handle,
-            int poolFirstGfn,
-            BufferPool pool,
-            DeviceLoop loop) {
+            TransferQueue work) {
         this.ring = ring;
         this.port = port;
         this.grants = grants;
         this.grefs = grefs;
         this.backend = backend;
         this.handle = handle;
-        this.poolFirstGfn = poolFirstGfn;
-        this.pool = pool;
-        this.loop = loop;
+        this.work = work;
         this.slotCopy = Arena.ofAuto().allocate(ring.entrySizeBytes(), 8);
         int ids = Math.min(ring.entries(), grefs.length / MAX_SEGMENTS);
         operations = new byte[ids];
         Arrays.fill(operations, FREE);
         transfers = new Transfer[ids];
         segmentCounts = new int[ids];
-        firstPages = new int[ids];
+        starts = new int[ids];
+        sizes = new int[ids];
+        sendNumbers = new long[ids];
         freeIds = new int[ids];
         for (int id = ids - 1; id >= 0; id--) {
             freeIds[freeIdCount++] = id;
@@ -108,82 +104,18 @@ final class VbdQueue implements RingWork {
         return brokenReason != null;
     }
 
-    /// Transfers that have not ended.
-    int liveTransfers() {
-        return liveTransfers;
-    }
-
-    BufferPool pool() {
-        return pool;
-    }
-
-    /// Runs `task` when no transfer is under way: now or after the last one has ended.
-    void whenIdle(Runnable task) {
-        if (liveTransfers == 0) {
+    /// Sends nothing more, and runs `task` when everything that was sent is answered.
+    void pause(Runnable task) {
+        paused = true;
+        if (isQuiet()) {
             task.run();
         } else {
-            Runnable earlier = whenIdle;
-            whenIdle =
-                    earlier == null
-                            ? task
-                            : () -> {
-                                earlier.run();
-                                task.run();
-                            };
+            whenQuiet = task;
         }
     }
 
-    void release(GuestBuffer buffer) {
-        pool.release(buffer);
-        // Only those that wait now: one that finds too little registers again, for the next time.
-        for (int left = bufferListeners.size(); left > 0; left--) {
-            bufferListeners.remove().run();
-        }
-    }
-
-    void onBufferFree(Runnable listener) {
-        bufferListeners.add(listener);
-    }
-
-    /// Takes up a transfer. Its numbers were checked.
-    void start(
-            int operation,
-            long offsetBytes,
-            @Nullable GuestBuffer buffer,
-            int sizeBytes,
-            Completion done) {
-        Transfer transfer = unused;
-        if (transfer == null) {
-            transfer = new Transfer();
-        } else {
-            unused = transfer.next;
-        }
-        transfer.operation = operation;
-        transfer.offsetBytes = offsetBytes;
-        transfer.sizeBytes = sizeBytes;
-        transfer.buffer = buffer;
-        transfer.completion = done;
-        transfer.submittedBytes = 0;
-        transfer.allSubmitted = false;
-        transfer.outstanding = 0;
-        transfer.status = BlkifStatus.OKAY;
-        transfer.next = null;
-        liveTransfers++;
-        if (isBroken()) {
-            // Not from within this call: a caller that tries again in `done` would never return.
-            transfer.status = BlkifStatus.ERROR;
-            Transfer refused = transfer;
-            loop.execute(() -> end(refused));
-            return;
-        }
-        Transfer tail = waitingTail;
-        if (tail == null) {
-            waitingHead = transfer;
-        } else {
-            tail.next = transfer;
-        }
-        waitingTail = transfer;
-        submitWaiting();
+    private boolean isQuiet() {
+        return freeIdCount == operations.length;
     }
 
     @Override
@@ -192,7 +124,7 @@ final class VbdQueue implements RingWork {
         for (int i = 0; i < count; i++) {
             ring.copyResponse(slotCopy);
             take();
-            if (isBroken()) {
+            if (isOver()) {
                 return 0;
             }
         }
@@ -207,46 +139,66 @@ final class VbdQueue implements RingWork {
         return ring.finalCheckForResponses();
     }
 
-    /// Ends the device: every transfer that is under way or waits ends with an error, once.
+    /// Ends the connection, after a last look at the answers. What was not answered goes back to
+    /// the transfers.
+    void close() {
+        paused = true;
+        try {
+            while (!isOver() && poll(ring.entries()) > 0) {
+                // All that is there.
+            }
+        } catch (RingBrokenException e) {
+            breakDevice("ring: " + e.getMessage());
+        }
+        if (!isOver()) {
+            closed = true;
+            work.detach(this, unanswered(false));
+        }
+    }
+
+    /// Ends the device, because the backend broke the protocol: every transfer ends with an error,
+    /// once.
     void breakDevice(String reason) {
-        if (isBroken()) {
+        if (isOver()) {
             return;
         }
         brokenReason = reason;
-        for (int id = 0; id < operations.length; id++) {
-            if (operations[id] == FREE) {
-                continue;
-            }
-            Transfer transfer = transfers[id];
-            revokeOrQuarantine(id);
-            operations[id] = FREE;
-            transfers[id] = null;
-            if (transfer != null) {
-                transfer.status = BlkifStatus.ERROR;
-                transfer.outstanding--;
-                if (transfer.outstanding == 0 && transfer.allSubmitted) {
-                    end(transfer);
-                }
-            }
-        }
-        // What is left has parts that were never submitted, so it waits in this queue.
-        Transfer waiting = waitingHead;
-        waitingHead = null;
-        waitingTail = null;
-        while (waiting != null) {
-            Transfer next = waiting.next;
-            waiting.next = null;
-            waiting.status = BlkifStatus.ERROR;
-            end(waiting);
-            waiting = next;
-        }
+        work.detach(this, unanswered(true));
+        work.endAll(reason);
         Consumer<String> listener = onBroken;
         if (listener != null) {
             listener.accept(reason);
         }
     }
 
-    /// Gives the references back; those that the backend would not let go are quarantined already.
+    private boolean isOver() {
+        return closed || isBroken();
+    }
+
+    /// Empties the table, in the order of sending.
+    private List<TransferQueue.Leftover> unanswered(boolean forGood) {
+        List<Integer> ids = new ArrayList<>();
+        for (int id = 0; id < operations.length; id++) {
+            if (operations[id] != FREE) {
+                ids.add(id);
+            }
+        }
+        ids.sort(Comparator.comparingLong(id -> sendNumbers[id]));
+        List<TransferQueue.Leftover> found = new ArrayList<>();
+        for (int id : ids) {
+            Transfer transfer = transfers[id];
+            if (transfer != null) {
+                takePagesBack(id, transfer, forGood);
+                found.add(new TransferQueue.Leftover(transfer, starts[id], sizes[id]));
+            }
+            operations[id] = FREE;
+            transfers[id] = null;
+            freeIds[freeIdCount++] = id;
+        }
+        return found;
+    }
+
+    /// Gives the references back; those that the backend would not let go were put aside.
     void unclaimGrefs() {
         for (int i = 0; i < grefs.length; i++) {
             if (grefs[i] >= 0) {
@@ -256,32 +208,41 @@ final class VbdQueue implements RingWork {
         }
     }
 
-    private void submitWaiting() {
-        Transfer transfer = waitingHead;
-        while (transfer != null && freeIdCount > 0 && !ring.isFull() && !isBroken()) {
-            submit(transfer);
-            if (transfer.allSubmitted) {
-                waitingHead = transfer.next;
-                if (waitingHead == null) {
-                    waitingTail = null;
+    /// Sends what there is room for.
+    void submitWaiting() {
+        while (!paused && !isOver() && freeIdCount > 0 && !ring.isFull()) {
+            if (work.hasLeftovers()) {
+                TransferQueue.Leftover leftover = work.pollLeftover();
+                if (leftover != null) {
+                    submit(leftover.transfer(), leftover.startBytes(), leftover.sizeBytes());
                 }
-                transfer.next = null;
-                transfer = waitingHead;
+                continue;
+            }
+            Transfer transfer = work.firstWaiting();
+            if (transfer == null) {
+                break;
+            }
+            int left = transfer.sizeBytes - transfer.submittedBytes;
+            int sizeBytes = Math.min(left, MAX_SEGMENTS * PAGE_SIZE);
+            submit(transfer, transfer.submittedBytes, sizeBytes);
+            transfer.submittedBytes += sizeBytes;
+            transfer.outstanding++;
+            if (left == sizeBytes) {
+                transfer.allSubmitted = true;
+                work.removeFirstWaiting();
             }
         }
-        if (ring.pushRequestsAndCheckNotify()) {
+        if (!isOver() && ring.pushRequestsAndCheckNotify()) {
             port.send();
         }
     }
 
-    /// Puts the next request of a transfer on the ring: at most eleven pages of it.
-    private void submit(Transfer transfer) {
+    /// Puts a request on the ring: at most eleven pages of a transfer.
+    private void submit(Transfer transfer, int startBytes, int sizeBytes) {
         int id = freeIds[--freeIdCount];
         long slot = ring.slotOffset(ring.takeRequestIndex());
         MemorySegment shared = ring.segment();
         GuestBuffer buffer = transfer.buffer;
-        int left = buffer == null ? 0 : transfer.sizeBytes - transfer.submittedBytes;
-        int sizeBytes = Math.min(left, MAX_SEGMENTS * PAGE_SIZE);
         int pages = (sizeBytes + PAGE_SIZE - 1) / PAGE_SIZE;
         LAYOUT.writeRequest(
                 shared,
@@ -290,17 +251,19 @@ final class VbdQueue implements RingWork {
                 pages,
                 handle,
                 id,
-                (transfer.offsetBytes + transfer.submittedBytes) / SECTOR_SIZE);
+                (transfer.offsetBytes + startBytes) / SECTOR_SIZE);
         operations[id] = (byte) transfer.operation;
         transfers[id] = transfer;
         segmentCounts[id] = pages;
+        starts[id] = startBytes;
+        sizes[id] = sizeBytes;
+        sendNumbers[id] = sent++;
         if (buffer != null) {
-            int firstPage = buffer.firstPage() + transfer.submittedBytes / PAGE_SIZE;
-            firstPages[id] = firstPage;
+            int firstGfn = work.poolFirstGfn() + buffer.firstPage() + startBytes / PAGE_SIZE;
             boolean backendReadsOnly = transfer.operation != BlkifOp.READ;
             for (int i = 0; i < pages; i++) {
                 int gref = grefs[id * MAX_SEGMENTS + i];
-                grants.grant(gref, backend, poolFirstGfn + firstPage + i, backendReadsOnly);
+                grants.grant(gref, backend, firstGfn + i, backendReadsOnly);
                 int bytesInPage = Math.min(PAGE_SIZE, sizeBytes - i * PAGE_SIZE);
                 BlkifLayout.writeSegment(
                         shared,
@@ -310,9 +273,6 @@ final class VbdQueue implements RingWork {
                         bytesInPage / SECTOR_SIZE - 1);
             }
         }
-        transfer.submittedBytes += sizeBytes;
-        transfer.outstanding++;
-        transfer.allSubmitted = left == sizeBytes;
     }
 
     /// Matches the response in the private copy.
@@ -347,7 +307,12 @@ final class VbdQueue implements RingWork {
         }
         transfer.outstanding--;
         if (transfer.outstanding == 0 && transfer.allSubmitted) {
-            end(transfer);
+            work.end(transfer);
+        }
+        Runnable quiet = whenQuiet;
+        if (quiet != null && isQuiet()) {
+            whenQuiet = null;
+            quiet.run();
         }
     }
 
@@ -360,39 +325,20 @@ final class VbdQueue implements RingWork {
         return all;
     }
 
-    /// As [#revoke], and what the backend holds is put aside, so that nobody uses it again.
-    private void revokeOrQuarantine(int id) {
-        for (int i = 0; i < segmentCounts[id]; i++) {
+    /// As [#revoke], and what the backend holds is put aside: for good, or until it lets go.
+    private void takePagesBack(int id, Transfer transfer, boolean forGood) {
+        GuestBuffer buffer = transfer.buffer;
+        for (int i = 0; buffer != null && i < segmentCounts[id]; i++) {
             int place = id * MAX_SEGMENTS + i;
             if (!grants.tryRevoke(grefs[place])) {
-                int page = firstPages[id] + i;
-                grants.quarantine(grefs[place], poolFirstGfn + page);
-                pool.lose(page);
+                int page = buffer.firstPage() + starts[id] / PAGE_SIZE + i;
+                if (forGood) {
+                    grants.quarantine(grefs[place], work.poolFirstGfn() + page);
+                    work.pool().lose(page);
+                } else {
+                    work.hold(grants, grefs[place], page);
+                }
                 grefs[place] = -1;
-            }
-        }
-    }
-
-    private void end(Transfer transfer) {
-        Completion completion = transfer.completion;
-        int status = transfer.status;
-        transfer.completion = null;
-        transfer.buffer = null;
-        transfer.next = unused;
-        unused = transfer;
-        liveTransfers--;
-        if (completion != null) {
-            try {
-                completion.done(status);
-            } catch (RuntimeException e) { // the caller's bug is not the device's
-                LOG.error("vbd {}: a completion failed", handle, e);
-            }
-        }
-        if (liveTransfers == 0) {
-            Runnable task = whenIdle;
-            if (task != null) {
-                whenIdle = null;
-                task.run();
             }
         }
     }

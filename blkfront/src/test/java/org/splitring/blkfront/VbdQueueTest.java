@@ -36,6 +36,7 @@ class VbdQueueTest {
     private final QueuedLoop loop = new QueuedLoop();
     private final List<String> reasons = new ArrayList<>();
     private final List<Integer> ends = new ArrayList<>();
+    private final TransferQueue transfers;
     private final VbdQueue queue;
     private int rspProd;
 
@@ -44,6 +45,8 @@ class VbdQueueTest {
         for (int i = 0; i < grefs.length; i++) {
             grefs[i] = guest.grants().claim();
         }
+        BufferPool pool = new BufferPool(guest.memory().pages(poolGfn, PAGES));
+        transfers = new TransferQueue(loop, pool, poolGfn);
         queue =
                 new VbdQueue(
                         FrontRing.init(ringPage, LAYOUT.entrySizeBytes()),
@@ -52,10 +55,9 @@ class VbdQueueTest {
                         grefs,
                         DomId.ZERO,
                         51712,
-                        poolGfn,
-                        new BufferPool(guest.memory().pages(poolGfn, PAGES)),
-                        loop);
+                        transfers);
         queue.onBroken(reasons::add);
+        transfers.attach(queue, new VbdGeometry(1 << 20, 512, false, true));
     }
 
     @AfterEach
@@ -65,18 +67,18 @@ class VbdQueueTest {
 
     private void write(int count) {
         for (int i = 0; i < count; i++) {
-            GuestBuffer buffer = queue.pool().acquire(GuestMemory.PAGE_SIZE);
+            GuestBuffer buffer = transfers.pool().acquire(GuestMemory.PAGE_SIZE);
             if (buffer == null) {
                 throw new AssertionError("no buffer");
             }
-            queue.start(
+            transfers.start(
                     BlkifOp.WRITE,
                     0,
                     buffer,
                     GuestMemory.PAGE_SIZE,
                     status -> {
                         ends.add(status);
-                        queue.release(buffer);
+                        transfers.release(buffer);
                     });
         }
     }
@@ -90,7 +92,7 @@ class VbdQueueTest {
     private void assertBroken(String reason) {
         assertEquals(1, reasons.size(), reasons.toString());
         assertTrue(reasons.getFirst().contains(reason), reasons.toString());
-        assertEquals(0, queue.liveTransfers());
+        assertEquals(0, transfers.liveTransfers());
         respond(0, BlkifOp.WRITE);
         assertEquals(1, reasons.size());
     }

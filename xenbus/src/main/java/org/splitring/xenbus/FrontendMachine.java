@@ -359,9 +359,8 @@ public final class FrontendMachine {
 
     private void start() throws StoreException {
         enter(Phase.STARTING);
-        DeviceEnd now = end();
-        state = XenbusState.INITIALISING;
-        if (!now.publish(keys -> keys.remove(now.paths().frontendError()), state)) {
+        leaveMessage("");
+        if (!switchTo(XenbusState.INITIALISING)) {
             removed();
             return;
         }
@@ -670,11 +669,16 @@ public final class FrontendMachine {
         }
     }
 
-    /// Where tools look for it.
+    /// Where tools look for it; nothing takes away what was there. Not every guest may write there.
     private void leaveMessage(String reason) {
         DeviceEnd now = end;
         try {
-            if (now != null && ownFolderExists()) {
+            if (now == null || !ownFolderExists()) {
+                return;
+            }
+            if (reason.isEmpty()) {
+                store.remove(now.paths().frontendError());
+            } else {
                 store.write(now.paths().frontendError(), reason);
             }
         } catch (StoreException e) {

@@ -1,0 +1,244 @@
+package org.splitring.blkfront;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.GrantTable;
+import org.splitring.hypervisor.GuestDomain;
+import org.splitring.hypervisor.PortPoller;
+import org.splitring.ring.FrontRing;
+import org.splitring.wire.BlkifLayout;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.FrontendHooks;
+import org.splitring.xenbus.HandshakeException;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.RingKeys;
+import org.splitring.xenbus.store.StoreAccess;
+import org.splitring.xenbus.store.StoreException;
+
+/// What exists only while there is a backend: ring, references, port. Made and given back on the
+/// control plane; used on the loop.
+final class VbdConnection implements FrontendHooks.Connection {
+    private static final Logger LOG = LoggerFactory.getLogger(VbdConnection.class);
+    private static final int BUDGET = 128;
+
+    private final GuestDomain guest;
+    private final TransferQueue transfers;
+    private final boolean flushOffered;
+    private final BiConsumer<VbdConnection, VbdGeometry> onGeometry;
+
+    private final int ringGfn;
+    private final int[] ringGrefs;
+    private final EventChannel port;
+    private final VbdQueue queue;
+    private final PortPoller poller;
+
+    private VbdConnection(
+            GuestDomain guest,
+            TransferQueue transfers,
+            boolean flushOffered,
+            BiConsumer<VbdConnection, VbdGeometry> onGeometry,
+            int ringGfn,
+            int[] ringGrefs,
+            EventChannel port,
+            VbdQueue queue) {
+        this.guest = guest;
+        this.transfers = transfers;
+        this.flushOffered = flushOffered;
+        this.onGeometry = onGeometry;
+        this.ringGfn = ringGfn;
+        this.ringGrefs = ringGrefs;
+        this.port = port;
+        this.queue = queue;
+        this.poller =
+                new PortPoller(
+                        port,
+                        transfers.loop(),
+                        queue,
+                        BUDGET,
+                        t -> queue.breakDevice("ring: " + t.getMessage()));
+    }
+
+    /// Makes a ring for what the backend offers. When this throws everything has been given back.
+    ///
+    /// @param onGeometry is told on the control plane what the backend says about the disk
+    /// @param onBroken is told once, on the loop, how the backend broke the protocol
+    static VbdConnection open(
+            GuestDomain guest,
+            DevicePaths paths,
+            Keys offer,
+            int wantedOrder,
+            TransferQueue transfers,
+            BiConsumer<VbdConnection, VbdGeometry> onGeometry,
+            Consumer<String> onBroken)
+            throws StoreException, HandshakeException, EventChannelException {
+        int order = Math.min(wantedOrder, (int) offer.number("max-ring-page-order", 0, 31, 0));
+        boolean flushOffered = offer.number("feature-flush-cache", 0, 0xFFFF_FFFFL, 0) != 0;
+        int pages = 1 << order;
+        int ringGfn = guest.pages().allocate(pages); // zeroed: nothing of ours reaches the backend
+        if (ringGfn < 0) {
+            throw new HandshakeException(
+                    "no " + pages + " adjacent pages of guest memory for the ring");
+        }
+        GrantTable grants = guest.grants();
+        MemorySegment memory = guest.memory().pages(ringGfn, pages);
+        FrontRing ring = FrontRing.init(memory, BlkifLayout.X86_64.entrySizeBytes());
+        int[] ringGrefs = claim(grants, pages);
+        int[] dataGrefs = claim(grants, ring.entries() * BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
+        EventChannel port = null;
+        try {
+            if (ringGrefs.length < pages
+                    || dataGrefs.length < BlkifLayout.MAX_SEGMENTS_PER_REQUEST) {
+                throw new HandshakeException("no grant references left");
+            }
+            port = guest.eventChannels().allocUnbound(paths.backendDomain());
+        } finally {
+            if (port == null) {
+                unclaim(grants, ringGrefs);
+                unclaim(grants, dataGrefs);
+                guest.pages().free(ringGfn, pages);
+            }
+        }
+        for (int page = 0; page < pages; page++) {
+            grants.grant(ringGrefs[page], paths.backendDomain(), ringGfn + page, false);
+        }
+        VbdQueue queue =
+                new VbdQueue(
+                        ring,
+                        port,
+                        grants,
+                        dataGrefs,
+                        paths.backendDomain(),
+                        paths.device(),
+                        transfers);
+        VbdConnection connection =
+                new VbdConnection(
+                        guest,
+                        transfers,
+                        flushOffered,
+                        onGeometry,
+                        ringGfn,
+                        ringGrefs,
+                        port,
+                        queue);
+        queue.onBroken(
+                reason -> {
+                    connection.poller.stop();
+                    onBroken.accept(reason);
+                });
+        return connection;
+    }
+
+    private static int[] claim(GrantTable grants, int count) {
+        int[] grefs = new int[count];
+        for (int i = 0; i < count; i++) {
+            grefs[i] = grants.claim();
+            if (grefs[i] < 0) {
+                return Arrays.copyOf(grefs, i); // fewer requests at a time then
+            }
+        }
+        return grefs;
+    }
+
+    private static void unclaim(GrantTable grants, int[] grefs) {
+        for (int gref : grefs) {
+            grants.unclaim(gref);
+        }
+    }
+
+    @Override
+    public void publish(StoreAccess keys, String folder) throws StoreException {
+        List<Integer> grefs = IntStream.of(ringGrefs).boxed().toList();
+        new RingKeys(grefs, port.port(), RingKeys.X86_64).write(keys, folder);
+    }
+
+    @Override
+    public void connected(Keys backend) throws StoreException, HandshakeException {
+        VbdGeometry geometry = VbdGeometry.read(backend, flushOffered);
+        onGeometry.accept(this, geometry);
+        onLoop(() -> transfers.attach(queue, geometry));
+        poller.start();
+    }
+
+    @Override
+    public void changed(Keys backend) throws StoreException, HandshakeException {
+        VbdGeometry geometry = VbdGeometry.read(backend, flushOffered);
+        onGeometry.accept(this, geometry);
+        onLoop(() -> transfers.endWhatDoesNotFit(geometry));
+    }
+
+    @Override
+    public void pause(Executor executor, Runnable quiet) {
+        onLoop(() -> queue.pause(() -> executor.execute(quiet)));
+    }
+
+    @Override
+    public void drain(Executor executor, Runnable quiet) {
+        onLoop(
+                () -> {
+                    transfers.refuse();
+                    transfers.whenIdle(() -> executor.execute(quiet));
+                });
+    }
+
+    @Override
+    public void close(Executor executor, Runnable closed) {
+        Runnable last =
+                () -> {
+                    giveBack();
+                    closed.run();
+                };
+        try {
+            transfers
+                    .loop()
+                    .execute(
+                            () -> {
+                                poller.stop();
+                                queue.close();
+                                executor.execute(last);
+                            });
+        } catch (RejectedExecutionException e) {
+            LOG.debug("the loop has ended before its vbd", e);
+            executor.execute(last);
+        }
+    }
+
+    /// The owner gives up on the backend. On the loop.
+    void abandon(String reason) {
+        queue.breakDevice(reason);
+    }
+
+    private void onLoop(Runnable task) {
+        DeviceLoop loop = transfers.loop();
+        try {
+            loop.execute(task);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("the loop has ended before its vbd", e);
+        }
+    }
+
+    private void giveBack() {
+        port.close();
+        GrantTable grants = guest.grants();
+        for (int page = 0; page < ringGrefs.length; page++) {
+            int gref = ringGrefs[page];
+            if (grants.tryRevoke(gref)) {
+                grants.unclaim(gref);
+                guest.pages().free(ringGfn + page, 1);
+            } else {
+                grants.quarantine(gref, ringGfn + page);
+            }
+        }
+        queue.unclaimGrefs();
+    }
+}

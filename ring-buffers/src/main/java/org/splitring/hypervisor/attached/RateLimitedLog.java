@@ -1,5 +1,6 @@
 package org.splitring.hypervisor.attached;
 
+import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 
 /// Log lines that a guest can cause: at most one in a while per guest, with the number of those
@@ -8,11 +9,23 @@ public final class RateLimitedLog {
     private static final long INTERVAL_NANOS = 5_000_000_000L;
 
     private final Logger log;
-    private long lastNanos = System.nanoTime() - INTERVAL_NANOS;
+    private final LongSupplier nanoClock;
+    private long lastNanos;
     private long suppressed;
 
     public RateLimitedLog(Logger log) {
+        this(log, System::nanoTime);
+    }
+
+    RateLimitedLog(Logger log, LongSupplier nanoClock) {
         this.log = log;
+        this.nanoClock = nanoClock;
+        lastNanos = nanoClock.getAsLong() - INTERVAL_NANOS;
+    }
+
+    /// How many lines wait to be counted in the next one.
+    public long suppressed() {
+        return suppressed;
     }
 
     /// Writes the line, or counts it when the last one is not long ago.
@@ -20,7 +33,7 @@ public final class RateLimitedLog {
     /// @param domain number of the guest
     /// @param what our own words; nothing a guest has sent
     public void warn(int domain, String what) {
-        long now = System.nanoTime();
+        long now = nanoClock.getAsLong();
         if (now - lastNanos < INTERVAL_NANOS) {
             suppressed++;
             return;

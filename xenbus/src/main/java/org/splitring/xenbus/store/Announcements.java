@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.LongSupplier;
 import org.splitring.hypervisor.DomId;
 
 /// Tells watches what one step of the store has changed. Noted with the lock of the store,
@@ -11,11 +12,13 @@ import org.splitring.hypervisor.DomId;
 final class Announcements {
     private final WatchTable watches;
     private final StoreDomains domains;
+    private final LongSupplier nanoClock;
     private final List<PendingEvents> due = new ArrayList<>();
 
-    Announcements(WatchTable watches, StoreDomains domains) {
+    Announcements(WatchTable watches, StoreDomains domains, LongSupplier nanoClock) {
         this.watches = watches;
         this.domains = domains;
+        this.nanoClock = nanoClock;
     }
 
     /// Notes changes that have made `after` of `before`.
@@ -87,7 +90,7 @@ final class Announcements {
     }
 
     private void note(TreeWatch watch, String event) {
-        if (watch.events().note(event)) {
+        if (watch.events().note(event, nanoClock.getAsLong())) {
             due.add(watch.events());
         }
     }

@@ -3,16 +3,13 @@ package org.splitring.xenbus.store;
 import java.util.LinkedHashSet;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.attached.RateLimitedLog;
 
 /// What one domain has and may have. It begins with the first mention of the domain and ends with
 /// its release, so that the next domain of that number starts with nothing (hostile catalogue
 /// H-124). Guarded by the lock of the store.
 final class DomainAccount {
-    private static final Logger LOG = LoggerFactory.getLogger(DomainAccount.class);
-
     final DomId domain;
     final ConflictCredit credit = new ConflictCredit();
     final Set<TreeConnection> connections = new LinkedHashSet<>();
@@ -24,10 +21,13 @@ final class DomainAccount {
     private long otherBytes;
     private @Nullable StoreLimits ownLimits;
     private @Nullable DomId target;
+    private final RateLimitedLog log;
     private boolean warned;
 
-    DomainAccount(DomId domain) {
+    /// @param log for lines that the domain can cause
+    DomainAccount(DomId domain, RateLimitedLog log) {
         this.domain = domain;
+        this.log = log;
     }
 
     boolean isLimited() {
@@ -84,21 +84,30 @@ final class DomainAccount {
             check(ofAll, Quota.MEMORY, bytes() + bytes, StoreError.ENOMEM);
         }
         otherBytes += bytes;
-        warn(ofAll);
+        warnIfMuch(ofAll);
     }
 
     void refund(long bytes) {
         otherBytes -= bytes;
     }
 
-    /// Says once that there is much; again when it had become less meanwhile.
-    void warn(StoreLimits ofAll) {
+    /// Whether there has come to be much, which is worth a log line; not again before it has become
+    /// clearly less.
+    private boolean isNewlyMuch(StoreLimits ofAll) {
         boolean much = isLimited() && limits(ofAll).isExceeded(Quota.SOFT_MEMORY, bytes());
-        if (much && !warned) {
-            LOG.warn("domain {} has {} bytes in the store, more than usual", domain, bytes());
+        boolean newly = much && !warned;
+        if (newly) {
             warned = true;
         } else if (warned && bytes() < limits(ofAll).get(Quota.SOFT_MEMORY) / 2) {
             warned = false;
+        }
+        return newly;
+    }
+
+    /// Says it when the domain has come to use much.
+    void warnIfMuch(StoreLimits ofAll) {
+        if (isNewlyMuch(ofAll)) {
+            log.warn(domain.value(), bytes() + " bytes in the store, more than usual");
         }
     }
 }

@@ -10,16 +10,21 @@ import org.jspecify.annotations.Nullable;
 /// Events of one watch that nobody has been told yet. Any thread.
 ///
 /// Paths are a set: each is there once (hostile catalogue H-103), and beyond 4096 characters they
-/// are merged into the watched path, which means "look at everything again". So a watch has a bound
-/// whatever happens in the tree, and no event is lost.
+/// are merged into the watched path, which means "look at everything again". So they are when they
+/// have waited for 20 seconds, the time after which Xen's daemon drops them: whoever does not read
+/// keeps no memory (hostile catalogue H-100). So a watch has a bound whatever happens in the tree,
+/// and no event is lost.
 final class PendingEvents {
     private static final int MAX_PENDING_CHARS = 4096;
+    static final long MAX_WAIT_NANOS = 20_000_000_000L;
 
     private final String path;
     private final String token;
     private final Consumer<PendingEvents> whenPending;
     private final Set<String> pending = new LinkedHashSet<>();
     private int pendingChars;
+    private long waitingSinceNanos; // since when nothing was taken
+    private long notedNanos;
     private boolean scheduled;
     private boolean ended;
 
@@ -51,17 +56,23 @@ final class PendingEvents {
     /// Notes an event.
     ///
     /// @return whether the caller has to call [#schedule], outside of its locks
-    synchronized boolean note(String event) {
+    synchronized boolean note(String event, long nowNanos) {
         if (ended) {
             return false;
         }
+        if (pending.isEmpty()) {
+            waitingSinceNanos = nowNanos;
+        }
+        notedNanos = nowNanos;
         if (pending.add(event)) {
             pendingChars += event.length();
-            if (pendingChars > MAX_PENDING_CHARS && pending.size() > 1) {
-                pending.clear();
-                pending.add(path);
-                pendingChars = path.length();
-            }
+        }
+        boolean much = pendingChars > MAX_PENDING_CHARS;
+        boolean old = nowNanos - waitingSinceNanos > MAX_WAIT_NANOS;
+        if ((much || old) && pending.size() > 1) {
+            pending.clear();
+            pending.add(path);
+            pendingChars = path.length();
         }
         boolean first = !scheduled;
         scheduled = true;
@@ -90,6 +101,7 @@ final class PendingEvents {
         String event = events.next();
         events.remove();
         pendingChars -= event.length();
+        waitingSinceNanos = notedNanos;
         return event;
     }
 

@@ -7,16 +7,23 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.attached.RateLimitedLog;
 
 /// Who uses the store: the accounts of all domains, their limits, and who may watch them come and
 /// go. Guarded by the lock of the store, which its public methods take themselves.
 final class StoreDomains {
+    private static final Logger LOG = LoggerFactory.getLogger(StoreDomains.class);
     static final String INTRODUCED = "@introduceDomain";
     static final String RELEASED = "@releaseDomain";
 
     private final Object lock;
     private final Map<DomId, DomainAccount> accounts = new HashMap<>();
+    /// Stay when a domain goes: whoever comes back all the time gets no new log each time.
+    private final Map<DomId, RateLimitedLog> logs = new HashMap<>();
+
     private final Map<String, List<Permission>> specials = new LinkedHashMap<>();
     private StoreLimits limits;
     private long changes;
@@ -32,7 +39,11 @@ final class StoreDomains {
     // With the lock.
 
     DomainAccount account(DomId domain) {
-        return accounts.computeIfAbsent(domain, DomainAccount::new);
+        return accounts.computeIfAbsent(domain, d -> new DomainAccount(d, log(d)));
+    }
+
+    private RateLimitedLog log(DomId domain) {
+        return logs.computeIfAbsent(domain, d -> new RateLimitedLog(LOG));
     }
 
     @Nullable DomainAccount known(DomId domain) {
@@ -124,6 +135,20 @@ final class StoreDomains {
     }
 
     // Any thread.
+
+    /// Writes a line that a domain can cause as often as it likes (hostile catalogue H-129).
+    void warn(DomId domain, String what) {
+        synchronized (lock) {
+            log(domain).warn(domain.value(), what);
+        }
+    }
+
+    /// How many such lines wait to be counted in the next one.
+    long suppressedLines(DomId domain) {
+        synchronized (lock) {
+            return log(domain).suppressed();
+        }
+    }
 
     boolean isIntroduced(DomId domain) {
         synchronized (lock) {

@@ -1,14 +1,9 @@
 package org.splitring.xenbus.store;
 
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Executor;
-import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
@@ -26,23 +21,14 @@ public final class StoreTree {
     /// `xs_wire.h`: payload of a message. What could not be read over the wire is not let in.
     static final int MAX_PAYLOAD = 4096;
 
-    private static final int MAX_TRANSACTION_NODES_OF_DOMAIN_0 = 65_536;
-
-    /// What a transaction keeps beside the text: for a node, and for each level of a changed path.
-    private static final int NODE_BYTES = 64;
-
-    private static final int LEVEL_BYTES = 56;
     private static final int MAX_PERMISSIONS = 256;
-
-    /// A guest's transaction that is older keeps no version of the tree alive when the tree has
-    /// changed.
-    private static final long MAX_TRANSACTION_NANOS = TimeUnit.SECONDS.toNanos(60);
 
     private final Object lock = new Object();
     private final LongSupplier nanoClock;
     private final StoreDomains domains;
     private final WatchTable watches = new WatchTable();
-    private final Deque<TreeTransaction> guestTransactions = new ArrayDeque<>(); // eldest first
+    private final GuestLimits limits;
+    private final OpenTransactions transactions = new OpenTransactions();
     private long generation;
     private long version;
     private Node root;
@@ -60,6 +46,7 @@ public final class StoreTree {
     StoreTree(StoreSnapshot begin, LongSupplier nanoClock) {
         this.nanoClock = nanoClock;
         domains = new StoreDomains(lock, begin.limits());
+        limits = new GuestLimits(domains);
         domains.restore(begin.specials(), begin.domains());
         generation = begin.generation();
         root = begin.root();
@@ -90,7 +77,7 @@ public final class StoreTree {
 
     /// Says that a domain exists. Watches on `@introduceDomain` fire.
     public void introduce(DomId domain) {
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             DomainAccount account = domains.account(domain);
             if (!account.introduced) {
@@ -109,7 +96,7 @@ public final class StoreTree {
         if (domain.equals(DomId.ZERO)) {
             throw new IllegalArgumentException("domain 0 cannot be released");
         }
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         List<Runnable> lost = new ArrayList<>();
         synchronized (lock) {
             DomainAccount account = domains.account(domain);
@@ -201,10 +188,15 @@ public final class StoreTree {
             throw new StoreException(
                     StoreError.E2BIG, "write of " + value.length + " bytes to " + parsed);
         }
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             permitted(connection, transaction, parsed, true);
-            checkMaking(connection, transaction, parsed, value.length);
+            limits.checkMaking(
+                    connection.account(),
+                    view(transaction),
+                    owned(connection, transaction),
+                    parsed,
+                    value.length);
             Change change = new Change.Write(parsed, value.clone());
             apply(connection, transaction, change, announcements);
         }
@@ -214,12 +206,17 @@ public final class StoreTree {
     void makeNode(TreeConnection connection, @Nullable TreeTransaction transaction, String path)
             throws StoreException {
         StorePath parsed = parse(connection, path);
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             if (permitted(connection, transaction, parsed, true) != null) {
                 return;
             }
-            checkMaking(connection, transaction, parsed, 0);
+            limits.checkMaking(
+                    connection.account(),
+                    view(transaction),
+                    owned(connection, transaction),
+                    parsed,
+                    0);
             apply(connection, transaction, new Change.Make(parsed), announcements);
         }
         announcements.send();
@@ -230,7 +227,7 @@ public final class StoreTree {
     void remove(TreeConnection connection, @Nullable TreeTransaction transaction, String path)
             throws StoreException {
         StorePath parsed = parse(connection, path);
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             Node node = permitted(connection, transaction, parsed, true);
             if (parsed.root()) {
@@ -243,7 +240,7 @@ public final class StoreTree {
                 return;
             }
             if (transaction != null) {
-                touch(connection, transaction, parsed.above(1)); // its list changes
+                transaction.touch(parsed.above(1)); // its list changes
             }
             apply(connection, transaction, new Change.Remove(parsed), announcements);
         }
@@ -264,7 +261,7 @@ public final class StoreTree {
             throw new StoreException(
                     StoreError.ENOSPC, permissions.size() + " permissions for " + parsed);
         }
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             connection
                     .account()
@@ -315,7 +312,7 @@ public final class StoreTree {
             account.watches++;
             watches.add(watch);
             connection.watches().add(watch);
-            events.note(path);
+            events.note(path, nanoClock.getAsLong());
         }
         events.schedule();
         return watch;
@@ -341,41 +338,19 @@ public final class StoreTree {
                     Quota.TRANSACTIONS,
                     account.transactions + 1L,
                     StoreError.ENOSPC);
-            expireTransactions();
-            account.transactions++;
+            long now = nanoClock.getAsLong();
+            transactions.expire(now, root);
             TreeTransaction transaction =
                     new TreeTransaction(
-                            this,
-                            connection,
-                            version,
-                            nanoClock.getAsLong(),
-                            draft(connection.domain()));
-            connection.transactions().add(transaction);
-            if (account.isLimited()) {
-                guestTransactions.add(transaction);
-            }
+                            this, connection, limits, version, now, draft(connection.domain()));
+            transactions.begin(transaction);
             return transaction;
-        }
-    }
-
-    /// Lets go of the versions that guests' old transactions keep alive.
-    private void expireTransactions() {
-        long now = nanoClock.getAsLong();
-        while (!guestTransactions.isEmpty()) {
-            TreeTransaction eldest = guestTransactions.element();
-            if (eldest.open() && now - eldest.startNanos() < MAX_TRANSACTION_NANOS) {
-                return;
-            }
-            guestTransactions.remove();
-            if (eldest.open() && eldest.baseVersion() != version) {
-                eldest.expire(root);
-            }
         }
     }
 
     void drop(TreeTransaction transaction) {
         synchronized (lock) {
-            end(transaction);
+            transactions.end(transaction);
         }
     }
 
@@ -385,10 +360,10 @@ public final class StoreTree {
     ///     [StoreError#ENOENT] when it is not open, [StoreError#ENOSPC] and [StoreError#ENOMEM]
     ///     when it would exceed a limit
     void commit(TreeTransaction transaction) throws StoreException {
-        Announcements announcements = new Announcements(watches, domains);
+        Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             requireOpen(transaction.connection());
-            if (!end(transaction)) {
+            if (!transactions.end(transaction)) {
                 throw new StoreException(StoreError.ENOENT, "transaction is not open");
             }
             transaction.requireNotExpired();
@@ -403,7 +378,7 @@ public final class StoreTree {
                 transaction.changes().forEach(draft::apply);
             }
             if (!transaction.changes().isEmpty()) {
-                checkOwned(transaction.connection(), draft);
+                limits.checkOwned(transaction.connection().account(), draft);
                 publish(draft, transaction.changes(), announcements);
             }
         }
@@ -429,7 +404,7 @@ public final class StoreTree {
         connection.markClosed();
         connection.account().connections.remove(connection);
         List.copyOf(connection.watches()).forEach(this::unwatch);
-        List.copyOf(connection.transactions()).forEach(this::end);
+        List.copyOf(connection.transactions()).forEach(transactions::end);
     }
 
     void onLost(TreeConnection connection, Runnable listener) {
@@ -448,31 +423,7 @@ public final class StoreTree {
     /// Fails loudly when the books do not balance.
     void checkBooks() {
         synchronized (lock) {
-            Map<DomId, Usage> counted = new HashMap<>();
-            NodeWalk.walk(
-                    root,
-                    (path, node) -> {
-                        counted.merge(node.owner(), Usage.of(path.name(), node), Usage::plus);
-                        return true;
-                    });
-            int registered = 0;
-            for (DomainAccount account : domains.all()) {
-                Usage found = counted.getOrDefault(account.domain, Usage.NONE);
-                if (!account.owned.equals(found)) {
-                    throw new IllegalStateException(
-                            "domain " + account.domain + ": " + account.owned + " != " + found);
-                }
-                if (account.transactions == 0
-                        && account.watches == 0
-                        && account.otherBytes() != 0) {
-                    throw new IllegalStateException(
-                            account.otherBytes() + " bytes of nothing, domain " + account.domain);
-                }
-                registered += account.watches;
-            }
-            if (registered != watches.count()) {
-                throw new IllegalStateException("watches " + registered + " != " + watches.count());
-            }
+            StoreBooks.check(root, domains, watches);
         }
     }
 
@@ -499,12 +450,12 @@ public final class StoreTree {
             throws StoreException {
         requireOpen(connection);
         if (transaction != null) {
-            touch(connection, transaction, path);
+            transaction.touch(path);
         }
         Node view = view(transaction);
         Node node = Draft.find(view, path.parts());
         if (node == null && transaction != null) {
-            touchNearest(connection, transaction, path);
+            transaction.touchNearest(path);
         }
         Node asked = node == null ? Draft.nearest(view, path.parts()) : node;
         if (!(toWrite ? connection.mayWrite(asked) : connection.mayRead(asked))) {
@@ -515,42 +466,9 @@ public final class StoreTree {
         return node;
     }
 
-    private void touch(TreeConnection connection, TreeTransaction transaction, StorePath path)
-            throws StoreException {
-        if (!transaction.open()) {
-            throw new StoreException(StoreError.ENOENT, "transaction is not open");
-        }
-        transaction.requireNotExpired();
-        if (transaction.hasTouched(path.text())) {
-            return;
-        }
-        checkTransactionSize(connection, transaction.touchedCount() + 1);
-        charge(connection, transaction, NODE_BYTES + path.text().length());
-        transaction.touch(path);
-    }
-
-    private void checkTransactionSize(TreeConnection connection, int count) throws StoreException {
-        DomainAccount account = connection.account();
-        account.check(domains.limitsOfAll(), Quota.TRANSACTION_NODES, count, StoreError.ENOSPC);
-        if (!account.isLimited() && count > MAX_TRANSACTION_NODES_OF_DOMAIN_0) {
-            throw new StoreException(StoreError.ENOSPC, count + " nodes in one transaction");
-        }
-    }
-
-    /// Counts memory of open transactions against their domain.
-    private void charge(TreeConnection connection, TreeTransaction transaction, int bytes)
-            throws StoreException {
-        connection.account().charge(domains.limitsOfAll(), bytes);
-        transaction.charge(bytes);
-    }
-
-    /// What a missing node allows, and whether it is still missing, hangs on the nearest node
-    /// above.
-    private void touchNearest(
-            TreeConnection connection, TreeTransaction transaction, StorePath path)
-            throws StoreException {
-        int missing = transaction.draft().missing(path);
-        touch(connection, transaction, path.above(missing));
+    /// What the connection's domain owns more in the transaction.
+    private static Usage owned(TreeConnection connection, @Nullable TreeTransaction transaction) {
+        return transaction == null ? Usage.NONE : transaction.draft().owned(connection.domain());
     }
 
     /// Makes one change, in a transaction or at once, if the limits allow it.
@@ -563,76 +481,11 @@ public final class StoreTree {
         if (transaction == null) {
             Draft draft = draft(connection.domain());
             draft.apply(change);
-            checkOwned(connection, draft);
+            limits.checkOwned(connection.account(), draft);
             publish(draft, List.of(change), announcements);
             return;
         }
-        checkTransactionSize(connection, transaction.changes().size() + 1);
-        StorePath path = change.path();
-        int bytes = change instanceof Change.Write write ? write.value().length : 0;
-        int kept = NODE_BYTES + path.text().length() + LEVEL_BYTES * path.parts().size();
-        charge(connection, transaction, kept + bytes);
         transaction.add(change);
-    }
-
-    /// Whether a guest may own what the draft gives it.
-    private void checkOwned(TreeConnection connection, Draft draft) throws StoreException {
-        DomainAccount account = connection.account();
-        Usage more = draft.owned(account.domain);
-        if (more.nodes() > 0) {
-            account.check(
-                    domains.limitsOfAll(),
-                    Quota.NODES,
-                    (long) account.owned.nodes() + more.nodes(),
-                    StoreError.ENOSPC);
-        }
-        if (more.bytes() > 0) {
-            account.check(
-                    domains.limitsOfAll(),
-                    Quota.MEMORY,
-                    account.bytes() + more.bytes(),
-                    StoreError.ENOMEM);
-        }
-    }
-
-    /// What a write or the making of a node may not exceed, before it is made.
-    ///
-    /// @param bytes of the value
-    private void checkMaking(
-            TreeConnection connection,
-            @Nullable TreeTransaction transaction,
-            StorePath path,
-            int bytes)
-            throws StoreException {
-        DomainAccount account = connection.account();
-        if (!account.isLimited()) {
-            return;
-        }
-        Draft draft = transaction == null ? draft(account.domain) : transaction.draft();
-        int missing = draft.missing(path);
-        Node nearest = Draft.nearest(draft.root(), path.parts());
-        StoreLimits limits = domains.limitsOfAll();
-        if (missing == 0) {
-            long size = nearest.sizeBytes() - nearest.value().length + (long) bytes;
-            account.check(limits, Quota.NODE_SIZE, size + 1, StoreError.ENOSPC);
-            return;
-        }
-        long nodes = (long) account.owned.nodes() + draft.owned(account.domain).nodes() + missing;
-        account.check(limits, Quota.NODES, nodes, StoreError.ENOSPC);
-        List<String> parts = path.parts();
-        long bare = Node.RECORD_BYTES + (long) Node.PERMISSION_BYTES * nearest.permissions().size();
-        long largest = Math.max(bare + bytes, nearest.sizeBytes() + nameBytes(parts, missing));
-        for (int above = missing - 1; above > 0; above--) {
-            largest = Math.max(largest, bare + nameBytes(parts, above));
-        }
-        account.check(limits, Quota.NODE_SIZE, largest + 1, StoreError.ENOSPC);
-    }
-
-    /// What the name adds to the list of the folder above it.
-    ///
-    /// @param fromEnd 1 for the last part of a path
-    private static int nameBytes(List<String> parts, int fromEnd) {
-        return parts.get(parts.size() - fromEnd).length() + 1;
     }
 
     private void publish(Draft draft, List<Change> changes, Announcements announcements) {
@@ -644,24 +497,10 @@ public final class StoreTree {
                         (domain, more) -> {
                             DomainAccount account = domains.account(domain);
                             account.owned = account.owned.plus(more);
-                            account.warn(domains.limitsOfAll());
+                            account.warnIfMuch(domains.limitsOfAll());
                         });
         announcements.changed(changes, before, root);
-        expireTransactions();
-    }
-
-    /// Closes a transaction in the books.
-    ///
-    /// @return whether it was open
-    private boolean end(TreeTransaction transaction) {
-        boolean wasOpen = transaction.end();
-        if (wasOpen) {
-            transaction.connection().transactions().remove(transaction);
-            DomainAccount account = transaction.connection().account();
-            account.transactions--;
-            account.refund(transaction.bytes());
-        }
-        return wasOpen;
+        transactions.expire(nanoClock.getAsLong(), root);
     }
 
     private Draft draft(DomId author) {

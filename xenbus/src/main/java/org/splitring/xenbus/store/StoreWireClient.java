@@ -426,7 +426,7 @@ public final class StoreWireClient implements Store {
             waiting = List.copyOf(answers.values());
             answers.clear();
             for (PendingEvents events : watches.values()) {
-                if (events.note(events.path())) {
+                if (events.note(events.path(), System.nanoTime())) {
                     told.add(events);
                 }
             }
@@ -468,7 +468,7 @@ public final class StoreWireClient implements Store {
             synchronized (lock) {
                 events = watches.get(event.get(1));
             }
-            if (events != null && events.note(event.get(0))) {
+            if (events != null && events.note(event.get(0), System.nanoTime())) {
                 events.schedule();
             }
             return;

@@ -12,8 +12,14 @@ import org.jspecify.annotations.Nullable;
 final class TreeTransaction implements StoreAccess {
     private static final long ABSENT = -1;
 
+    /// What it keeps beside the text: for a node, and for each level of a changed path.
+    private static final int NODE_BYTES = 64;
+
+    private static final int LEVEL_BYTES = 56;
+
     private final StoreTree tree;
     private final TreeConnection connection;
+    private final GuestLimits limits;
     private final long baseVersion;
     private final long startNanos;
     private Node base;
@@ -27,11 +33,13 @@ final class TreeTransaction implements StoreAccess {
     TreeTransaction(
             StoreTree tree,
             TreeConnection connection,
+            GuestLimits limits,
             long baseVersion,
             long startNanos,
             Draft draft) {
         this.tree = tree;
         this.connection = connection;
+        this.limits = limits;
         this.baseVersion = baseVersion;
         this.startNanos = startNanos;
         this.base = draft.root();
@@ -89,28 +97,43 @@ final class TreeTransaction implements StoreAccess {
         return wasOpen;
     }
 
-    boolean hasTouched(String path) {
-        return touched.containsKey(path);
-    }
-
-    int touchedCount() {
-        return touched.size();
-    }
-
     /// Notes that the outcome depends on the node.
-    void touch(StorePath path) {
-        touched.put(path.text(), generation(base, path.parts()));
+    ///
+    /// @throws StoreException when it is not open any more, or touches more than it may
+    void touch(StorePath path) throws StoreException {
+        if (!open) {
+            throw new StoreException(StoreError.ENOENT, "transaction is not open");
+        }
+        requireNotExpired();
+        if (!touched.containsKey(path.text())) {
+            limits.checkTransaction(connection.account(), touched.size() + 1);
+            charge(NODE_BYTES + path.text().length());
+            touched.put(path.text(), generation(base, path.parts()));
+        }
     }
 
-    void charge(int more) {
+    /// What a missing node allows, and whether it is still missing, hangs on the nearest node
+    /// above.
+    void touchNearest(StorePath path) throws StoreException {
+        touch(path.above(draft.missing(path)));
+    }
+
+    private void charge(int more) throws StoreException {
+        limits.charge(connection.account(), more);
         bytes += more;
     }
 
+    /// What it has been charged for.
     long bytes() {
         return bytes;
     }
 
-    void add(Change change) {
+    /// Makes a change in its own copy of the tree.
+    void add(Change change) throws StoreException {
+        limits.checkTransaction(connection.account(), changes.size() + 1);
+        StorePath path = change.path();
+        int value = change instanceof Change.Write write ? write.value().length : 0;
+        charge(NODE_BYTES + path.text().length() + LEVEL_BYTES * path.parts().size() + value);
         draft.apply(change);
         changes.add(change);
     }

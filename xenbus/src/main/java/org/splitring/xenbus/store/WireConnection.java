@@ -93,7 +93,7 @@ final class WireConnection extends ChannelInboundHandlerAdapter implements WireT
     @Override
     public void end(Ending why, String detail) {
         if (why != Ending.ASKED) {
-            LOG.warn("store connection of domain {} closed: {}", domain, detail);
+            tree.domains().warn(domain, "store connection closed: " + detail);
         }
         ctx.close();
     }

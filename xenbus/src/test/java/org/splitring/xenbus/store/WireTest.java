@@ -38,7 +38,7 @@ class WireTest {
         assertEquals(1, tree.watchPlaces());
     }
 
-    private static ByteBuf message(int type, int requestId, int transactionId, String payload) {
+    static ByteBuf message(int type, int requestId, int transactionId, String payload) {
         byte[] bytes = payload.getBytes(ISO_8859_1);
         return Unpooled.buffer()
                 .writeIntLE(type)
@@ -48,7 +48,7 @@ class WireTest {
                 .writeBytes(bytes);
     }
 
-    private static @Nullable WireMessage next(EmbeddedChannel channel) {
+    static @Nullable WireMessage next(EmbeddedChannel channel) {
         channel.runPendingTasks();
         ByteBuf out = channel.readOutbound();
         if (out == null) {
@@ -64,13 +64,12 @@ class WireTest {
     }
 
     /// Type and payload of an answer, NUL shown as `|`.
-    private static String show(@Nullable WireMessage message) {
+    static String show(@Nullable WireMessage message) {
         assertNotNull(message);
         return message.type() + " " + new String(message.payload(), ISO_8859_1).replace('\0', '|');
     }
 
-    private static String ask(
-            EmbeddedChannel channel, int type, int transactionId, String payload) {
+    static String ask(EmbeddedChannel channel, int type, int transactionId, String payload) {
         channel.writeInbound(message(type, 77, transactionId, payload));
         WireMessage answer = next(channel);
         assertNotNull(answer);

@@ -18,8 +18,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-/// Every attack of the catalogue that concerns rings, event channels, grants or this JVM has a test
-/// that bears its number, and `docs/hostile-coverage.md` says which.
+/// Every attack of the catalogue that concerns rings, event channels, grants, the store or this JVM
+/// has a test that bears its number, and `docs/hostile-coverage.md` says which.
 ///
 /// `./mvnw -pl driver-domain -am test -Dtest=HostileCoverageTest -Dsplitring.coverage.write=true
 /// -Dsurefire.failIfNoSpecifiedTests=false` writes the document anew.
@@ -87,11 +87,12 @@ class HostileCoverageTest {
                         The numbers are those of a catalogue of attacks on split drivers and their \
                         hypervisors, drawn from published
                         advisories: 1 to 13 rings, 20 to 31 the block backend, 60 to 69 event \
-                        channels, 70 to 89 grants, J what a
-                        JVM adds. `HostileCoverageTest` checks this page, says how to write it \
-                        anew, and fails when an attack on
-                        rings, event channels, grants or the JVM has neither a test named after it \
-                        nor a reason.
+                        channels, 70 to 89 grants, 100 to 130 the
+                        store and the handshake, J what a JVM adds. `HostileCoverageTest` checks \
+                        this page, says how to write it anew, and
+                        fails when an attack on rings, event channels, grants, the store or the \
+                        JVM has neither a test named after it nor a
+                        reason.
 
                         | Attack | What the peer does | Tests |
                         |---|---|---|
@@ -231,6 +232,40 @@ class HostileCoverageTest {
         add(all, "H-087", "many devices of one guest mapping the same references");
         add(all, "H-088", "frontends that trust backends", "the sum of H-007, H-061 and H-085");
         add(all, "H-089", "a granted page replaced by a hole");
+        add(
+                all,
+                "H-100",
+                "memory eaten by requests, watches, transactions and events nobody reads");
+        add(all, "H-101", "memory held until an answer is read");
+        add(all, "H-102", "commits so fast that nobody else's transaction succeeds");
+        add(all, "H-103", "a state written in a loop, an event for each");
+        add(all, "H-104", "the same against a toolstack that watches everything");
+        add(all, "H-105", "watches and special names that tell of others");
+        add(all, "H-106", "rights of a dead domain inherited by its number's next owner");
+        add(all, "H-107", "nodes of a dead domain left to somebody");
+        add(all, "H-108", "nodes given away to use up another's quota");
+        add(all, "H-109", "rights not checked on the root");
+        add(all, "H-110", "lengths checked before the prefix was added");
+        add(all, "H-111", "a token so long that its event fits into no message");
+        add(all, "H-112", "lists longer than a message");
+        add(all, "H-113", "watches reset in one index and left in another");
+        add(all, "H-114", "a client that misbehaves taken for a domain that died");
+        add(all, "H-115", "commits that are applied in part");
+        add(all, "H-116", "removal of what is gone meanwhile");
+        add(all, "H-117", "paths as deep as they can be");
+        add(all, "H-118", "lengths that are negative as signed numbers");
+        add(all, "H-119", "a request that ends others' connections while they are visited");
+        add(all, "H-120", "a connection that ends from two sides");
+        add(all, "H-121", "the last node that a quota allows, by every operation");
+        add(all, "H-122", "paths that are none");
+        add(all, "H-123", "every operation inside a transaction");
+        add(all, "H-124", "counters that outlive their domain");
+        add(all, "H-125", "what a toolstack reads written by a guest");
+        add(all, "H-126", "states that are none, in every state");
+        add(all, "H-127", "the store's page reconnected, half written, scribbled over");
+        add(all, "H-128", "connections until no descriptor is left");
+        add(all, "H-129", "log lines at the guest's command");
+        add(all, "H-130", "delimiters in values that are parsed again");
         add(all, "J-01", "memory that its owner can shrink under the JVM");
         add(all, "J-02", "sizes from the peer; segments closed under a reader");
         add(all, "J-03", "unsigned fields taken for signed ones");
@@ -239,7 +274,7 @@ class HostileCoverageTest {
                 all,
                 "J-05",
                 "stacks overflowed by deep input",
-                "no parser recurses; the store's deepest path is H-117 of its own tests");
+                "no parser recurses; the deepest path of the store is H-117");
         add(all, "J-06", "buffers lost on error paths");
         add(all, "J-07", "requests that make garbage");
         add(all, "J-08", "exceptions with stack traces at the peer's command");

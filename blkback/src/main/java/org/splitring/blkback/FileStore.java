@@ -85,7 +85,11 @@ final class FileStore implements BlockStore {
             throw new DiskException("image " + path + " is " + status.kind() + ", not a file");
         }
         long size = status.sizeBytes();
-        if (size == 0 || size % DiskImage.SECTOR_SIZE != 0) {
+        if (size == 0) {
+            throw new DiskException(
+                    "image " + path + " is empty (0 bytes); a disk has at least one sector");
+        }
+        if (size % DiskImage.SECTOR_SIZE != 0) {
             throw new DiskException(
                     "image "
                             + path

@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /// A driver domain as a process in the background, which its starter leaves when it is ready.
 final class BackgroundLab {
@@ -21,15 +22,16 @@ final class BackgroundLab {
 
     private BackgroundLab() {}
 
-    /// Starts it, shows what it says, and returns when everything is connected.
+    /// Starts it, passes on what it says, and returns when everything is connected.
     ///
+    /// @param say takes each line
     /// @return exit status
-    static int start(Path labFile, Path runDir, String... options)
+    static int start(Path labFile, Path runDir, Consumer<String> say, List<String> options)
             throws IOException, InterruptedException {
         List<String> arguments = new ArrayList<>(List.of("up", labFile.toString()));
         arguments.add("--run-dir=" + runDir);
         arguments.add(IN_BACKGROUND);
-        arguments.addAll(List.of(options));
+        arguments.addAll(options);
         Process process =
                 new ProcessBuilder(JavaCommand.of(JavaCommand.DRIVER_DOMAIN, arguments))
                         .redirectErrorStream(true)
@@ -45,7 +47,7 @@ final class BackgroundLab {
                     Runtime.getRuntime().removeShutdownHook(hook);
                     return 0;
                 }
-                System.out.println(line);
+                say.accept(line);
             }
         }
         int code = process.waitFor();

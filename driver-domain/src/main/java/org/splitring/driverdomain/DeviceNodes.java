@@ -160,6 +160,11 @@ record DeviceNodes(Store store) {
                 });
     }
 
+    /// Forgets all devices of a domain.
+    void forget(DomId guest) throws StoreException {
+        store.remove(folder(guest));
+    }
+
     void forget(DevicePaths paths) throws StoreException {
         store.remove(folder(paths));
     }

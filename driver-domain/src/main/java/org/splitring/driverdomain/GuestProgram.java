@@ -3,10 +3,12 @@ package org.splitring.driverdomain;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
@@ -44,6 +46,9 @@ final class GuestProgram implements AutoCloseable {
 
     private static final int MAX_CLIENTS = 16;
 
+    /// How long a guest lives without a driver domain.
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
+
     private static final Set<String> SHUTDOWNS = Set.of("poweroff", "halt", "reboot");
 
     private static final Logger LOG = LoggerFactory.getLogger(GuestProgram.class);
@@ -51,16 +56,17 @@ final class GuestProgram implements AutoCloseable {
     private final NettyDeviceLoops loops = new NettyDeviceLoops("guest", 1);
     private final NettyDeviceLoop loop = loops.next();
     private final ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
+    private final ExecutorService control =
+            Executors.newSingleThreadExecutor(Thread.ofVirtual().name("control").factory());
     private final int memoryMib;
     private final AttachedGuest guest;
     private final StoreWay storeWay;
-    private final StoreWireClient store;
-    private volatile @Nullable StoreWireClient openedStore;
+    private volatile StoreWireClient store; // changed by the control thread
     private final CountDownLatch end = new CountDownLatch(1);
     private final List<VbdFrontend> frontends = new CopyOnWriteArrayList<>();
     private final List<NbdServer> servers = new ArrayList<>();
     private @Nullable DeviceClasses classes;
-    private @Nullable FrontendBus bus;
+    private volatile @Nullable FrontendBus bus;
 
     /// Attaches.
     ///
@@ -69,7 +75,7 @@ final class GuestProgram implements AutoCloseable {
         this.memoryMib = memoryMib;
         this.storeWay = storeWay;
         try {
-            guest = AttachedGuest.attach(attachSocket, (long) memoryMib << 20, loop, this::lost);
+            guest = AttachedGuest.attach(attachSocket, (long) memoryMib << 20, loop, () -> lost());
         } catch (IOException e) {
             loops.close();
             throw e;
@@ -81,16 +87,6 @@ final class GuestProgram implements AutoCloseable {
             loops.close();
             throw e;
         }
-    }
-
-    /// The driver domain is gone. A page cannot say so by itself, so whoever waits for the store is
-    /// told by who knows.
-    private void lost() {
-        StoreWireClient waiting = openedStore;
-        if (waiting != null) {
-            waiting.storeGone();
-        }
-        end.countDown();
     }
 
     private StoreWireClient connectStore() throws IOException {
@@ -107,7 +103,6 @@ final class GuestProgram implements AutoCloseable {
 
     private StoreWireClient openStore() throws IOException {
         StoreWireClient opened = connectStore();
-        openedStore = opened;
         String shutdown = DevicePaths.domain(guest.id()) + "/control/shutdown";
         try {
             opened.watch(shutdown, path -> lookForShutdown(opened, shutdown));
@@ -128,6 +123,50 @@ final class GuestProgram implements AutoCloseable {
         } catch (StoreException e) {
             LOG.debug("{}: {}", node, e.getMessage()); // the driver domain is gone, perhaps
         }
+    }
+
+    /// The driver domain is gone. On the loop. A page cannot say so by itself, so whoever waits for
+    /// the store is told by who knows.
+    private void lost() {
+        StoreWireClient waiting = store;
+        if (waiting != null) { // it is null while we attach for the first time
+            waiting.storeGone();
+        }
+        control.execute(this::attachAgain);
+    }
+
+    /// Goes on with the driver domain that takes the place of the last one. Clients see a delay.
+    private void attachAgain() {
+        long start = System.nanoTime();
+        try {
+            guest.attachAgain(PATIENCE);
+            store.close();
+            store = openStore();
+            Store connected = store;
+            FrontendBus devices = bus;
+            if (devices != null) {
+                report("devices", start, devices.resume(guest, connected));
+            }
+            for (VbdFrontend frontend : frontends) {
+                report(frontend.toString(), start, frontend.resume(guest, connected));
+            }
+        } catch (IOException e) {
+            LOG.error("no driver domain: this guest ends: {}", e.getMessage());
+            end.countDown();
+        }
+    }
+
+    private static void report(String what, long start, CompletableFuture<Void> resumed) {
+        var ignored =
+                resumed.whenComplete(
+                        (done, failure) -> {
+                            long millis = (System.nanoTime() - start) / 1_000_000;
+                            if (failure == null) {
+                                LOG.info("{}: on again after {} ms", what, millis);
+                            } else {
+                                LOG.error("{}: not on again", what, failure);
+                            }
+                        });
     }
 
     /// Connects the devices whose drivers are on the class path or in the folder of plug-ins, and
@@ -221,8 +260,9 @@ final class GuestProgram implements AutoCloseable {
             found.close();
         }
         frontends.forEach(VbdFrontend::close);
+        guest.close(); // also ends a wait for another driver domain
+        control.close();
         store.close();
-        guest.close();
         loops.close();
         watches.close();
     }

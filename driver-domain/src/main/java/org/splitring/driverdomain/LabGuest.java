@@ -141,6 +141,9 @@ final class LabGuest implements AutoCloseable {
                     toolstack.removeDevice(device.paths());
                 }
             }
+            if (!living) {
+                new DeviceNodes(control).forget(domid);
+            }
         } catch (StoreException e) {
             throw new CommandException("domain " + domain.name() + ": store: " + e, e);
         }

@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -33,7 +34,8 @@ final class ReplaceCommand implements Callable<Integer> {
                                     () ->
                                             new CommandException(
                                                     "nothing runs in run directory " + dir));
-            return BackgroundLab.start(lab, dir, BackgroundLab.TAKE_OVER);
+            return BackgroundLab.start(
+                    lab, dir, System.out::println, List.of(BackgroundLab.TAKE_OVER));
         } catch (IOException e) {
             throw new CommandException("run directory " + dir + " cannot be read: " + e, e);
         }

@@ -167,6 +167,7 @@ final class RunningLab implements AutoCloseable {
                         : RunDirectory.take(runDir);
         directory = taken;
         undoings.push(() -> leave(taken));
+        noteLab(taken);
         adoptGuests();
         makeImages();
         StoreTree tree = openStore(taken);
@@ -211,6 +212,15 @@ final class RunningLab implements AutoCloseable {
             process.onExit(() -> guestEnded(process));
         }
         awaitAdopted();
+        keepStore(tree, taken);
+    }
+
+    private void noteLab(RunDirectory taken) throws CommandException {
+        try {
+            taken.noteLab(lab.file());
+        } catch (IOException e) {
+            throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
+        }
     }
 
     private void leave(RunDirectory taken) throws IOException {
@@ -267,7 +277,7 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
-    private StoreTree openStore(RunDirectory taken) throws CommandException {
+    private StoreTree openStore(RunDirectory taken) {
         Path dump = taken.storeDump();
         StoreTree tree = null;
         if (Files.exists(dump)) {
@@ -280,16 +290,21 @@ final class RunningLab implements AutoCloseable {
         if (tree == null) {
             tree = new StoreTree();
         }
+        return tree;
+    }
+
+    /// From now on a successor finds the store as it was a second before the end, or better. After
+    /// everything else, because it waits for the disk.
+    private void keepStore(StoreTree tree, RunDirectory taken) throws CommandException {
         try {
-            taken.noteLab(lab.file());
             StoreCheckpoints kept =
-                    StoreCheckpoints.start(tree, dump, Timers.system(), DeviceEnd.VIRTUAL_THREADS);
+                    StoreCheckpoints.start(
+                            tree, taken.storeDump(), Timers.system(), DeviceEnd.VIRTUAL_THREADS);
             checkpoints = kept;
             undoings.push(kept::close);
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
         }
-        return tree;
     }
 
     private StoreSocket storeSocket(StoreTree tree, NettyDeviceLoops loops)

@@ -7,6 +7,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -65,10 +66,9 @@ final class UpCommand implements Callable<Integer> {
             throw new CommandException("--plugins " + plugins + ": there is no such folder");
         }
         if (detach) {
-            return plugins == null
-                    ? BackgroundLab.start(labFile, runDirectory.path())
-                    : BackgroundLab.start(
-                            labFile, runDirectory.path(), "--plugins=" + plugins.toAbsolutePath());
+            List<String> options =
+                    plugins == null ? List.of() : List.of("--plugins=" + plugins.toAbsolutePath());
+            return BackgroundLab.start(labFile, runDirectory.path(), System.out::println, options);
         }
         stopOnSignal();
         Entrance entrance = takeOver ? Entrance.TAKE_OVER : Entrance.TAKE;

@@ -60,8 +60,9 @@ class LabIT {
         assertEquals(0, io.code(), io.output());
         ProcessHandle owner = program.driverDomain();
         assertTrue(owner.destroyForcibly());
-        await().atMost(PATIENCE)
-                .until(() -> program.processes().isEmpty()); // the guest ends by itself
+        await().atMost(PATIENCE).until(() -> !owner.isAlive());
+        assertTrue(program.guest("web").destroyForcibly()); // it would wait for a successor
+        await().atMost(PATIENCE).until(() -> program.processes().isEmpty());
         byte[] bytes = Files.readAllBytes(image);
         assertEquals(17, bytes[0]);
         assertEquals(17, bytes[(1 << 20) - 1]);
@@ -98,6 +99,36 @@ class LabIT {
         Ended io = program.qemuIo("write -P 5 0 64k", "flush", "read -P 5 0 64k");
         assertEquals(0, io.code(), io.output());
         program.down();
+    }
+
+    /// Nobody asks for anything, so nobody polls: event channels, sockets and watches wait.
+    @Test
+    void idleLabUsesNoProcessor() throws Exception {
+        program.up();
+        List<Long> processes = program.processes().stream().map(ProcessHandle::pid).toList();
+        assertEquals(2, processes.size());
+        long[] before = {cpuTicks(processes)};
+        // The first look sees compilers at work on what happened at the start.
+        await().atMost(PATIENCE)
+                .pollInterval(Duration.ofSeconds(2))
+                .until(
+                        () -> {
+                            long last = before[0];
+                            before[0] = cpuTicks(processes);
+                            return before[0] - last <= 2; // of 200 in two seconds
+                        });
+        program.down();
+    }
+
+    /// Hundredths of a second that processes have run: fields 14 and 15 of `/proc/PID/stat`.
+    private static long cpuTicks(List<Long> processes) throws IOException {
+        long ticks = 0;
+        for (long pid : processes) {
+            String stat = Files.readString(Path.of("/proc", pid + "", "stat"));
+            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+            ticks += Long.parseLong(fields[11]) + Long.parseLong(fields[12]);
+        }
+        return ticks;
     }
 
     @Test

@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -10,6 +11,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.nbd.RawNbdClient;
@@ -41,7 +43,7 @@ final class VerifiedDisk implements AutoCloseable {
     private long nextCookie = 1;
     private volatile boolean stopping;
     private volatile @Nullable String failure;
-    private volatile long answers;
+    private final AtomicLong answers = new AtomicLong();
     private volatile long lastAnswerNanos = System.nanoTime();
     private volatile long longestSilenceNanos;
 
@@ -129,16 +131,14 @@ final class VerifiedDisk implements AutoCloseable {
         long now = System.nanoTime();
         longestSilenceNanos = Math.max(longestSilenceNanos, now - lastAnswerNanos);
         lastAnswerNanos = now;
-        answers++; // this thread is the only writer
+        answers.incrementAndGet();
     }
 
     private void checkRead(int block, ByteBuffer read) throws IOException {
         for (int s = 0; s < BLOCK_SECTORS; s++) {
             long sector = (long) block * BLOCK_SECTORS + s;
             ByteBuffer bytes = read.slice(s * SECTOR, SECTOR);
-            int version =
-                    WriteHistory.version(
-                            bytes.order(java.nio.ByteOrder.LITTLE_ENDIAN), sector, seed);
+            int version = WriteHistory.version(bytes.order(ByteOrder.LITTLE_ENDIAN), sector, seed);
             if (version != history.answered(block)) {
                 throw new IOException(
                         "sector "
@@ -153,7 +153,7 @@ final class VerifiedDisk implements AutoCloseable {
 
     /// How many requests have been answered.
     long answers() {
-        return answers;
+        return answers.get();
     }
 
     /// What has gone wrong so far.

@@ -19,8 +19,8 @@ import java.util.Map;
 /// - a flush that was answered OKAY covers every write answered before the flush was submitted;
 /// - a sector is never torn.
 ///
-/// The history is that of the C frontend (`cfront.c`): one write at a time to each block, and in
-/// each sector its number and the write's version.
+/// One write at a time goes to each block, and in each sector are its number and the write's
+/// version, as the C frontend (`cfront.c`) and [VerifiedDisk] write them.
 final class WriteHistory {
     private static final int SECTOR = 512;
     private static final long MAGIC = 0x5350524E47000000L;
@@ -69,6 +69,11 @@ final class WriteHistory {
 
     int flushesAnswered() {
         return flushes;
+    }
+
+    /// Version of the last write to a block that was answered; 0 when there was none.
+    int answered(int block) {
+        return answered.getOrDefault(block, 0);
     }
 
     /// How many blocks hold something that a flush covers.
@@ -122,7 +127,7 @@ final class WriteHistory {
     }
 
     /// Version that a whole sector consistently holds: 0 when it is all zero, -1 when it is none.
-    private static int version(ByteBuffer sector, long number, long seed) {
+    static int version(ByteBuffer sector, long number, long seed) {
         long first = sector.getLong(0);
         if (first == 0) {
             return sector.equals(ByteBuffer.allocate(SECTOR)) ? 0 : -1;

@@ -9,8 +9,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /// A client that sends any bytes it likes: for hostile tests.
-final class RawNbdClient implements AutoCloseable {
-    record Reply(int error, long cookie) {}
+public final class RawNbdClient implements AutoCloseable {
+    public record Reply(int error, long cookie) {}
 
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record OptionReply(int option, int type, byte[] data) {}
@@ -19,7 +19,7 @@ final class RawNbdClient implements AutoCloseable {
     long size;
     int flags;
 
-    RawNbdClient(Path socket) throws IOException {
+    public RawNbdClient(Path socket) throws IOException {
         channel = SocketChannel.open(UnixDomainSocketAddress.of(socket));
     }
 
@@ -34,7 +34,7 @@ final class RawNbdClient implements AutoCloseable {
     }
 
     /// Greets and enters the transmission phase.
-    RawNbdClient go() throws IOException {
+    public RawNbdClient go() throws IOException {
         greet();
         option(NbdProtocol.OPT_GO, goData("", 0));
         for (; ; ) {
@@ -100,12 +100,21 @@ final class RawNbdClient implements AutoCloseable {
                 .putInt(length);
     }
 
-    void write(int flags, long cookie, long offset, byte[] data) throws IOException {
+    public void write(int flags, long cookie, long offset, byte[] data) throws IOException {
         request(flags, NbdProtocol.CMD_WRITE, cookie, offset, data.length);
         send(ByteBuffer.allocate(data.length).put(data));
     }
 
-    Reply reply() throws IOException {
+    /// Asks for bytes, which follow the reply.
+    public void askToRead(long cookie, long offset, int length) throws IOException {
+        request(0, NbdProtocol.CMD_READ, cookie, offset, length);
+    }
+
+    public void flush(long cookie) throws IOException {
+        request(0, NbdProtocol.CMD_FLUSH, cookie, 0, 0);
+    }
+
+    public Reply reply() throws IOException {
         ByteBuffer reply = read(16);
         int magic = reply.getInt();
         if (magic != NbdProtocol.REPLY_MAGIC) {
@@ -121,7 +130,7 @@ final class RawNbdClient implements AutoCloseable {
         }
     }
 
-    ByteBuffer read(int count) throws IOException {
+    public ByteBuffer read(int count) throws IOException {
         ByteBuffer bytes = ByteBuffer.allocate(count);
         while (bytes.hasRemaining()) {
             if (channel.read(bytes) < 0) {

@@ -14,24 +14,27 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
 import org.splitring.testkit.ExternalTools;
 
-/// The console and a shared folder as users meet them: commands, a terminal, clients of others.
+/// The console and a shared folder as users meet them: commands, a terminal, clients of others. One
+/// lab for all tests.
+@Timeout(180)
 class ConsoleIT {
-    @TempDir private Path dir;
-    private LabUnderTest lab;
+    @TempDir private static Path dir;
+    private static LabUnderTest lab;
 
     /// A program that is talked to.
     private static final class Talk implements AutoCloseable {
         private final Process process;
         private final Path output;
 
-        Talk(Path dir, List<String> command) throws IOException {
+        Talk(List<String> command) throws IOException {
             output = Files.createTempFile(dir, "talk", ".txt");
             process =
                     new ProcessBuilder(command)
@@ -65,8 +68,8 @@ class ConsoleIT {
         }
     }
 
-    @BeforeEach
-    void up() throws Exception {
+    @BeforeAll
+    static void up() throws Exception {
         lab = new LabUnderTest(dir);
         Files.createDirectories(dir.resolve("shared"));
         lab.image("web.img", 1);
@@ -76,23 +79,31 @@ class ConsoleIT {
                 [domains.web]
                 disk = ["format=raw, vdev=xvda, access=rw, target=web.img"]
                 devices = ["9pfs, tag=share, path=./shared"]
+
+                [domains.spare]
+                memory = 16
+                p9 = ["tag=xl,path=./shared,security_model=none"]
                 """);
         lab.up();
     }
 
-    @AfterEach
-    void cleanUp() throws Exception {
-        lab.cleanUp();
+    @AfterAll
+    static void down() throws Exception {
+        try {
+            lab.down();
+        } finally {
+            lab.cleanUp();
+        }
     }
 
-    private List<String> console() {
-        return LabUnderTest.java("console", "web", "--run-dir", lab.run().toString());
+    private static List<String> console(String domain) {
+        return LabUnderTest.java("console", domain, "--run-dir", lab.run().toString());
     }
 
     /// The command as in a terminal.
-    private List<String> inTerminal() {
+    private static List<String> inTerminal() {
         List<String> quoted = new ArrayList<>();
-        console().forEach(word -> quoted.add("'" + word + "'"));
+        console("web").forEach(word -> quoted.add("'" + word + "'"));
         return List.of(
                 ExternalTools.require("script", "bsdutils").toString(),
                 "-qfec",
@@ -102,8 +113,8 @@ class ConsoleIT {
 
     @Test
     void aTerminalIsJoinedAndLeftAgain() throws Exception {
-        try (Talk first = new Talk(dir, inTerminal());
-                Talk second = new Talk(dir, inTerminal())) {
+        try (Talk first = new Talk(inTerminal());
+                Talk second = new Talk(inTerminal())) {
             first.awaitHeard("leave with Ctrl-]");
             first.awaitHeard("web is up; help lists the commands\r\n# ");
             second.awaitHeard("web is up");
@@ -121,42 +132,66 @@ class ConsoleIT {
         }
         String log = Files.readString(lab.run().resolve("web/console.log"));
         assertTrue(log.contains("web is up") && log.contains("vbd/51712"), log);
-        shutDown();
     }
 
-    /// The scroll-back comes first, then the answers, also where the input is a pipe.
-    private void shutDown() throws Exception {
-        try (Talk piped = new Talk(dir, console())) {
-            piped.type("nonsense\nhelp\n");
+    @Test
+    void aPipeIsSentAndAnsweredAndAGuestCanBeEndedSo() throws Exception {
+        try (Talk piped = new Talk(console("spare"))) {
+            piped.type("nonsense\nhelp\ndevices\n");
             piped.process.getOutputStream().close();
             assertEquals(0, piped.code());
             String heard = piped.heard();
-            assertTrue(heard.indexOf("web is up") < heard.indexOf("nonsense"), heard);
+            assertTrue(heard.indexOf("spare is up") < heard.indexOf("nonsense"), heard);
             assertTrue(heard.contains("nonsense: no such command; help lists them"), heard);
             assertTrue(heard.contains("shutdown"), heard);
+            assertTrue(heard.contains("9pfs/0           4 (Connected)"), heard);
         }
-        ProcessHandle guest = lab.guest("web");
-        try (Talk talk = new Talk(dir, console())) {
+        ProcessHandle guest = lab.guest("spare");
+        try (Talk talk = new Talk(console("spare"))) {
             talk.type("shutdown\n");
             await().atMost(PATIENCE).until(() -> !guest.isAlive());
         }
+    }
+
+    @Test
+    void aConsoleThatIsNotThereIsNamed() throws Exception {
         Ended nobody = lab.splitring("console", "nobody", "--run-dir", lab.run().toString());
         assertEquals(1, nobody.code());
         assertTrue(nobody.output().contains("there is no such domain"), nobody.output());
-        lab.down();
     }
 
     @Test
     void aFolderIsSharedWithAClientOf9p() throws Exception {
         Files.writeString(dir.resolve("shared/hello"), "from the host");
         Files.createSymbolicLink(dir.resolve("shared/out"), lab.lab());
-        String socket = lab.run().resolve("web/share.9p").toString();
-        Ended read = lab.tool("diodcat", "diod", "-s", socket, "-a", "/", "-t", "20", "hello");
-        assertEquals("from the host", read.output());
-        Ended listed = lab.tool("diodls", "diod", "-s", socket, "-a", "/", "-t", "20", "-l", "/");
+        assertEquals("from the host", diod("diodcat", "hello").output());
+        Ended listed = diod("diodls", "-l", "/");
         assertTrue(listed.output().contains("hello"), listed.output());
-        Ended out = lab.tool("diodcat", "diod", "-s", socket, "-a", "/", "-t", "20", "out");
+        Ended out = diod("diodcat", "out");
         assertFalse(out.output().contains("domains.web"), out.output());
-        lab.down();
+    }
+
+    private static Ended diod(String program, String... arguments) throws Exception {
+        String socket = lab.run().resolve("web/share.9p").toString();
+        List<String> all = new ArrayList<>(List.of("-s", socket, "-a", "/", "-t", "20"));
+        all.addAll(List.of(arguments));
+        return lab.tool(program, "diod", all.toArray(String[]::new));
+    }
+
+    @Test
+    void bothGoOnWhenTheDriverDomainWasKilledAndReplaced() throws Exception {
+        Files.writeString(dir.resolve("shared/file"), "still there");
+        ProcessHandle guest = lab.guest("web");
+        lab.driverDomain().destroyForcibly();
+        Ended replaced = lab.splitring("replace", "--run-dir", lab.run().toString());
+        assertEquals(0, replaced.code(), replaced.output());
+        assertTrue(guest.isAlive());
+        try (Talk talk = new Talk(console("web"))) {
+            talk.awaitHeard("web is up"); // from before
+            talk.type("nobody knows\n");
+            talk.awaitHeard("nobody knows: no such command");
+        }
+        await().atMost(PATIENCE)
+                .until(() -> diod("diodcat", "file").output().equals("still there"));
     }
 }

@@ -13,8 +13,8 @@ final class StoreBooks {
         Map<DomId, Usage> counted = new HashMap<>();
         NodeWalk.walk(
                 root,
-                (place, node) -> {
-                    counted.merge(node.owner(), Usage.of(place.name(), node), Usage::plus);
+                (path, node) -> {
+                    counted.merge(node.owner(), Usage.of(path.name(), node), Usage::plus);
                     return true;
                 });
         int registered = 0;

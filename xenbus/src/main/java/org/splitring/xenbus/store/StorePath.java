@@ -1,7 +1,6 @@
 package org.splitring.xenbus.store;
 
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import org.splitring.hypervisor.DomId;
 
@@ -76,6 +75,13 @@ record StorePath(String text, List<String> parts, int cut) {
         return new StorePath(text + "/" + domain, List.of(parts.getFirst(), domain), 0);
     }
 
+    /// The path as an absolute one, or a special name, unchecked.
+    static String absolute(String given, DomId self) {
+        return given.startsWith("/") || given.startsWith("@")
+                ? given
+                : DOMAINS + self + "/" + given;
+    }
+
     boolean special() {
         return text.startsWith("@");
     }
@@ -95,15 +101,12 @@ record StorePath(String text, List<String> parts, int cut) {
         return new StorePath("/" + String.join("/", left), left, 0);
     }
 
-    /// The node below this one that the names lead to.
-    StorePath below(Collection<String> names) {
-        if (names.isEmpty()) {
-            return this;
-        }
-        List<String> longer = new ArrayList<>(parts.size() + names.size());
+    /// The node of that name below this one.
+    StorePath below(String name) {
+        List<String> longer = new ArrayList<>(parts.size() + 1);
         longer.addAll(parts);
-        longer.addAll(names);
-        return new StorePath((root() ? "/" : text + "/") + String.join("/", names), longer, 0);
+        longer.add(name);
+        return new StorePath(root() ? "/" + name : text + "/" + name, longer, 0);
     }
 
     /// The text of an event for a watch on this path.

@@ -52,9 +52,9 @@ public final class StoreTree {
         root = begin.root();
         NodeWalk.walk(
                 root,
-                (place, node) -> {
+                (path, node) -> {
                     DomainAccount owner = domains.account(node.owner());
-                    owner.owned = owner.owned.plus(Usage.of(place.name(), node));
+                    owner.owned = owner.owned.plus(Usage.of(path.name(), node));
                     return true;
                 });
     }
@@ -191,12 +191,7 @@ public final class StoreTree {
         Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
             permitted(connection, transaction, parsed, true);
-            limits.checkMaking(
-                    connection.account(),
-                    view(transaction),
-                    owned(connection, transaction),
-                    parsed,
-                    value.length);
+            checkMaking(connection, transaction, parsed, value.length);
             Change change = new Change.Write(parsed, value.clone());
             apply(connection, transaction, change, announcements);
         }
@@ -211,12 +206,7 @@ public final class StoreTree {
             if (permitted(connection, transaction, parsed, true) != null) {
                 return;
             }
-            limits.checkMaking(
-                    connection.account(),
-                    view(transaction),
-                    owned(connection, transaction),
-                    parsed,
-                    0);
+            checkMaking(connection, transaction, parsed, 0);
             apply(connection, transaction, new Change.Make(parsed), announcements);
         }
         announcements.send();
@@ -241,6 +231,7 @@ public final class StoreTree {
             }
             if (transaction != null) {
                 transaction.touch(parsed.above(1)); // its list changes
+                transaction.touchAll(parsed, node);
             }
             apply(connection, transaction, new Change.Remove(parsed), announcements);
         }
@@ -257,19 +248,9 @@ public final class StoreTree {
         if (permissions.isEmpty()) {
             throw new StoreException(StoreError.EINVAL, "no permissions for " + parsed);
         }
-        if (permissions.size() > MAX_PERMISSIONS) {
-            throw new StoreException(
-                    StoreError.ENOSPC, permissions.size() + " permissions for " + parsed);
-        }
+        checkPermissionCount(connection, permissions.size());
         Announcements announcements = new Announcements(watches, domains, nanoClock);
         synchronized (lock) {
-            connection
-                    .account()
-                    .check(
-                            domains.limitsOfAll(),
-                            Quota.PERMISSIONS,
-                            permissions.size(),
-                            StoreError.ENOSPC);
             Node node = permitted(connection, transaction, parsed, true);
             if (node == null) {
                 throw new StoreException(StoreError.ENOENT, "set permissions of " + parsed);
@@ -284,6 +265,18 @@ public final class StoreTree {
             apply(connection, transaction, change, announcements);
         }
         announcements.send();
+    }
+
+    /// Whether a node may have so many permissions: asked before anything else about them.
+    void checkPermissionCount(TreeConnection connection, int count) throws StoreException {
+        if (count > MAX_PERMISSIONS) {
+            throw new StoreException(StoreError.ENOSPC, count + " permissions");
+        }
+        synchronized (lock) {
+            connection
+                    .account()
+                    .check(domains.limitsOfAll(), Quota.PERMISSIONS, count, StoreError.ENOSPC);
+        }
     }
 
     /// Sets who may watch domains come or go.
@@ -366,6 +359,7 @@ public final class StoreTree {
             if (!transactions.end(transaction)) {
                 throw new StoreException(StoreError.ENOENT, "transaction is not open");
             }
+            transaction.requireWhole();
             transaction.requireNotExpired();
             Draft draft = transaction.draft();
             if (version != transaction.baseVersion()) {
@@ -435,6 +429,15 @@ public final class StoreTree {
 
     // Parts, called with the lock.
 
+    Node root() {
+        return root;
+    }
+
+    /// Changes with each change of the tree.
+    long treeVersion() {
+        return version;
+    }
+
     private Node view(@Nullable TreeTransaction transaction) {
         return transaction == null ? root : transaction.draft().root();
     }
@@ -452,18 +455,41 @@ public final class StoreTree {
         if (transaction != null) {
             transaction.touch(path);
         }
-        Node view = view(transaction);
-        Node node = Draft.find(view, path.parts());
+        Node node = Draft.find(view(transaction), path.parts());
         if (node == null && transaction != null) {
             transaction.touchNearest(path);
         }
-        Node asked = node == null ? Draft.nearest(view, path.parts()) : node;
+        Node asked = node == null ? Draft.nearest(view(transaction), path.parts()) : node;
         if (!(toWrite ? connection.mayWrite(asked) : connection.mayRead(asked))) {
+            if (node != null && transaction != null && !path.root()) {
+                transaction.touch(path.above(1)); // as Xen's daemon does
+            }
             throw new StoreException(
                     StoreError.EACCES,
                     (toWrite ? "write " : "read ") + path + " as domain " + connection.domain());
         }
         return node;
+    }
+
+    private void checkMaking(
+            TreeConnection connection,
+            @Nullable TreeTransaction transaction,
+            StorePath path,
+            int bytes)
+            throws StoreException {
+        TreeTransaction.Limit limit =
+                () ->
+                        limits.checkMaking(
+                                connection.account(),
+                                view(transaction),
+                                owned(connection, transaction),
+                                path,
+                                bytes);
+        if (transaction == null) {
+            limit.check();
+        } else {
+            transaction.allow(limit);
+        }
     }
 
     /// What the connection's domain owns more in the transaction.
@@ -503,7 +529,7 @@ public final class StoreTree {
         transactions.expire(nanoClock.getAsLong(), root);
     }
 
-    private Draft draft(DomId author) {
+    Draft draft(DomId author) {
         return new Draft(root, this::nextGeneration, author);
     }
 

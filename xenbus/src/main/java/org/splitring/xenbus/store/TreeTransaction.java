@@ -20,7 +20,7 @@ final class TreeTransaction implements StoreAccess {
     private final StoreTree tree;
     private final TreeConnection connection;
     private final GuestLimits limits;
-    private final long baseVersion;
+    private long baseVersion;
     private final long startNanos;
     private Node base;
     private Draft draft;
@@ -29,6 +29,7 @@ final class TreeTransaction implements StoreAccess {
     private long bytes;
     private boolean open = true;
     private boolean expired;
+    private boolean spoilt;
 
     TreeTransaction(
             StoreTree tree,
@@ -50,7 +51,7 @@ final class TreeTransaction implements StoreAccess {
         return connection;
     }
 
-    /// Which version of the tree it began with.
+    /// Which version of the tree it sees.
     long baseVersion() {
         return baseVersion;
     }
@@ -106,7 +107,8 @@ final class TreeTransaction implements StoreAccess {
         }
         requireNotExpired();
         if (!touched.containsKey(path.text())) {
-            limits.checkTransaction(connection.account(), touched.size() + 1);
+            follow(path);
+            allow(() -> limits.checkTransaction(connection.account(), touched.size() + 1));
             charge(NODE_BYTES + path.text().length());
             touched.put(path.text(), generation(base, path.parts()));
         }
@@ -115,12 +117,68 @@ final class TreeTransaction implements StoreAccess {
     /// What a missing node allows, and whether it is still missing, hangs on the nearest node
     /// above.
     void touchNearest(StorePath path) throws StoreException {
+        follow(path.above(draft.missing(path)));
         touch(path.above(draft.missing(path)));
     }
 
+    /// Touches a node that is there and all below it.
+    void touchAll(StorePath top, Node node) throws StoreException {
+        List<StorePath> paths = new ArrayList<>();
+        NodeWalk.walk(
+                top,
+                node,
+                (path, below) -> {
+                    paths.add(path);
+                    return true;
+                });
+        for (StorePath path : paths) {
+            touch(path);
+        }
+    }
+
+    /// Before it looks at a node for the first time: if that has changed since, moves on to the
+    /// tree as it is now, so that others who were quicker elsewhere do not spoil it. When something
+    /// that it has looked at before has changed too, it stays where it is, and will fail.
+    private void follow(StorePath path) {
+        Node now = tree.root();
+        if (baseVersion == tree.treeVersion()
+                || generation(base, path.parts()) == generation(now, path.parts())
+                || !conflictsWith(now).isEmpty()) {
+            return;
+        }
+        base = now;
+        baseVersion = tree.treeVersion();
+        draft = tree.draft(connection.domain());
+        changes.forEach(draft::apply);
+    }
+
     private void charge(int more) throws StoreException {
-        limits.charge(connection.account(), more);
+        allow(() -> limits.charge(connection.account(), more));
         bytes += more;
+    }
+
+    /// A limit that one of its requests might exceed.
+    @FunctionalInterface
+    interface Limit {
+        void check() throws StoreException;
+    }
+
+    /// Checks a limit. A transaction that was refused something is not whole any more and cannot be
+    /// committed.
+    void allow(Limit limit) throws StoreException {
+        try {
+            limit.check();
+        } catch (StoreException e) {
+            spoilt = true;
+            throw e;
+        }
+    }
+
+    /// @throws StoreException [StoreError#ENOMEM] when one of its requests exceeded a limit
+    void requireWhole() throws StoreException {
+        if (spoilt) {
+            throw new StoreException(StoreError.ENOMEM, "a request of it exceeded a limit");
+        }
     }
 
     /// What it has been charged for.
@@ -130,7 +188,7 @@ final class TreeTransaction implements StoreAccess {
 
     /// Makes a change in its own copy of the tree.
     void add(Change change) throws StoreException {
-        limits.checkTransaction(connection.account(), changes.size() + 1);
+        allow(() -> limits.checkTransaction(connection.account(), changes.size() + 1));
         StorePath path = change.path();
         int value = change instanceof Change.Write write ? write.value().length : 0;
         charge(NODE_BYTES + path.text().length() + LEVEL_BYTES * path.parts().size() + value);

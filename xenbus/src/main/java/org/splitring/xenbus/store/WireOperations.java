@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
@@ -15,6 +16,21 @@ import org.splitring.wire.XsdSockmsgLayout;
 final class WireOperations {
     private static final byte[] OK = WireMessage.strings("OK");
 
+    /// Others ignore the number of a transaction.
+    private static final Set<Integer> USE_TRANSACTION =
+            Set.of(
+                    XsdSockmsgLayout.READ,
+                    XsdSockmsgLayout.WRITE,
+                    XsdSockmsgLayout.MKDIR,
+                    XsdSockmsgLayout.RM,
+                    XsdSockmsgLayout.DIRECTORY,
+                    XsdSockmsgLayout.DIRECTORY_PART,
+                    XsdSockmsgLayout.GET_PERMS,
+                    XsdSockmsgLayout.SET_PERMS,
+                    XsdSockmsgLayout.TRANSACTION_START,
+                    XsdSockmsgLayout.TRANSACTION_END);
+
+    /// @param path absolute: a watch is the same one however its path is given
     private record WatchKey(String path, String token) {}
 
     private final StoreTree tree;
@@ -56,6 +72,9 @@ final class WireOperations {
     ///
     /// @return the payload of the answer
     byte[] handle(WireMessage request) throws StoreException {
+        if (USE_TRANSACTION.contains(request.type())) {
+            transaction(request); // one that is not open is refused before anything else
+        }
         return switch (request.type()) {
             case XsdSockmsgLayout.READ -> read(request);
             case XsdSockmsgLayout.WRITE -> write(request);
@@ -191,6 +210,7 @@ final class WireOperations {
         if (arguments.size() < 2) {
             throw new StoreException(StoreError.EINVAL, "no permissions");
         }
+        tree.checkPermissionCount(store, arguments.size() - 1);
         List<Permission> permissions = new ArrayList<>();
         for (String text : arguments.subList(1, arguments.size())) {
             permissions.add(
@@ -217,7 +237,7 @@ final class WireOperations {
         if (arguments.size() == 3) {
             depth = (int) ControlOperations.number(arguments.get(2));
         }
-        WatchKey key = new WatchKey(path, token);
+        WatchKey key = new WatchKey(StorePath.absolute(path, domain), token);
         if (watches.containsKey(key)) {
             throw new StoreException(StoreError.EEXIST, "watch " + path);
         }
@@ -229,7 +249,8 @@ final class WireOperations {
 
     private byte[] unwatch(WireMessage request) throws StoreException {
         List<String> arguments = request.strings(2);
-        Watch watch = watches.remove(new WatchKey(arguments.get(0), arguments.get(1)));
+        String path = StorePath.absolute(arguments.get(0), domain);
+        Watch watch = watches.remove(new WatchKey(path, arguments.get(1)));
         if (watch == null) {
             throw new StoreException(StoreError.ENOENT, "no such watch");
         }

@@ -16,7 +16,6 @@ import picocli.CommandLine.ParseResult;
         subcommands = {
             UpCommand.class,
             DownCommand.class,
-            ConsoleCommand.class,
             ReplaceCommand.class,
             AttachCommand.class,
             DetachCommand.class,

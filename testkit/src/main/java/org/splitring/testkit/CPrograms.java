@@ -40,19 +40,25 @@ public final class CPrograms {
         return compiled("hostile");
     }
 
-    private static synchronized Path compiled(String name) {
-        Path gcc = ExternalTools.require("gcc", "gcc");
-        ExternalTools.requireFile("/usr/include/xen/io/ring.h", "libxen-dev");
-        return COMPILED.computeIfAbsent(name, n -> compile(gcc, n));
+    /// A library to be preloaded, with which Debian's xenstored runs without Xen.
+    public static Path fakeXen() {
+        return compiled("fakexen", "-shared", "-fPIC");
     }
 
-    private static Path compile(Path gcc, String name) {
+    private static synchronized Path compiled(String name, String... flags) {
+        Path gcc = ExternalTools.require("gcc", "gcc");
+        ExternalTools.requireFile("/usr/include/xen/io/ring.h", "libxen-dev");
+        return COMPILED.computeIfAbsent(name, n -> compile(gcc, n, flags));
+    }
+
+    private static Path compile(Path gcc, String name, String... flags) {
         try {
             Path to = temporaryFolder();
             copySource("attach.h", to);
             copySource(name + ".c", to);
             List<String> command = new ArrayList<>(List.of(gcc.toString()));
             command.addAll(FLAGS);
+            command.addAll(List.of(flags));
             command.addAll(List.of("-pthread", name + ".c", "-o", name));
             Process compiler =
                     new ProcessBuilder(command)

@@ -123,10 +123,10 @@ final class RunDirectory implements AutoCloseable {
 
     private static void fence(Path dir, ProcessIdentity old, Consumer<String> news)
             throws IOException, CommandException {
+        Files.writeString(dir.resolve(SUCCESSOR), ProcessIdentity.ofThisProcess() + "\n");
         if (old.isStopped()) {
             news.accept("killed process " + old.pid() + ", which was stopped");
         } else {
-            Files.writeString(dir.resolve(SUCCESSOR), ProcessIdentity.ofThisProcess() + "\n");
             old.askToEnd();
             if (awaitFree(dir, old, HANDOVER_NANOS)) {
                 return;
@@ -153,11 +153,14 @@ final class RunDirectory implements AutoCloseable {
 
     /// Whether a living process has asked this one to hand over to it.
     boolean isSuccessorWaiting() {
+        return successor().filter(ProcessIdentity::isAlive).isPresent();
+    }
+
+    private Optional<ProcessIdentity> successor() {
         try {
-            String text = Files.readString(dir.resolve(SUCCESSOR), US_ASCII).strip();
-            return ProcessIdentity.parse(text).filter(ProcessIdentity::isAlive).isPresent();
+            return written(dir.resolve(SUCCESSOR));
         } catch (IOException e) {
-            return false;
+            return Optional.empty();
         }
     }
 
@@ -323,8 +326,9 @@ final class RunDirectory implements AutoCloseable {
     /// use stays.
     private void clear() throws IOException {
         Set<String> living = livingGuests(dir).keySet();
+        boolean inherited = successor().filter(ProcessIdentity.ofThisProcess()::equals).isPresent();
         Files.deleteIfExists(dir.resolve(SUCCESSOR));
-        if (living.isEmpty()) {
+        if (living.isEmpty() && !inherited) {
             Files.deleteIfExists(dir.resolve(LOG));
             Files.deleteIfExists(dir.resolve(LAB));
             Files.deleteIfExists(dir.resolve(STORE));

@@ -150,6 +150,7 @@ class LabIT {
             Path kill = ExternalTools.require("kill", "procps");
             program.execute(List.of(kill.toString(), "-" + signal, Long.toString(process.pid())));
             assertTrue(process.waitFor(SECONDS, TimeUnit.SECONDS), "still running");
+            assertEquals(signal.equals("INT") ? 130 : 143, process.exitValue());
             String said = Files.readString(output);
             assertTrue(said.contains("stopped"), said);
             assertFalse(said.contains("while stopping"), said);
@@ -193,6 +194,8 @@ class LabIT {
                             + "\"\n[images]\n\"new.img\" = { size = \"1M\" }\n");
             refused(bad, run, "bad.toml:3: domains.web.export: tcp port " + busy.getLocalPort());
         }
+        Ended usage = program.splitring("up", "--no-such-option");
+        assertEquals(2, usage.code(), usage.output());
         Files.delete(bad);
         try (Stream<Path> left = Files.list(dir)) {
             assertEquals(List.of(lab, image), left.sorted().toList());

@@ -31,7 +31,6 @@ import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.device.BackendBus;
-import org.splitring.xenbus.store.GuestStore;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;

@@ -26,7 +26,6 @@ import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
-import org.splitring.xenbus.store.GuestStore;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;

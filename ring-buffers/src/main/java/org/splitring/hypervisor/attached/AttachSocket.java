@@ -16,6 +16,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.RateLimitedLog;
 import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.hypervisor.linux.PeerCredentials;
 import org.splitring.hypervisor.linux.UnixSocket;

@@ -4,7 +4,7 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
-import org.splitring.hypervisor.attached.RateLimitedLog;
+import org.splitring.hypervisor.RateLimitedLog;
 
 /// What one domain has and may have. It begins with the first mention of the domain and ends with
 /// its release, so that the next domain of that number starts with nothing (hostile catalogue

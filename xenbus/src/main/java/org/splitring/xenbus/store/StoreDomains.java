@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DomId;
-import org.splitring.hypervisor.attached.RateLimitedLog;
+import org.splitring.hypervisor.RateLimitedLog;
 
 /// Who uses the store: the accounts of all domains, their limits, and who may watch them come and
 /// go. Guarded by the lock of the store, which its public methods take themselves.

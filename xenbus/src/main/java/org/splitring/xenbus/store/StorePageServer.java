@@ -26,9 +26,9 @@ import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.PortPoller;
+import org.splitring.hypervisor.RateLimitedLog;
 import org.splitring.hypervisor.RingWork;
 import org.splitring.hypervisor.XenstorePage;
-import org.splitring.hypervisor.attached.RateLimitedLog;
 import org.splitring.ring.ByteRingEnd;
 import org.splitring.ring.XenstoreRing;
 

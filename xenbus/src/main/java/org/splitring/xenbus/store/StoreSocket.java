@@ -23,7 +23,7 @@ import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DomId;
-import org.splitring.hypervisor.attached.RateLimitedLog;
+import org.splitring.hypervisor.RateLimitedLog;
 import org.splitring.hypervisor.linux.Fd;
 import org.splitring.hypervisor.linux.UnixSocket;
 

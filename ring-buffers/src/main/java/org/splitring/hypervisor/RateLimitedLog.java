@@ -1,4 +1,4 @@
-package org.splitring.hypervisor.attached;
+package org.splitring.hypervisor;
 
 import java.util.function.LongSupplier;
 import org.slf4j.Logger;

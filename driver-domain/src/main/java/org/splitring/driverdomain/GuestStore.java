@@ -1,4 +1,4 @@
-package org.splitring.xenbus.store;
+package org.splitring.driverdomain;
 
 import io.netty.channel.Channel;
 import java.io.IOException;
@@ -12,11 +12,14 @@ import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.XenstorePage;
 import org.splitring.hypervisor.attached.AttachedPeer;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
+import org.splitring.xenbus.store.StorePageServer;
+import org.splitring.xenbus.store.StoreTree;
+import org.splitring.xenbus.store.StoreWireServer;
 
 /// All that one attached guest has of the store: the socket that came with its attachment, and its
 /// page when it named one. Each is a connection of its own with the rights of the guest's domain;
 /// the quotas are for both together.
-public final class GuestStore implements AutoCloseable {
+final class GuestStore implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(GuestStore.class);
 
     private final Channel socket;
@@ -33,7 +36,7 @@ public final class GuestStore implements AutoCloseable {
     /// @param loop serves both
     /// @throws IOException when the socket cannot be served; a page that the guest has spoilt
     ///     already is only logged
-    public static GuestStore serve(StoreTree tree, AttachedPeer peer, NettyDeviceLoop loop)
+    static GuestStore serve(StoreTree tree, AttachedPeer peer, NettyDeviceLoop loop)
             throws IOException {
         DomId domain = peer.domid();
         Channel socket = new StoreWireServer(tree).serve(peer.storeFd(), domain, loop.eventLoop());

@@ -1,4 +1,4 @@
-package org.splitring.hypervisor.attached;
+package org.splitring.hypervisor;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

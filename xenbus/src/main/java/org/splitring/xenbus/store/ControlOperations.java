@@ -1,5 +1,8 @@
 package org.splitring.xenbus.store;
 
+import static org.splitring.wire.XenstoreRingLayout.FEATURE_ERROR;
+import static org.splitring.wire.XenstoreRingLayout.FEATURE_RECONNECTION;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -12,9 +15,12 @@ import org.splitring.hypervisor.DomId;
 /// Operations that only domain 0 may use: domains that come and go, their quotas and features, and
 /// the commands of CONTROL. Arguments are those of Xen's `docs/misc/xenstore.txt`.
 final class ControlOperations {
-    /// Bits of the `server_features` word of a guest's page: reconnection, the error word, depth of
-    /// watches.
-    static final int SUPPORTED_FEATURES = 1 | 2 | 4;
+    /// Bit of `server_features`, later than the header of Xen 4.17: watches have a depth.
+    private static final int FEATURE_WATCH_DEPTH = 4;
+
+    /// Bits of the `server_features` word of a guest's page.
+    static final int SUPPORTED_FEATURES =
+            FEATURE_RECONNECTION | FEATURE_ERROR | FEATURE_WATCH_DEPTH;
 
     private static final Logger LOG = LoggerFactory.getLogger(ControlOperations.class);
 

@@ -54,8 +54,10 @@ public final class StoreCheckpoints implements AutoCloseable {
 
     private void turn() {
         try {
-            if (!isClosed()) {
-                writeIfChanged();
+            synchronized (writing) { // not after the last dump: the file may be a successor's
+                if (!isClosed()) {
+                    writeIfChanged();
+                }
             }
         } catch (IOException e) {
             synchronized (writing) {
@@ -95,13 +97,15 @@ public final class StoreCheckpoints implements AutoCloseable {
     /// @throws IOException when the last dump could not be written
     @Override
     public void close() throws IOException {
-        synchronized (this) {
-            if (closed) {
-                return;
+        synchronized (writing) {
+            synchronized (this) {
+                if (closed) {
+                    return;
+                }
+                closed = true;
+                cancel.run();
             }
-            closed = true;
-            cancel.run();
+            writeIfChanged();
         }
-        writeIfChanged();
     }
 }

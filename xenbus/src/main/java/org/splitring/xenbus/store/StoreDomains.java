@@ -215,6 +215,13 @@ final class StoreDomains {
         }
     }
 
+    /// What a domain's page says, whether or not it was introduced already.
+    int pageFeatures(DomId domain) {
+        synchronized (lock) {
+            return account(domain).features;
+        }
+    }
+
     void setFeatures(DomId domain, int features) throws StoreException {
         synchronized (lock) {
             introduced(domain).features = features;

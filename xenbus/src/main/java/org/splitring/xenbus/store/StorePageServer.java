@@ -7,8 +7,6 @@ import static org.splitring.wire.XenstoreRingLayout.ERROR_COMM;
 import static org.splitring.wire.XenstoreRingLayout.ERROR_NONE;
 import static org.splitring.wire.XenstoreRingLayout.ERROR_PROTO;
 import static org.splitring.wire.XenstoreRingLayout.ERROR_RINGIDX;
-import static org.splitring.wire.XenstoreRingLayout.FEATURE_ERROR;
-import static org.splitring.wire.XenstoreRingLayout.FEATURE_RECONNECTION;
 import static org.splitring.wire.XenstoreRingLayout.RECONNECT;
 import static org.splitring.wire.XenstoreRingLayout.SERVER_FEATURES;
 
@@ -54,7 +52,6 @@ import org.splitring.ring.XenstoreRing;
 /// Everything runs on one device loop, with a budget for each pass.
 public final class StorePageServer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(StorePageServer.class);
-    private static final int FEATURES = FEATURE_RECONNECTION | FEATURE_ERROR;
 
     /// Bytes of requests that are copied at once: 32 of the shortest.
     private static final int READ_BYTES = 512;
@@ -126,7 +123,7 @@ public final class StorePageServer implements AutoCloseable {
         unsent = new RingMessages(ring.writer());
         wanted = true;
         lastRoom = 0;
-        WORD.setOpaque(memory, SERVER_FEATURES, FEATURES);
+        WORD.setOpaque(memory, SERVER_FEATURES, tree.domains().pageFeatures(domain));
         WORD.setOpaque(memory, ERROR, ERROR_NONE);
         session = new WireSession(tree, domain, transport);
     }

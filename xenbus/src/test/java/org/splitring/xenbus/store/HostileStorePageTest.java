@@ -80,7 +80,7 @@ class HostileStorePageTest {
                         tree, EIGHT, hypervisor.openXenstorePage(other, driver), loops.loop(0));
         neighbour =
                 StoreWireClient.overPage(otherEnd, EIGHT, loops.loop(1), DeviceEnd.VIRTUAL_THREADS);
-        await(() -> page.word(FEATURES) == 3);
+        await(() -> page.word(FEATURES) == 7);
     }
 
     @AfterEach
@@ -121,7 +121,7 @@ class HostileStorePageTest {
             works();
             assertEquals(features, page.word(FEATURES), "nobody looks at it");
             revives(); // although the word says that this is not offered
-            assertEquals(3, page.word(FEATURES));
+            assertEquals(7, page.word(FEATURES));
         }
         for (int state : new int[] {2, 3, -1, 1 << 31}) {
             page.word(CONNECTION, state);

@@ -99,7 +99,12 @@ public final class VbdBackend implements AutoCloseable {
     /// The frontend's domain is gone: stops without asking it. When this returns no page of it is
     /// mapped and no disk operation is under way. Not on the loop.
     public void frontendGone() {
-        machine.removeAsync().join(); // without a bound, as VbdConnection says
+        removeAsync().join(); // without a bound, as VbdConnection says
+    }
+
+    /// Begins what [#frontendGone] does, and completes when that would return. Any thread.
+    public CompletableFuture<Void> removeAsync() {
+        return machine.removeAsync();
     }
 
     /// Closes the device: says so to the frontend, waits for it within the deadline, and stops.

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.blkfront.GuestBuffer;
 import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
+import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.DriverDomain;
@@ -37,6 +38,8 @@ final class SimulatedVbd {
     /// A piece to break.
     enum Fault {
         NONE,
+        /// No piece is broken, but backends come and go; the storage does not fail then.
+        REPLACED,
         /// The frontend's third notify does not arrive.
         FRONTEND_NOTIFY_IS_LOST,
         BACKEND_NOTIFY_IS_LOST,
@@ -59,8 +62,11 @@ final class SimulatedVbd {
     int transfers;
     int failedTransfers;
     int connections;
+    int replacements;
 
     private final Fault fault;
+    private final StoreTree tree = new StoreTree();
+
     private final boolean storageFails;
     private final SimulatedLoop frontLoop;
     private final SimulatedLoop backLoop;
@@ -70,12 +76,15 @@ final class SimulatedVbd {
     private final LocalGuestDomain guest;
     private final GuestDomain guestSeen;
     private final DriverDomain driver;
-    private final Store guestStore;
+    private Store guestStore;
     private final Store toolstack;
     private final DevicePaths paths = DevicePaths.vbd(GUEST, DomId.ZERO, XVDA);
     private final Storage storage = new Storage();
     private @Nullable DiskImage disk;
     private @Nullable VbdBackend back;
+    private @Nullable MortalDriver process; // of the backend, where that can be killed
+    private @Nullable Store processStore;
+    private Duration backendWait = Duration.ZERO;
 
     // What the guest knows of each sector.
     private final long[] acknowledged = new long[SECTORS];
@@ -112,7 +121,6 @@ final class SimulatedVbd {
                 fault == Fault.BACKEND_NOTIFY_IS_LOST
                         ? new LossyDoorbells.Driver(local, lost)
                         : local;
-        StoreTree tree = new StoreTree();
         tree.introduce(GUEST);
         toolstack = tree.connection(DomId.ZERO, backControl);
         guestStore = tree.connection(GUEST, frontControl);
@@ -150,9 +158,154 @@ final class SimulatedVbd {
         guest.close();
     }
 
+    /// One connection of the guest's, while one backend after the other is closed, removed or
+    /// killed, at any step. Nothing fails, and everything ends once.
+    ///
+    /// @throws AssertionError as [#run]
+    void runWithReplacements() throws StoreException {
+        int freePages = guest.pages().freeCount();
+        int freeGrefs = guest.grants().freeCount();
+        backendWait = Duration.ofSeconds(60);
+        startProcess();
+        connect();
+        ending = false;
+        toStart = 60 + sim.choose(200);
+        for (int i = 0; i < DEPTH; i++) {
+            frontLoop.execute(this::startOne);
+        }
+        while (toStart > 0) {
+            int steps = sim.choose(sim.choose(4) == 0 ? 4000 : 300);
+            for (int i = 0; i < steps && toStart > 0; i++) {
+                check(sim.step(), "everybody sleeps between two backends");
+            }
+            replaceBackend();
+        }
+        until("the last transfers", () -> running == 0);
+        check(failedTransfers == 0, "transfers failed: " + failedTransfers);
+        readEverything();
+        VbdFrontend closing = front;
+        if (closing != null) {
+            closeFront(closing);
+        }
+        closeBack();
+        sim.run(MAX_STEPS);
+        check(hypervisor.mappedTotal() == 0, "still mapped");
+        guest.grants().retryQuarantined();
+        check(guest.grants().quarantinedCount() == 0, "quarantined for ever");
+        check(guest.pages().freeCount() == freePages, "pages");
+        check(guest.grants().freeCount() == freeGrefs, "grant references");
+        check(guest.openPorts() == 0, "ports");
+        guest.close();
+    }
+
+    private void readEverything() {
+        VbdFrontend device = front;
+        if (device == null) {
+            throw new IllegalStateException("not connected");
+        }
+        for (int first = 0; first < SECTORS; first += 64) {
+            int from = first;
+            running++;
+            frontLoop.execute(
+                    () -> {
+                        GuestBuffer buffer = device.acquire(64 * SECTOR);
+                        check(buffer != null, "no buffer");
+                        if (buffer == null) {
+                            return;
+                        }
+                        device.read(
+                                (long) from * SECTOR,
+                                buffer,
+                                64 * SECTOR,
+                                status -> {
+                                    check(status == 0, "the last read failed");
+                                    read(status, from, 64, buffer.bytes(), storage.errors);
+                                    device.release(buffer);
+                                    running--;
+                                });
+                    });
+            until("reading everything", () -> running == 0);
+        }
+    }
+
+    /// Ends this backend in one way or another, and starts the next.
+    private void replaceBackend() throws StoreException {
+        replacements++;
+        VbdBackend old = backend();
+        int way = sim.choose(4);
+        sim.trace("replace", way);
+        switch (way) {
+            case 0 -> closeBack();
+            case 1 -> {
+                CompletableFuture<Void> gone = old.removeAsync();
+                until("the backend is removed", gone::isDone);
+            }
+            case 2 -> killProcess();
+            default -> killDriverDomain();
+        }
+        startProcess();
+        back = startBackend();
+    }
+
+    /// The process of the backend dies, and the store lives.
+    private void killProcess() {
+        MortalDriver dying = process;
+        Store connection = processStore;
+        if (dying != null && connection != null) {
+            dying.kill();
+            connection.close();
+        }
+    }
+
+    /// Store and backend die together; the next toolstack makes the device anew.
+    private void killDriverDomain() throws StoreException {
+        killProcess();
+        VbdFrontend device = front;
+        if (device == null) {
+            throw new IllegalStateException("not connected");
+        }
+        guestStore.close();
+        device.suspend();
+        toolstack.remove(paths.frontend());
+        toolstack.remove(paths.backend());
+        guestStore = tree.connection(GUEST, frontControl);
+        VbdLab.makeDevice(toolstack, paths);
+        CompletableFuture<Void> resumed = device.resume(guestSeen, guestStore);
+        sim.trace("resume", resumed.isDone() ? 1 : 0);
+    }
+
+    private void startProcess() {
+        process = new MortalDriver(driver);
+        processStore = tree.connection(DomId.ZERO, process.thread(backControl));
+    }
+
+    private VbdBackend startBackend() throws StoreException {
+        MortalDriver host = process;
+        Store connection = processStore;
+        if (host == null || connection == null) {
+            throw new IllegalStateException("no process");
+        }
+        DeviceLoop workers = host.thread(disks);
+        DiskImage opened = DiskImage.of(storage, DiskMode.WRITEBACK, workers);
+        disk = opened;
+        DeviceLoop control = host.thread(backControl);
+        return VbdBackend.create(
+                host,
+                connection,
+                GUEST,
+                XVDA,
+                opened,
+                host.thread(backLoop),
+                VbdBackendOptions.of(workers).withMaxRingPageOrder(sim.choose(2)),
+                control,
+                Timers.of(control));
+    }
+
     private void connect() throws StoreException {
         guestStore.write(paths.frontend() + "/state", "1");
-        if (back == null) {
+        if (process != null) {
+            back = startBackend();
+        } else if (back == null) {
             // The image is opened anew: a failure is forgotten, the bytes are not.
             DiskImage opened = DiskImage.of(storage, DiskMode.WRITEBACK, disks);
             disk = opened;
@@ -177,7 +330,7 @@ final class SimulatedVbd {
                         XVDA,
                         frontLoop,
                         new VbdFrontendOptions(
-                                sim.choose(3), 160 << 10, Duration.ofSeconds(5), Duration.ZERO),
+                                sim.choose(3), 160 << 10, Duration.ofSeconds(5), backendWait),
                         frontControl,
                         Timers.of(frontControl));
         until("connect", connecting::isDone);
@@ -263,7 +416,12 @@ final class SimulatedVbd {
         int kind = sim.choose(8);
         if (kind == 0) {
             long[] promised = acknowledged.clone();
-            device.flush(status -> flushed(status, promised));
+            boolean[] done = new boolean[1];
+            device.flush(
+                    status -> {
+                        once(done);
+                        flushed(status, promised);
+                    });
             return;
         }
         int sectors = 1 + sim.choose(sim.choose(4) == 0 ? MAX_TRANSFER_SECTORS : 12);
@@ -277,6 +435,7 @@ final class SimulatedVbd {
         }
         inUse.set(first, first + sectors);
         ByteBuffer bytes = buffer.bytes();
+        boolean[] done = new boolean[1];
         if (kind < 5) {
             long stamp = ++version;
             bytes.clear();
@@ -290,6 +449,7 @@ final class SimulatedVbd {
                     buffer,
                     sectors * SECTOR,
                     status -> {
+                        once(done);
                         written(status, first, sectors, stamp, errorsBefore);
                         end(device, buffer, first, sectors);
                     });
@@ -299,6 +459,7 @@ final class SimulatedVbd {
                     buffer,
                     sectors * SECTOR,
                     status -> {
+                        once(done);
                         read(status, first, sectors, bytes, errorsBefore);
                         end(device, buffer, first, sectors);
                     });
@@ -319,6 +480,11 @@ final class SimulatedVbd {
         } else {
             frontLoop.execute(this::startOne);
         }
+    }
+
+    private void once(boolean[] done) {
+        check(!done[0], "a transfer ended twice");
+        done[0] = true;
     }
 
     private void written(int status, int first, int sectors, long stamp, long errorsBefore) {

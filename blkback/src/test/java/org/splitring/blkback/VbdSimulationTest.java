@@ -40,6 +40,21 @@ class VbdSimulationTest {
     }
 
     @Test
+    void aBackendThatDiesAtAnyStepIsADelay() throws Exception {
+        long first = ONLY_SEED == null ? 1 : ONLY_SEED;
+        long last = ONLY_SEED == null ? SEEDS : ONLY_SEED;
+        long replacements = 0;
+        for (long seed = first; seed <= last; seed++) {
+            SimulatedVbd vbd = new SimulatedVbd(seed, Fault.REPLACED);
+            vbd.runWithReplacements();
+            replacements += vbd.replacements;
+        }
+        if (ONLY_SEED == null) {
+            assertTrue(replacements > 2L * SEEDS, "replacements " + replacements);
+        }
+    }
+
+    @Test
     void sameSeedGivesTheSameTrace() throws Exception {
         for (long seed = 1; seed <= 12; seed++) {
             SimulatedVbd one = new SimulatedVbd(seed, Fault.NONE);
@@ -57,7 +72,7 @@ class VbdSimulationTest {
     @ParameterizedTest
     @EnumSource(
             value = Fault.class,
-            names = {"NONE"},
+            names = {"NONE", "REPLACED"},
             mode = EnumSource.Mode.EXCLUDE)
     void aBrokenPieceIsFoundAndItsSeedReplays(Fault fault) throws Exception {
         for (long seed = 1; seed <= SEEDS; seed++) {

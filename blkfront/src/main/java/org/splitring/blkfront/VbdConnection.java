@@ -195,17 +195,23 @@ final class VbdConnection implements FrontendHooks.Connection {
     public void close(Executor executor, Runnable closed) {
         Runnable last =
                 () -> {
-                    giveBack();
-                    closed.run();
+                    try {
+                        giveBack();
+                    } finally {
+                        closed.run();
+                    }
                 };
         try {
             transfers
                     .loop()
                     .execute(
                             () -> {
-                                poller.stop();
-                                queue.close();
-                                executor.execute(last);
+                                try {
+                                    poller.stop();
+                                    queue.close();
+                                } finally {
+                                    executor.execute(last);
+                                }
                             });
         } catch (RejectedExecutionException e) {
             LOG.debug("the loop has ended before its vbd", e);

@@ -265,6 +265,10 @@ public final class DeviceEnd implements Executor, AutoCloseable {
         String place = side == Side.FRONTEND ? paths.frontendError() : paths.backendError();
         try {
             store.write(place, message);
+        } catch (StoreException e) { // not every guest may write there
+            LOG.debug("{} {}: error node: {}", side, folder(), e.getMessage());
+        }
+        try {
             switchTo(XenbusState.CLOSING);
         } catch (StoreException e) {
             LOG.warn("{} {}: could not be marked as failed: {}", side, folder(), e.getMessage());

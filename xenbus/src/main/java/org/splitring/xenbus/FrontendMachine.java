@@ -88,6 +88,8 @@ public final class FrontendMachine {
         SAID_CLOSED,
         /// A connection is being closed.
         LETTING_GO,
+        /// Nothing is left of a connection, and the next step begins.
+        FREE,
         /// Waits a little before the next attempt.
         PAUSING,
         /// Waits for [#resume].
@@ -324,7 +326,7 @@ public final class FrontendMachine {
                                 goodbyeSaid();
                             }
                         }
-                        case NEW, FINDING, LETTING_GO, PAUSING, SUSPENDED, BROKEN, ENDED -> {
+                        case NEW, FREE, FINDING, LETTING_GO, PAUSING, SUSPENDED, BROKEN, ENDED -> {
                             // Not waiting for the backend.
                         }
                     }
@@ -698,7 +700,7 @@ public final class FrontendMachine {
             case SAID_CLOSING, SAID_CLOSED -> {
                 // Under way.
             }
-            case NEW, FINDING, STARTING, PAUSING, SUSPENDED, LETTING_GO -> end(endReason);
+            case NEW, FREE, FINDING, STARTING, PAUSING, SUSPENDED, LETTING_GO -> end(endReason);
             case ENDED -> {
                 // Done.
             }
@@ -774,6 +776,7 @@ public final class FrontendMachine {
         enter(Phase.LETTING_GO);
         Runnable done =
                 () -> {
+                    enter(Phase.FREE);
                     then.run();
                     while (phase != Phase.LETTING_GO && !afterLettingGo.isEmpty()) {
                         afterLettingGo.remove().run();

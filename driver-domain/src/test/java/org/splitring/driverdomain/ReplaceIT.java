@@ -15,8 +15,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -99,6 +101,7 @@ class ReplaceIT {
         List<Long> guests = guests();
         connect(seed);
         Map<Ending, List<Long>> silences = new EnumMap<>(Ending.class);
+        Map<Long, ChildResources> held = new HashMap<>();
         for (int i = 0; i < REPLACEMENTS; i++) {
             Ending ending = Ending.values()[i % Ending.values().length];
             progress(50);
@@ -111,6 +114,15 @@ class ReplaceIT {
                         .add(disk.takeLongestSilenceMillis());
             }
             assertEquals(guests, guests(), "a guest process was started anew");
+            for (long guest : guests) {
+                held.putIfAbsent(guest, ChildResources.of(guest)); // after the first change
+            }
+        }
+        for (long guest : guests) {
+            ChildResources first = Objects.requireNonNull(held.get(guest));
+            await("what driver domains have left in guest " + guest)
+                    .atMost(PATIENCE)
+                    .until(() -> ChildResources.of(guest).within(first));
         }
         finish();
         program.down();

@@ -3,6 +3,7 @@ package org.splitring.xenbus.device;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.BindException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Channels;
@@ -36,7 +37,8 @@ final class DeviceSocket implements AutoCloseable {
         this.server = server;
     }
 
-    /// Listens from now on. A socket that a killed process left under the name is replaced.
+    /// Listens from now on. A socket that a killed process left under the name is replaced, one
+    /// that somebody listens on is not.
     ///
     /// @throws DeviceException when the socket cannot be made
     static DeviceSocket expose(Path path, StreamServer server) throws DeviceException {
@@ -52,6 +54,9 @@ final class DeviceSocket implements AutoCloseable {
         if (folder != null) {
             Files.createDirectories(folder);
         }
+        if (isInUse(path)) {
+            throw new BindException("another device has it");
+        }
         Files.deleteIfExists(path);
         ServerSocketChannel listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         boolean bound = false;
@@ -66,6 +71,14 @@ final class DeviceSocket implements AutoCloseable {
         DeviceSocket socket = new DeviceSocket(path, listener, server);
         Thread.ofVirtual().name("socket " + path.getFileName()).start(socket::accept);
         return socket;
+    }
+
+    private static boolean isInUse(Path path) {
+        try (SocketChannel other = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            return other.connect(UnixDomainSocketAddress.of(path));
+        } catch (IOException e) {
+            return false; // nobody answers
+        }
     }
 
     private void accept() {

@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
 
 /// Tells watches what one step of the store has changed. Noted with the lock of the store,
@@ -38,14 +39,28 @@ final class Announcements {
         }
     }
 
+    /// An event tells that a node exists: only for who may read it, before or after the change, or
+    /// its folder (hostile catalogue H-105).
     private void fire(StorePath path, Node before, Node after) {
+        List<String> parts = path.parts();
+        Node then = Draft.find(before, parts);
+        Node now = Draft.find(after, parts);
+        Node folder =
+                parts.isEmpty() ? null : Draft.find(after, parts.subList(0, parts.size() - 1));
         watches.onTheWayTo(
                 path,
                 watch -> {
-                    if (watch.reaches(path) && maySee(watch, path.parts(), before, after)) {
+                    if (watch.reaches(path)
+                            && (mayRead(watch, then)
+                                    || mayRead(watch, now)
+                                    || mayRead(watch, folder))) {
                         note(watch, watch.storePath().event(path));
                     }
                 });
+    }
+
+    private static boolean mayRead(TreeWatch watch, @Nullable Node node) {
+        return node != null && watch.connection().mayRead(node);
     }
 
     /// A watch below a removed node hears of its own path; those above hear of the removed node
@@ -54,24 +69,10 @@ final class Announcements {
         watches.below(
                 removed,
                 watch -> {
-                    Node node = Draft.find(before, watch.storePath().parts());
-                    if (node != null && watch.connection().mayRead(node)) {
+                    if (mayRead(watch, Draft.find(before, watch.storePath().parts()))) {
                         note(watch, watch.path());
                     }
                 });
-    }
-
-    /// An event tells that a node exists: only for who may read it, before or after the change, or
-    /// its folder (hostile catalogue H-105).
-    private static boolean maySee(TreeWatch watch, List<String> parts, Node before, Node after) {
-        return readable(watch, before, parts)
-                || readable(watch, after, parts)
-                || (!parts.isEmpty() && readable(watch, after, parts.subList(0, parts.size() - 1)));
-    }
-
-    private static boolean readable(TreeWatch watch, Node root, List<String> parts) {
-        Node node = Draft.find(root, parts);
-        return node != null && watch.connection().mayRead(node);
     }
 
     /// Notes that a domain came or went. Watches with a depth learn which one.

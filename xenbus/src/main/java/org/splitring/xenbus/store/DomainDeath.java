@@ -14,15 +14,15 @@ final class DomainDeath {
         List<Change> changes = new ArrayList<>();
         NodeWalk.walk(
                 root,
-                (path, node) -> {
+                (place, node) -> {
                     if (node.owner().equals(domain)) {
-                        changes.add(new Change.Remove(path));
+                        changes.add(new Change.Remove(place.path()));
                         return false;
                     }
                     if (node.permissions().stream().anyMatch(dead)) {
                         List<Permission> left =
                                 node.permissions().stream().filter(dead.negate()).toList();
-                        changes.add(new Change.SetPermissions(path, left));
+                        changes.add(new Change.SetPermissions(place.path(), left));
                     }
                     return true;
                 });

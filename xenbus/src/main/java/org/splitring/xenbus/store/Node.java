@@ -1,7 +1,5 @@
 package org.splitring.xenbus.store;
 
-import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
@@ -62,11 +60,7 @@ record Node(
 
     /// Names of the children in the order of their making.
     List<String> childNames() {
-        record Child(String name, long birth) {}
-        List<Child> found = new ArrayList<>(children.size());
-        children.forEach((name, node) -> found.add(new Child(name, node.birth())));
-        found.sort(Comparator.comparingLong(Child::birth));
-        return found.stream().map(Child::name).toList();
+        return children.namesByBirth();
     }
 
     /// Bytes that the quota of a node's size counts.

@@ -1,5 +1,8 @@
 package org.splitring.xenbus.store;
 
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
 import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
@@ -31,12 +34,29 @@ final class NodeMap {
 
     private final @Nullable Entry top;
 
+    /// Made for whoever asks first. Threads that make it at the same time make the same.
+    private @Nullable List<String> namesByBirth;
+
     private NodeMap(@Nullable Entry top) {
         this.top = top;
     }
 
     int size() {
         return sizeOf(top);
+    }
+
+    /// Names in the order of the making of their nodes.
+    List<String> namesByBirth() {
+        List<String> names = namesByBirth;
+        if (names == null) {
+            record Child(String name, long birth) {}
+            List<Child> found = new ArrayList<>(size());
+            forEach((name, node) -> found.add(new Child(name, node.birth())));
+            found.sort(Comparator.comparingLong(Child::birth));
+            names = found.stream().map(Child::name).toList();
+            namesByBirth = names;
+        }
+        return names;
     }
 
     /// Bytes of all names, each with a NUL after it.

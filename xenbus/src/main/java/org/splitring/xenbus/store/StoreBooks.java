@@ -13,8 +13,8 @@ final class StoreBooks {
         Map<DomId, Usage> counted = new HashMap<>();
         NodeWalk.walk(
                 root,
-                (path, node) -> {
-                    counted.merge(node.owner(), Usage.of(path.name(), node), Usage::plus);
+                (place, node) -> {
+                    counted.merge(node.owner(), Usage.of(place.name(), node), Usage::plus);
                     return true;
                 });
         int registered = 0;

@@ -101,12 +101,12 @@ public final class StoreDump {
         IOException[] failure = new IOException[1];
         NodeWalk.walk(
                 snapshot.root(),
-                (path, node) -> {
+                (place, node) -> {
                     try {
                         line(
                                 checked,
                                 "node "
-                                        + path
+                                        + place.path()
                                         + " "
                                         + rights(node.permissions())
                                         + " "

@@ -1,6 +1,7 @@
 package org.splitring.xenbus.store;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.splitring.hypervisor.DomId;
 
@@ -101,12 +102,15 @@ record StorePath(String text, List<String> parts, int cut) {
         return new StorePath("/" + String.join("/", left), left, 0);
     }
 
-    /// The node of that name below this one.
-    StorePath below(String name) {
-        List<String> longer = new ArrayList<>(parts.size() + 1);
+    /// The node below this one that the names lead to.
+    StorePath below(Collection<String> names) {
+        if (names.isEmpty()) {
+            return this;
+        }
+        List<String> longer = new ArrayList<>(parts.size() + names.size());
         longer.addAll(parts);
-        longer.add(name);
-        return new StorePath(root() ? "/" + name : text + "/" + name, longer, 0);
+        longer.addAll(names);
+        return new StorePath((root() ? "/" : text + "/") + String.join("/", names), longer, 0);
     }
 
     /// The text of an event for a watch on this path.

@@ -52,9 +52,9 @@ public final class StoreTree {
         root = begin.root();
         NodeWalk.walk(
                 root,
-                (path, node) -> {
+                (place, node) -> {
                     DomainAccount owner = domains.account(node.owner());
-                    owner.owned = owner.owned.plus(Usage.of(path.name(), node));
+                    owner.owned = owner.owned.plus(Usage.of(place.name(), node));
                     return true;
                 });
     }

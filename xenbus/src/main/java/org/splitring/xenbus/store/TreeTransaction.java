@@ -127,8 +127,8 @@ final class TreeTransaction implements StoreAccess {
         NodeWalk.walk(
                 top,
                 node,
-                (path, below) -> {
-                    paths.add(path);
+                (place, below) -> {
+                    paths.add(place.path());
                     return true;
                 });
         for (StorePath path : paths) {

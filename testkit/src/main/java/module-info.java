@@ -1,7 +1,11 @@
-/// Polite and hostile peers, simulation, fault injection.
+/// Polite and hostile peers, simulation, fault injection, and the contract of devices.
 module org.splitring.testkit {
     requires transitive org.splitring.xenbus;
-    requires org.junit.jupiter.api; // ExternalTools skips a test when a client is not installed
+    requires transitive org.junit.jupiter.api; // tests that authors of devices inherit
+    requires transitive org.junit.jupiter.params;
+    requires io.netty.transport;
+    requires micrometer.core;
 
     exports org.splitring.testkit;
+    exports org.splitring.testkit.contract;
 }

@@ -160,6 +160,7 @@ final class LabGuest implements AutoCloseable {
                     server.listen(
                             path,
                             domid,
+                            "domain " + domain.name(),
                             DomainLimits.DEFAULT,
                             new GuestListener() {
                                 @Override

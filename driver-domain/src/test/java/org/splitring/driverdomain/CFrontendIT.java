@@ -3,18 +3,25 @@ package org.splitring.driverdomain;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.splitring.hypervisor.linux.UnixSocket;
+import org.splitring.testkit.CPrograms;
+import org.splitring.testkit.ExternalTools;
 
 /// A frontend in C, compiled against Xen's own headers and written from `docs/abi.md`, attaches to
 /// a
@@ -81,7 +88,7 @@ class CFrontendIT {
     /// The same way in a guest of ours: its disk is connected when it says that it is ready.
     @Test
     void aJavaGuestFindsItsDiskOverTheXenstorePageToo() throws Exception {
-        Path sockets = java.nio.file.Files.createDirectories(folder.resolve("java-guest"));
+        Path sockets = Files.createDirectories(folder.resolve("java-guest"));
         try (ChildProcess guest =
                 ChildProcess.java(
                         "guest",
@@ -94,7 +101,40 @@ class CFrontendIT {
                                 "--sockets=" + sockets,
                                 "--xenstore=PAGE"))) {
             guest.awaitLine(GuestCommand.READY);
-            assertTrue(java.nio.file.Files.exists(sockets.resolve("xvda.nbd")));
+            assertTrue(Files.exists(sockets.resolve("xvda.nbd")));
+        }
+    }
+
+    /// The socket's file would let anybody in: it is the driver domain that looks who it is.
+    @Test
+    void anotherUserMayNotAttach() throws Exception {
+        Assumptions.assumeTrue(
+                UnixSocket.effectiveUser() == 0, "only root can become another user");
+        Path setpriv = ExternalTools.require("setpriv", "util-linux");
+        Path socket = driverDomain.socket("web");
+        Path program = Files.copy(CPrograms.frontend(), folder.resolve("cfront"));
+        for (Path open : List.of(folder, folder.resolve("run"), socket.resolveSibling(""))) {
+            Files.setPosixFilePermissions(open, PosixFilePermissions.fromString("rwxr-xr-x"));
+        }
+        Files.setPosixFilePermissions(program, PosixFilePermissions.fromString("rwxr-xr-x"));
+        Files.setPosixFilePermissions(socket, PosixFilePermissions.fromString("rw-rw-rw-"));
+        List<String> command =
+                List.of(program.toString(), "--socket", socket.toString(), "--blocks", "16");
+        List<String> asNobody =
+                new ArrayList<>(
+                        List.of(
+                                setpriv.toString(),
+                                "--reuid=65534",
+                                "--regid=65534",
+                                "--clear-groups"));
+        asNobody.addAll(command);
+        try (ChildProcess nobody = ChildProcess.start("nobody", asNobody)) {
+            assertEquals(5, nobody.await(Duration.ofSeconds(20)), nobody::output);
+            assertTrue(
+                    nobody.output().contains("attach refused: Permission denied"), nobody::output);
+        }
+        try (ChildProcess owner = ChildProcess.start("owner", command)) {
+            assertEquals(0, owner.await(Duration.ofSeconds(20)), owner::output);
         }
     }
 

@@ -30,9 +30,9 @@ public final class RateLimitedLog {
 
     /// Writes the line, or counts it when the last one is not long ago.
     ///
-    /// @param domain number of the guest
+    /// @param who whom it is about, in words that its owner knows, such as `domain web`
     /// @param what our own words; nothing a guest has sent
-    public void warn(int domain, String what) {
+    public void warn(String who, String what) {
         long now = nanoClock.getAsLong();
         if (now - lastNanos < INTERVAL_NANOS) {
             suppressed++;
@@ -40,9 +40,9 @@ public final class RateLimitedLog {
         }
         lastNanos = now;
         if (suppressed == 0) {
-            log.warn("domain {}: {}", domain, what);
+            log.warn("{}: {}", who, what);
         } else {
-            log.warn("domain {}: {} ({} such lines were left out)", domain, what, suppressed);
+            log.warn("{}: {} ({} such lines were left out)", who, what, suppressed);
         }
         suppressed = 0;
     }

@@ -28,11 +28,11 @@ class RateLimitedLogTest {
                                 });
         RateLimitedLog log = new RateLimitedLog(logger, now::get);
         for (int i = 0; i < 100_000; i++) {
-            log.warn(7, "bad request");
+            log.warn("domain 7", "bad request");
             now.addAndGet(1_000_000); // 100 seconds in all
         }
         assertEquals(20, lines.size());
-        assertTrue(lines.get(0).contains("7, bad request"), lines.get(0));
+        assertTrue(lines.get(0).contains("domain 7, bad request"), lines.get(0));
         assertTrue(lines.get(1).contains("4999"), lines.get(1));
     }
 }

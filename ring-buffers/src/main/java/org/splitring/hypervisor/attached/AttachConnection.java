@@ -75,7 +75,7 @@ final class AttachConnection {
             helloWaits = false;
             refuseHello(Errno.EBUSY);
         } else {
-            place.log().warn(place.guest().value(), "a connection without a hello was closed");
+            place.warn("a connection without a hello was closed");
             end();
         }
     }
@@ -94,13 +94,11 @@ final class AttachConnection {
                 if (received <= 0) {
                     end(); // gone, by itself or with its process; an empty message too
                 } else if (!handle()) {
-                    place.log()
-                            .warn(
-                                    place.guest().value(),
-                                    "a message on the attach socket broke the protocol, type "
-                                            + Integer.toUnsignedString(word(0))
-                                            + " size "
-                                            + packet.sizeBytes());
+                    place.warn(
+                            "a message on the attach socket broke the protocol, type "
+                                    + Integer.toUnsignedString(word(0))
+                                    + " size "
+                                    + packet.sizeBytes());
                     end();
                 }
             } finally {
@@ -316,7 +314,7 @@ final class AttachConnection {
     /// Says why, and ends the connection.
     private void refuseHello(int errno) {
         closeHelloMemory();
-        place.log().warn(place.guest().value(), "attach refused: " + Errno.describe(errno));
+        place.warn("attach refused: " + Errno.describe(errno));
         reply.fill((byte) 0);
         reply.set(U32, AttachMessage.REPLY_VERSION_AT, AttachMessage.VERSION);
         reply.set(U32, AttachMessage.REPLY_DOMID_AT, place.guest().value());

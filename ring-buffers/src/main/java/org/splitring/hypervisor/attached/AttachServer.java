@@ -58,11 +58,21 @@ public final class AttachServer implements AutoCloseable {
     /// @throws IOException when the path is too long, in use, or cannot be made
     public AttachSocket listen(Path path, DomId guest, DomainLimits limits, GuestListener listener)
             throws IOException {
+        return listen(path, guest, "domain " + guest, limits, listener);
+    }
+
+    /// As the shorter form.
+    ///
+    /// @param label what log lines call the domain: words that the owner of the socket knows
+    public AttachSocket listen(
+            Path path, DomId guest, String label, DomainLimits limits, GuestListener listener)
+            throws IOException {
         if (guest.equals(driverDomain)) {
             throw new IllegalArgumentException("the driver domain cannot be its own guest");
         }
         UnixSocket socket = UnixSocket.listen(path, BACKLOG);
-        AttachSocket listening = new AttachSocket(this, socket, path, guest, limits, listener);
+        AttachSocket listening =
+                new AttachSocket(this, socket, path, guest, label, limits, listener);
         synchronized (sockets) {
             sockets.add(listening);
         }

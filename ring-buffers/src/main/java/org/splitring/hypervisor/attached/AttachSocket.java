@@ -30,8 +30,8 @@ public final class AttachSocket implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(AttachSocket.class);
     private static final int MAX_WAITING = 8;
     private static final long ACCEPT_RETRY_NANOS = 100_000_000L;
-    private static final int PORTS_PER_SLICE = 16;
-    private static final long UNMAP_SLICE_BYTES = 4L << 20;
+    static final int PORTS_PER_SLICE = 16;
+    static final long UNMAP_SLICE_BYTES = 4L << 20;
     private static final long RETIRE_RETRY_NANOS = 1_000_000L;
     private static final long CLOSE_TIMEOUT_SECONDS = 10;
 
@@ -40,6 +40,7 @@ public final class AttachSocket implements AutoCloseable {
     private final UnixSocket socket;
     private final Path path;
     private final DomId guest;
+    private final String label;
     private final DomainLimits limits;
     private final GuestListener listener;
     private final RateLimitedLog log = new RateLimitedLog(LOG);
@@ -58,6 +59,7 @@ public final class AttachSocket implements AutoCloseable {
             UnixSocket socket,
             Path path,
             DomId guest,
+            String label,
             DomainLimits limits,
             GuestListener listener) {
         this.server = server;
@@ -65,6 +67,7 @@ public final class AttachSocket implements AutoCloseable {
         this.socket = socket;
         this.path = path;
         this.guest = guest;
+        this.label = label;
         this.limits = limits;
         this.listener = listener;
     }
@@ -78,7 +81,7 @@ public final class AttachSocket implements AutoCloseable {
                                         socket.fd(),
                                         EpollIoOps.EPOLLIN,
                                         this::acceptAll,
-                                        () -> log.warn(guest.value(), "nobody can attach now")));
+                                        () -> log.warn(label, "nobody can attach now")));
     }
 
     public Path path() {
@@ -120,7 +123,7 @@ public final class AttachSocket implements AutoCloseable {
 
     /// Accepting is put off, not given up: who waits goes on waiting.
     private void retryLater(String why) {
-        log.warn(guest.value(), why);
+        log.warn(label, why);
         if (!retryScheduled) {
             retryScheduled = true;
             loop.schedule(
@@ -136,8 +139,9 @@ public final class AttachSocket implements AutoCloseable {
         return limits;
     }
 
-    RateLimitedLog log() {
-        return log;
+    /// A log line that somebody at the other end of the socket has caused.
+    void warn(String what) {
+        log.warn(label, what);
     }
 
     /// Whether a guest is there, or the last one is not quite gone.
@@ -161,11 +165,11 @@ public final class AttachSocket implements AutoCloseable {
         attached = connection;
         this.peer = peer;
         server.broker().addGuest(peer);
-        LOG.info("domain {}: attached, {} MiB", guest, peer.memoryBytes() >> 20);
+        LOG.info("{}: attached, {} MiB", label, peer.memoryBytes() >> 20);
         try {
             listener.attached(peer);
         } catch (RuntimeException e) {
-            LOG.error("domain {}: the listener failed at attach", guest, e);
+            LOG.error("{}: the listener failed at attach", label, e);
             connection.end();
         }
         acceptAll();
@@ -194,7 +198,7 @@ public final class AttachSocket implements AutoCloseable {
         try {
             listener.detached(gone);
         } catch (RuntimeException e) {
-            LOG.error("domain {}: the listener failed at detach", guest, e);
+            LOG.error("{}: the listener failed at detach", label, e);
         }
         // The last window to close brings us on, perhaps on its own thread.
         gone.pins().retire(() -> later(() -> retire(gone)));
@@ -218,7 +222,7 @@ public final class AttachSocket implements AutoCloseable {
         }
         gone.closeMemoryFd();
         server.descriptors().give(AttachConnection.GUEST_DESCRIPTORS);
-        LOG.info("domain {}: gone, its memory is unmapped", guest);
+        LOG.info("{}: gone, its memory is unmapped", label);
         peer = null;
         if (closing) {
             closed.complete(true);
@@ -241,7 +245,7 @@ public final class AttachSocket implements AutoCloseable {
         try {
             loop.schedule(task, delayNanos);
         } catch (RejectedExecutionException e) {
-            LOG.warn("domain {}: memory stays mapped until the process ends", guest);
+            LOG.warn("{}: memory stays mapped until the process ends", label);
             closed.complete(false);
         }
     }
@@ -260,7 +264,7 @@ public final class AttachSocket implements AutoCloseable {
             try {
                 closed.get(CLOSE_TIMEOUT_SECONDS, TimeUnit.SECONDS);
             } catch (TimeoutException e) {
-                LOG.warn("domain {}: closed, but devices still hold its memory", guest);
+                LOG.warn("{}: closed, but devices still hold its memory", label);
             } catch (ExecutionException e) {
                 throw new IllegalStateException("close of " + path, e);
             } catch (InterruptedException e) {

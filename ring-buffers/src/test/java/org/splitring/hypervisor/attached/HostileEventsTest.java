@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +20,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.LongSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -321,51 +324,104 @@ class HostileEventsTest {
         }
     }
 
+    /// A task of somebody else on the server's loop looks, each time it has its turn, at how much
+    /// of
+    /// the guest is left. From one turn to the next no more may have gone than one slice.
     @Test
     void h064_guestWithManyPortsAndMuchMemoryGoesInSlices() throws Exception {
         int ports = 320;
-        bed.listen(9, new DomainLimits(64L << 20, 32, 4096, ports * 2));
-        AttachedGuest big =
-                AttachedGuest.attach(bed.path(9), 64L << 20, guestLoops.loop(0), () -> {});
-        DriverDomain domain = bed.peer(2).driverDomain();
+        long memory = 64L << 20;
+        bed.listen(9, new DomainLimits(memory, 32, 4096, ports * 2));
+        AttachedGuest big = AttachedGuest.attach(bed.path(9), memory, guestLoops.loop(0), () -> {});
+        AttachedPeer peer = bed.peer(2);
+        DriverDomain domain = peer.driverDomain();
         for (int i = 0; i < ports; i++) {
             EventChannel front = big.eventChannels().allocUnbound(DomId.ZERO);
             domain.eventChannels()
                     .bindInterdomain(big.id(), front.port())
                     .listen(bed.loops.loop(0), () -> {});
         }
-        // Turns of somebody else on the server's loop until the last port is closed.
-        EventChannel first = domain.eventChannels().allocUnbound(big.id());
-        assertEquals(EventChannelStatus.UNBOUND, first.status());
-        AtomicInteger turns = new AtomicInteger();
-        AtomicInteger turnsBetween = new AtomicInteger();
-        NettyDeviceLoop loop = bed.loops.loop(0);
-        AtomicBoolean stop = new AtomicBoolean();
-        AtomicBoolean closing = new AtomicBoolean();
+        long start = peer.mapping().segment().address();
         Fd.close(big.storeFd());
         PingPong others = new PingPong(guest, driver);
+        Remainder openPorts = new Remainder(() -> openPorts(peer, ports * 2));
+        Remainder mapped = new Remainder(() -> mappedBytes(start, start + memory));
+        NettyDeviceLoop loop = bed.loops.loop(0);
+        AtomicBoolean stop = new AtomicBoolean();
+        CountDownLatch looking = new CountDownLatch(1);
         loop.execute(
                 new Runnable() {
                     @Override
                     public void run() {
-                        turns.incrementAndGet();
-                        if (bed.recorder.detached.isEmpty() && closing.get()) {
-                            turnsBetween.incrementAndGet();
-                        }
+                        openPorts.look();
+                        mapped.look();
+                        looking.countDown();
                         if (!stop.get()) {
                             loop.execute(this);
                         }
                     }
                 });
-        closing.set(true);
+        assertTrue(looking.await(10, TimeUnit.SECONDS));
         big.close();
         AttachBed.await(() -> bed.recorder.detached.size() == 1);
-        AttachBed.await(() -> AttachBed.guestMappings() <= 2); // both of the small guest
+        AttachBed.await(() -> mapped.last == 0);
         stop.set(true);
-        // 16 ports a slice: a turn after each slice but the last, and the one that the end of the
-        // connection may come before. In one go there would be none.
-        assertTrue(turnsBetween.get() >= ports / 16 - 2, "turns: " + turnsBetween);
+        assertEquals(ports + 1, openPorts.first, "its own, and that of its xenstore page");
+        assertEquals(0, openPorts.last);
+        assertEquals(memory, mapped.first);
+        assertTrue(
+                openPorts.largestStep <= AttachSocket.PORTS_PER_SLICE,
+                openPorts.largestStep + " ports closed in one turn");
+        assertTrue(
+                mapped.largestStep <= AttachSocket.UNMAP_SLICE_BYTES,
+                mapped.largestStep + " bytes unmapped in one turn");
         others.goesOn();
+    }
+
+    /// How a quantity falls, as one thread sees it.
+    private static final class Remainder {
+        private final LongSupplier now;
+        volatile long first = -1;
+        volatile long last;
+        volatile long largestStep;
+
+        Remainder(LongSupplier now) {
+            this.now = now;
+        }
+
+        void look() {
+            long seen = now.getAsLong();
+            if (first < 0) {
+                first = seen;
+            } else {
+                largestStep = Math.max(largestStep, last - seen);
+            }
+            last = seen;
+        }
+    }
+
+    private long openPorts(AttachedPeer peer, int maxPorts) {
+        long open = 0;
+        for (int port = 1; port <= maxPorts; port++) {
+            open += bed.server.broker().guestPortStatus(peer, port)[0] == 0 ? 0 : 1;
+        }
+        return open;
+    }
+
+    /// How many bytes of a range of addresses this process has mapped.
+    private static long mappedBytes(long from, long to) {
+        long bytes = 0;
+        try {
+            for (String line : Files.readAllLines(Path.of("/proc/self/maps"))) {
+                String[] range = line.substring(0, line.indexOf(' ')).split("-", -1);
+                long start = Math.max(from, Long.parseUnsignedLong(range[0], 16));
+                long end = Math.min(to, Long.parseUnsignedLong(range[1], 16));
+                bytes += Math.max(0, end - start);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return bytes;
     }
 
     @Test

@@ -107,7 +107,7 @@ final class DomainAccount {
     /// Says it when the domain has come to use much.
     void warnIfMuch(StoreLimits ofAll) {
         if (isNewlyMuch(ofAll)) {
-            log.warn(domain.value(), bytes() + " bytes in the store, more than usual");
+            log.warn("domain " + domain, bytes() + " bytes in the store, more than usual");
         }
     }
 }

@@ -139,7 +139,7 @@ final class StoreDomains {
     /// Writes a line that a domain can cause as often as it likes (hostile catalogue H-129).
     void warn(DomId domain, String what) {
         synchronized (lock) {
-            log(domain).warn(domain.value(), what);
+            log(domain).warn("domain " + domain, what);
         }
     }
 

@@ -170,7 +170,7 @@ public final class StorePageServer implements AutoCloseable {
 
     /// Stops serving until the guest asks for reconnection.
     private void fail(int error, String why) {
-        log.warn(domain.value(), "its xenstore page is not served any more: " + why);
+        log.warn("domain " + domain, "its xenstore page is not served any more: " + why);
         disconnect();
         WORD.setOpaque(memory, ERROR, error);
         kick();

@@ -178,9 +178,11 @@ public final class StoreSocket implements AutoCloseable {
             if (isServed(uid, user)) {
                 return true;
             }
-            log.warn(0, "store connection of user " + uid + " refused: only user " + user);
+            log.warn(
+                    "store socket " + path,
+                    "connection of user " + uid + " refused: only user " + user);
         } catch (IOException e) {
-            log.warn(0, "store connection refused: nobody knows whose it is: " + e);
+            log.warn("store socket " + path, "connection refused: nobody knows whose it is: " + e);
         }
         return false;
     }
@@ -205,7 +207,7 @@ public final class StoreSocket implements AutoCloseable {
         /// No descriptor left, most likely: who waits goes on waiting.
         @Override
         public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
-            log.warn(0, "store connections are not accepted for now: " + cause);
+            log.warn("store socket " + path, "connections are not accepted for now: " + cause);
             listening.config().setAutoRead(false);
             loop.schedule(
                     () -> {

@@ -46,6 +46,8 @@ final class DriverDomainMain {
         NettyDeviceLoops loops = new NettyDeviceLoops("device", 1);
         AttachServer server = new AttachServer(DomId.ZERO, loops.loop(0));
         StoreTree tree = new StoreTree();
+        new DeviceNodes(tree.connection(DomId.ZERO, Runnable::run))
+                .publishPlugins(runDir.resolve("plugins")); // where guests of ours look for them
         DiskWorkers workers = new DiskWorkers(4);
         for (int i = 1; i < args.length; i++) {
             String[] words = args[i].split(":", -1);

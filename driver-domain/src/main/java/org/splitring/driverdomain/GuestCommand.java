@@ -53,6 +53,7 @@ final class GuestCommand implements Callable<Integer> {
             program.export(devices, sockets, tcpPort);
             program.serveDevices(sockets);
             System.out.println(READY);
+            program.openConsole(sockets);
             program.awaitEnd();
         } catch (IOException e) {
             System.out.println(ERROR + e.getMessage());

@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -14,6 +15,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,6 +32,7 @@ import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.hypervisor.linux.Fd;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.device.DeviceClasses;
 import org.splitring.xenbus.device.FrontendBus;
 import org.splitring.xenbus.device.FrontendHost;
@@ -67,6 +70,7 @@ final class GuestProgram implements AutoCloseable {
     private final List<NbdServer> servers = new ArrayList<>();
     private @Nullable DeviceClasses classes;
     private volatile @Nullable FrontendBus bus;
+    private @Nullable GuestShell shell;
 
     /// Attaches.
     ///
@@ -205,6 +209,43 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
+    /// Answers on the console, and prints there what this process prints.
+    ///
+    /// @param sockets folder with the console's socket
+    void openConsole(Path sockets) {
+        Path socket = sockets.resolve("console0.sock");
+        if (Files.notExists(socket)) {
+            return; // its device was refused, which the log says
+        }
+        try {
+            String name = store.read(DevicePaths.domain(guest.id()) + "/name").orElse("guest");
+            GuestShell opened =
+                    GuestShell.connect(socket, name)
+                            .command(
+                                    "devices",
+                                    "this guest's devices and their states",
+                                    this::listDevices)
+                            .command("shutdown", "end this guest", print -> end.countDown());
+            shell = opened;
+            opened.start();
+            System.setOut(opened.beside(System.out));
+            System.setErr(opened.beside(System.err));
+        } catch (IOException | StoreException e) {
+            LOG.warn("console: {}", e.getMessage());
+        }
+    }
+
+    private void listDevices(Consumer<String> print) throws StoreException {
+        String folder = DevicePaths.domain(guest.id()) + "/device";
+        for (String deviceClass : store.list(folder)) {
+            for (String number : store.list(folder + "/" + deviceClass)) {
+                String device = deviceClass + "/" + number;
+                String state = store.read(folder + "/" + device + "/state").orElse("");
+                print.accept(String.format("%-16s %s", device, XenbusState.parse(state)));
+            }
+        }
+    }
+
     /// Connects the disks, and offers each on its own socket and all of them on the port.
     void export(List<VirtualDevice> disks, Path sockets, @Nullable Integer tcpPort)
             throws IOException {
@@ -251,6 +292,10 @@ final class GuestProgram implements AutoCloseable {
     @Override
     public void close() {
         servers.forEach(NbdServer::close);
+        GuestShell talking = shell;
+        if (talking != null) {
+            talking.close();
+        }
         FrontendBus open = bus;
         if (open != null) {
             open.close();

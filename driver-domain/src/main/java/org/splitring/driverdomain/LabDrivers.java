@@ -3,6 +3,7 @@ package org.splitring.driverdomain;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -17,6 +18,7 @@ import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DriverDomain;
 import org.splitring.xenbus.BackendOptions;
+import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.device.BackendBus;
 import org.splitring.xenbus.device.BackendHost;
@@ -78,16 +80,18 @@ final class LabDrivers implements AutoCloseable {
         }
     }
 
-    /// Notes the devices that the lab file gives to a domain, unless they were noted by an earlier
-    /// driver domain of this lab.
+    /// Notes the devices that the lab file gives to a domain, and the console that each has, unless
+    /// they were noted by an earlier driver domain of this lab.
     ///
+    /// @param runDir where console and log are
     /// @throws CommandException with the place of a device that there cannot be
-    void plan(LabDomain domain, DomId guest) throws CommandException {
+    void plan(LabDomain domain, DomId guest, Path runDir) throws CommandException {
         try {
             if (nodes.knows(guest)) {
                 return;
             }
             nodes.begin(guest);
+            nodes.remember(console(domain, guest, runDir));
             for (LabDevice device : domain.devices()) {
                 try {
                     nodes.remember(
@@ -101,6 +105,15 @@ final class LabDrivers implements AutoCloseable {
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
         }
+    }
+
+    private static DeviceNodes.Attached console(LabDomain domain, DomId guest, Path runDir) {
+        return new DeviceNodes.Attached(
+                new DevicePaths("console", guest, DomId.ZERO, 0),
+                Map.of(),
+                Map.of(
+                        "socket", RunDirectory.consoleSocket(runDir, domain.name()).toString(),
+                        "log", RunDirectory.consoleLog(runDir, domain.name()).toString()));
     }
 
     /// Serves a guest's devices as long as it is attached.

@@ -318,6 +318,16 @@ final class RunDirectory implements AutoCloseable {
         return domain(runDir, domain).resolve(vdev + ".nbd");
     }
 
+    /// Where viewers of the guest's console connect.
+    static Path consoleSocket(Path runDir, String domain) {
+        return domain(runDir, domain).resolve("console");
+    }
+
+    /// What the guest has printed lately; what came before is in a file with `.1` behind its name.
+    static Path consoleLog(Path runDir, String domain) {
+        return domain(runDir, domain).resolve("console.log");
+    }
+
     static Path guestLog(Path runDir, String domain) {
         return domain(runDir, domain).resolve("guest.log");
     }
@@ -352,6 +362,9 @@ final class RunDirectory implements AutoCloseable {
             if (name.equals("attach")
                     || name.endsWith(".nbd")
                     || name.endsWith(".sock")
+                    || name.endsWith(".9p")
+                    || name.equals("console")
+                    || name.startsWith("console.log")
                     || file.equals(storeSocket(dir))
                     || name.startsWith(GuestRecord.FILE)
                     || name.equals("guest.log")) {

@@ -194,7 +194,7 @@ final class RunningLab implements AutoCloseable {
             guests.add(guest);
             undoings.push(guest::close);
             guest.clearStore(process(domain).isPresent());
-            drivers.plan(domain, guest.domid());
+            drivers.plan(domain, guest.domid(), runDir);
             guest.openImages();
         }
         // Only now, with every image locked: a predecessor that had one would still be at work.

@@ -16,6 +16,7 @@ import picocli.CommandLine.ParseResult;
         subcommands = {
             UpCommand.class,
             DownCommand.class,
+            ConsoleCommand.class,
             ReplaceCommand.class,
             AttachCommand.class,
             DetachCommand.class,

@@ -29,6 +29,7 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///     memory = 64                                        # MiB
 ///     disk = ["format=raw, vdev=xvda, access=rw, target=web.img"]
 ///     devices = ["vrng", "9pfs, tag=share, path=./dir"]   # of plug-ins too
+///     p9 = ["tag=share, path=./dir, security_model=none"] # as xl has it: a 9pfs device
 ///     guest = "java"                                     # or "external": any program may attach
 ///     export = "unix"                                    # or "tcp:10809": loopback as well
 ///
@@ -44,13 +45,14 @@ public final class LabFile {
 
     private static final List<String> TOP_KEYS = List.of("domains", "images");
     private static final List<String> DOMAIN_KEYS =
-            List.of("memory", "disk", "devices", "guest", "export");
+            List.of("memory", "disk", "devices", "p9", "guest", "export");
     private static final List<String> IMAGE_KEYS = List.of("size");
     private static final int DEFAULT_MEMORY_MIB = 64;
     private static final int MIN_MEMORY_MIB = 16;
     private static final int MAX_MEMORY_MIB = 1024;
     private static final int MAX_DOMAINS = 1000;
     private static final int MAX_DEVICES = 64;
+    private static final String P9_CLASS = "9pfs, ";
     private static final int SECTOR_BYTES = 512;
     private static final long MAX_FILE_BYTES = 1 << 20;
 
@@ -188,7 +190,9 @@ public final class LabFile {
         OptionalInt port = export(table.path("export"), List.of("domains", name, "export"));
         List<LabDisk> disks = disks(table.path("disk"), List.of("domains", name, "disk"));
         List<LabDevice> devices =
-                devices(table.path("devices"), List.of("domains", name, "devices"));
+                new ArrayList<>(
+                        devices(table.path("devices"), List.of("domains", name, "devices"), ""));
+        devices.addAll(devices(table.path("p9"), List.of("domains", name, "p9"), P9_CLASS));
         if (guest == GuestKind.EXTERNAL && port.isPresent()) {
             throw bad(
                     List.of("domains", name, "export"),
@@ -292,7 +296,11 @@ public final class LabFile {
         return disks;
     }
 
-    private List<LabDevice> devices(JsonNode node, List<String> path) throws LabException {
+    /// A list of devices.
+    ///
+    /// @param before stands before each: the class that a key of xl's has for all
+    private List<LabDevice> devices(JsonNode node, List<String> path, String before)
+            throws LabException {
         if (node.isMissingNode()) {
             return List.of();
         }
@@ -310,7 +318,7 @@ public final class LabFile {
             }
             String place = place(path, places.line(path, element.stringValue()));
             try {
-                DeviceSpec spec = DeviceSpec.parse(element.stringValue(), folder);
+                DeviceSpec spec = DeviceSpec.parse(before + element.stringValue(), folder);
                 devices.add(new LabDevice(spec.deviceClass(), spec.parameters(), place));
             } catch (LabException e) {
                 throw new LabException(place + ": " + e.getMessage(), e);

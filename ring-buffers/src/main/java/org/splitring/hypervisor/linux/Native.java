@@ -42,6 +42,11 @@ final class Native {
         return link(name, firstVariadic, result, arguments);
     }
 
+    /// A function that gives nothing and cannot fail. The handle takes no state.
+    static MethodHandle procedure(String name, ValueLayout... arguments) {
+        return LINKER.downcallHandle(symbol(name), FunctionDescriptor.ofVoid(arguments));
+    }
+
     private static MethodHandle link(
             String name, int firstVariadic, ValueLayout result, ValueLayout... arguments) {
         List<Linker.Option> options = new ArrayList<>();
@@ -49,15 +54,16 @@ final class Native {
         if (firstVariadic >= 0) {
             options.add(Linker.Option.firstVariadicArg(firstVariadic));
         }
-        MemorySegment symbol =
-                LINKER.defaultLookup()
-                        .find(name)
-                        .orElseThrow(
-                                () -> new UnsatisfiedLinkError("the C library has no " + name));
         return LINKER.downcallHandle(
-                symbol,
+                symbol(name),
                 FunctionDescriptor.of(result, arguments),
                 options.toArray(new Linker.Option[0]));
+    }
+
+    private static MemorySegment symbol(String name) {
+        return LINKER.defaultLookup()
+                .find(name)
+                .orElseThrow(() -> new UnsatisfiedLinkError("the C library has no " + name));
     }
 
     /// Where the next call of this thread leaves its `errno`.

@@ -428,6 +428,22 @@ public abstract class DeviceContract {
         return slot;
     }
 
+    /// A request of which up to three bytes were changed.
+    private MemorySegment edited(SplittableRandom random, RawFrontend front, int id) {
+        MemorySegment honest = request(random, front, id);
+        while (true) {
+            MemorySegment slot = MemorySegment.ofArray(honest.toArray(ValueLayout.JAVA_BYTE));
+            int edits = random.nextInt(4);
+            for (int edit = 0; edit < edits; edit++) {
+                long at = random.nextInt(entryBytes());
+                slot.set(ValueLayout.JAVA_BYTE, at, (byte) random.nextInt());
+            }
+            if (!front.namesRing(slot, honest)) {
+                return slot;
+            }
+        }
+    }
+
     /// Impossible indices: the device is closed with an error.
     @ParameterizedTest
     @EnumSource
@@ -455,12 +471,7 @@ public abstract class DeviceContract {
                 platform,
                 (lab, front, paths, random) -> {
                     for (int i = 0; i < 300; i++) {
-                        MemorySegment slot = request(random, front, i);
-                        int edits = random.nextInt(4);
-                        for (int edit = 0; edit < edits; edit++) {
-                            long at = random.nextInt(entryBytes());
-                            slot.set(ValueLayout.JAVA_BYTE, at, (byte) random.nextInt());
-                        }
+                        MemorySegment slot = edited(random, front, i);
                         front.ring.publishAndKick(slot);
                         awaitAnswers(lab, paths, front, i + 1);
                     }

@@ -1,5 +1,7 @@
 package org.splitring.testkit.contract;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.splitring.hypervisor.EventChannel;
@@ -62,6 +64,20 @@ final class RawFrontend implements AutoCloseable {
         return random.nextInt(4) == 0
                 ? random.nextInt()
                 : dataPages.gref(random.nextInt(dataPages.count()));
+    }
+
+    /// Whether an edit of a request has made it name the ring's own page. A device that writes into
+    /// the pages of a request would then be told to overwrite the indices, and would be right to
+    /// give up.
+    boolean namesRing(MemorySegment edited, MemorySegment honest) {
+        int ringGref = ringPages.gref(0);
+        for (long at = 0; at + Integer.BYTES <= edited.byteSize(); at++) {
+            if (edited.get(ValueLayout.JAVA_INT_UNALIGNED, at) == ringGref
+                    && honest.get(ValueLayout.JAVA_INT_UNALIGNED, at) != ringGref) {
+                return true;
+            }
+        }
+        return false;
     }
 
     void state(String state) throws StoreException {

@@ -36,6 +36,12 @@ public final class StreamRing {
     private boolean closed;
     private boolean moved; // since the last event
     private int waiting;
+    private long readTotal;
+    private long writtenTotal;
+    // How far the peer had come when we last heard of it.
+    private long producedSeen;
+    private long consumedSeen;
+    private boolean brokenSeen;
 
     private StreamRing(
             ByteRingEnd ring,
@@ -109,6 +115,7 @@ public final class StreamRing {
             count = ring.reader().read(to, offset, maxBytes);
             if (count > 0) {
                 moved = true;
+                readTotal += count;
                 port.send(); // it may be waiting for room
                 return count;
             }
@@ -173,6 +180,7 @@ public final class StreamRing {
                     end();
                 } else if (count > 0) {
                     moved = true;
+                    writtenTotal += count;
                     port.send();
                 } else {
                     await();
@@ -219,24 +227,29 @@ public final class StreamRing {
         monitor.notifyAll();
     }
 
-    /// An event has come. On the loop.
+    /// An event has come, or may have. On the loop, which calls again and again while this is of
+    /// use: so only what has changed since the last call counts, not what can be done.
     ///
-    /// @return whether it was of use: bytes have moved since the last one, or somebody waited
+    /// @return whether the peer has come further, or bytes have moved since the last call
     private boolean heard() {
         synchronized (monitor) {
-            boolean useful = moved || (waiting > 0 && !closed && canMove());
-            moved = false;
-            if (waiting > 0) {
+            if (closed) {
+                return false; // its memory may be gone
+            }
+            long produced = readTotal + ring.reader().readableBytes();
+            long consumed = writtenTotal + ring.writer().writableBytes();
+            boolean isBroken = ring.reader().isBroken() || ring.writer().isBroken();
+            boolean peerMoved =
+                    produced != producedSeen || consumed != consumedSeen || isBroken != brokenSeen;
+            producedSeen = produced;
+            consumedSeen = consumed;
+            brokenSeen = isBroken;
+            if (peerMoved && waiting > 0) {
                 monitor.notifyAll();
             }
+            boolean useful = moved || peerMoved;
+            moved = false;
             return useful;
         }
-    }
-
-    private boolean canMove() {
-        return ring.reader().readableBytes() > 0
-                || ring.writer().writableBytes() > 0
-                || ring.reader().isBroken()
-                || ring.writer().isBroken();
     }
 }

@@ -26,8 +26,8 @@ import org.splitring.xenbus.store.StoreTree;
 import org.splitring.xenbus.store.StoreWireServer;
 
 /// The same random requests to Xen's own xenstored and to our server: each answer and each event
-/// must be the same, and so must the tree in the end. `-Dstore.seed=N` replays one sequence,
-/// `-Dstore.sequences=N` runs more of them.
+/// must be the same, and so must the tree in the end. The sequences are the same in every run;
+/// `-Dstore.sequences=N` runs new ones, `-Dstore.seed=N` replays one.
 @Timeout(600)
 class StoreComparisonIT {
     private static final int STEPS = 500;
@@ -76,11 +76,13 @@ class StoreComparisonIT {
     private void run(StoreLimits limits, List<String> options, boolean guestsTransact)
             throws Exception {
         Long replay = Long.getLong("store.seed");
+        Integer sequences = Integer.getInteger("store.sequences");
+        long first = sequences == null ? 1 : System.nanoTime();
         long[] seeds =
                 replay != null
                         ? new long[] {replay}
-                        : LongStream.range(0, Integer.getInteger("store.sequences", 8))
-                                .map(i -> System.nanoTime() + i)
+                        : LongStream.range(0, sequences == null ? 8 : sequences)
+                                .map(i -> first + i)
                                 .toArray();
         for (long seed : seeds) {
             Path place = Files.createDirectory(folder.resolve("s" + seed));

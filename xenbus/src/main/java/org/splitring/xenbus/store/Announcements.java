@@ -45,8 +45,7 @@ final class Announcements {
         List<String> parts = path.parts();
         Node then = Draft.find(before, parts);
         Node now = Draft.find(after, parts);
-        Node folder =
-                parts.isEmpty() ? null : Draft.find(after, parts.subList(0, parts.size() - 1));
+        Node folder = parts.isEmpty() ? null : Draft.find(after, parent(parts));
         watches.onTheWayTo(
                 path,
                 watch -> {
@@ -59,17 +58,25 @@ final class Announcements {
                 });
     }
 
+    private static List<String> parent(List<String> parts) {
+        return parts.subList(0, parts.size() - 1);
+    }
+
     private static boolean mayRead(TreeWatch watch, @Nullable Node node) {
         return node != null && watch.connection().mayRead(node);
     }
 
-    /// A watch below a removed node hears of its own path; those above hear of the removed node
-    /// only.
+    /// A watch below a removed node hears of its own path, if there was such a node that it could
+    /// read or list; those above hear of the removed node only.
     private void fireBelow(StorePath removed, Node before) {
         watches.below(
                 removed,
                 watch -> {
-                    if (mayRead(watch, Draft.find(before, watch.storePath().parts()))) {
+                    List<String> parts = watch.storePath().parts();
+                    Node node = Draft.find(before, parts);
+                    if (node != null
+                            && (mayRead(watch, node)
+                                    || mayRead(watch, Draft.find(before, parent(parts))))) {
                         note(watch, watch.path());
                     }
                 });

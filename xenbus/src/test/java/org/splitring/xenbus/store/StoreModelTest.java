@@ -266,7 +266,9 @@ class StoreModelTest {
             }
         } else if (op.kind == Kind.REMOVE
                 && Model.under(watch.path, op.path)
-                && readable(before, watch.path, watch.domain)) {
+                && before.nodes.containsKey(watch.path)
+                && (readable(before, watch.path, watch.domain)
+                        || readable(before, Model.parent(watch.path), watch.domain))) {
             events.add(watch.path);
         }
         return events;

@@ -30,11 +30,11 @@ final class Announcements {
         Set<String> fired = changes.size() > 1 ? new HashSet<>() : Set.of();
         for (Change change : changes) {
             StorePath path = change.path();
+            if (change instanceof Change.Remove) {
+                fireBelow(path, before); // first, as xenstored removes from below
+            }
             if (changes.size() == 1 || fired.add(path.text())) {
                 fire(path, before, after);
-            }
-            if (change instanceof Change.Remove) {
-                fireBelow(path, before);
             }
         }
     }

@@ -38,7 +38,11 @@ final class RunningStore implements AutoCloseable {
             return new RunningStore(runDir);
         } catch (IOException e) {
             throw new CommandException(
-                    "nothing runs in run directory " + runDir + ": " + e.getMessage(), e);
+                    "nothing runs in run directory "
+                            + runDir
+                            + "; start a lab there with: ./splitring up LAB.toml --run-dir "
+                            + runDir,
+                    e);
         }
     }
 

@@ -52,16 +52,12 @@ public final class Affinity {
 
     private static void call(MethodHandle function, String what, MemorySegment mask)
             throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        try {
-            result =
-                    Native.orErrno(
-                            (int) function.invokeExact(state, 0, (long) MASK_BYTES, mask.address()),
-                            state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result =
+                Native.call(
+                        state ->
+                                (int)
+                                        function.invokeExact(
+                                                state, 0, (long) MASK_BYTES, mask.address()));
         Fd.check(what, result);
     }
 }

@@ -106,12 +106,9 @@ public final class ConfinedFolder implements AutoCloseable {
             how.set(ValueLayout.JAVA_LONG, 16, RESOLVE);
             MemorySegment name =
                     arena.allocateFrom(path.isEmpty() ? "." : path, StandardCharsets.ISO_8859_1);
-            MemorySegment state = Native.state();
-            long result;
-            do {
-                try {
-                    result =
-                            Native.orErrno(
+            return Native.retried(
+                    state ->
+                            (int)
                                     (long)
                                             SYSCALL.invokeExact(
                                                     state,
@@ -119,26 +116,11 @@ public final class ConfinedFolder implements AutoCloseable {
                                                     (long) root,
                                                     name,
                                                     how,
-                                                    how.byteSize()),
-                                    state);
-                } catch (Throwable t) {
-                    throw Native.unexpected(t);
-                }
-            } while (result == -Errno.EINTR);
-            return (int) result;
+                                                    how.byteSize()));
         }
     }
 
     private static int open(MemorySegment name, int flags) {
-        MemorySegment state = Native.state();
-        int result;
-        do {
-            try {
-                result = Native.orErrno((int) OPEN.invokeExact(state, name, flags, 0), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-        } while (result == -Errno.EINTR);
-        return result;
+        return Native.retried(state -> (int) OPEN.invokeExact(state, name, flags, 0));
     }
 }

@@ -29,15 +29,9 @@ public final class EventFd implements AutoCloseable {
 
     /// A new one, count 0, non-blocking.
     public static EventFd create() throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        try {
-            result =
-                    Native.orErrno(
-                            (int) EVENTFD.invokeExact(state, 0, EFD_NONBLOCK | EFD_CLOEXEC), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result =
+                Native.call(
+                        state -> (int) EVENTFD.invokeExact(state, 0, EFD_NONBLOCK | EFD_CLOEXEC));
         return new EventFd(Fd.check("eventfd", result));
     }
 

@@ -66,27 +66,7 @@ public final class Fd {
     /// Status of the open file.
     public static FileStatus status(int fd) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
-            // struct statx has the same layout on every machine, which struct stat has not:
-            // mode 28 (u16), ino 32, size 40, blocks 48, blksize 4 (u32), dev_major/minor 136/140
-            MemorySegment statx = arena.allocate(256, 8);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int)
-                                        STATX.invokeExact(
-                                                state,
-                                                fd,
-                                                arena.allocateFrom(""),
-                                                AT_EMPTY_PATH,
-                                                STATX_BASIC_STATS,
-                                                statx),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-            check("statx", result);
+            MemorySegment statx = statx(arena, fd, STATX_BASIC_STATS);
             return new FileStatus(
                     Short.toUnsignedInt(statx.get(ValueLayout.JAVA_SHORT, 28)),
                     statx.get(ValueLayout.JAVA_LONG, 40),
@@ -98,19 +78,29 @@ public final class Fd {
         }
     }
 
+    /// `struct statx` of the open file. It has the same layout on every machine, as `struct stat`
+    /// has not: blksize 4, nlink 16, uid 20, gid 24 (u32), mode 28 (u16), ino 32, size 40,
+    /// blocks 48, times 64 atime, 80 btime, 96 ctime, 112 mtime (s64 and u32), rdev 128 and 132,
+    /// dev 136 and 140 (major and minor, u32).
+    static MemorySegment statx(Arena arena, int fd, int mask) throws LinuxException {
+        MemorySegment statx = arena.allocate(256, 8);
+        MemorySegment noPath = arena.allocateFrom("");
+        int result =
+                Native.call(
+                        state ->
+                                (int)
+                                        STATX.invokeExact(
+                                                state, fd, noPath, AT_EMPTY_PATH, mask, statx));
+        check("statx", result);
+        return statx;
+    }
+
     /// How many descriptors this process may have (`RLIMIT_NOFILE`, the soft limit).
     public static long limit() throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment rlimit = arena.allocate(16, 8);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int) GETRLIMIT.invokeExact(state, RLIMIT_NOFILE, rlimit), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result =
+                    Native.call(state -> (int) GETRLIMIT.invokeExact(state, RLIMIT_NOFILE, rlimit));
             check("getrlimit", result);
             long limit = rlimit.get(ValueLayout.JAVA_LONG, 0);
             return limit < 0 ? Long.MAX_VALUE : limit;
@@ -154,12 +144,7 @@ public final class Fd {
     }
 
     static int fcntl(int fd, int command, long argument) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno((int) FCNTL.invokeExact(state, fd, command, argument), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return Native.call(state -> (int) FCNTL.invokeExact(state, fd, command, argument));
     }
 
     /// Turns a negative result into an exception.

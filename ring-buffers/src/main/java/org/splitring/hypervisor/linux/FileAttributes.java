@@ -23,8 +23,6 @@ public final class FileAttributes {
     private static final int STATX_ALL = 0xFFF; // the basic ones, and the time of birth
     private static final int LINK_BYTES = 4096;
 
-    private static final MethodHandle STATX =
-            Native.function("statx", INT, INT, POINTER, INT, INT, POINTER);
     private static final MethodHandle CHMOD = Native.function("chmod", INT, POINTER, INT);
     private static final MethodHandle UTIMENSAT =
             Native.function("utimensat", INT, INT, POINTER, POINTER, INT);
@@ -82,27 +80,7 @@ public final class FileAttributes {
 
     public static All read(int fd) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
-            // struct statx, see Fd.status; nlink 16, uid 20, gid 24 (u32), times 64 atime,
-            // 80 btime, 96 ctime, 112 mtime (s64 and u32), rdev_major/minor 128/132
-            MemorySegment statx = arena.allocate(256, 8);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int)
-                                        STATX.invokeExact(
-                                                state,
-                                                fd,
-                                                arena.allocateFrom(""),
-                                                AT_EMPTY_PATH,
-                                                STATX_ALL,
-                                                statx),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-            Fd.check("statx", result);
+            MemorySegment statx = Fd.statx(arena, fd, STATX_ALL);
             long major = Integer.toUnsignedLong(statx.get(ValueLayout.JAVA_INT, 128));
             long minor = Integer.toUnsignedLong(statx.get(ValueLayout.JAVA_INT, 132));
             return new All(
@@ -133,13 +111,7 @@ public final class FileAttributes {
         try (Arena arena = Arena.ofConfined()) {
             // fchmod does not take an O_PATH descriptor; this way leads to the same file
             MemorySegment path = arena.allocateFrom("/proc/self/fd/" + fd);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result = Native.orErrno((int) CHMOD.invokeExact(state, path, permissions), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result = Native.call(state -> (int) CHMOD.invokeExact(state, path, permissions));
             Fd.check("chmod", result);
         }
     }
@@ -152,22 +124,16 @@ public final class FileAttributes {
             times.set(ValueLayout.JAVA_LONG, 8, accessed.nanos());
             times.set(ValueLayout.JAVA_LONG, 16, modified.seconds());
             times.set(ValueLayout.JAVA_LONG, 24, modified.nanos());
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int)
-                                        UTIMENSAT.invokeExact(
-                                                state,
-                                                fd,
-                                                arena.allocateFrom(""),
-                                                times,
-                                                AT_EMPTY_PATH),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result =
+                    Native.call(
+                            state ->
+                                    (int)
+                                            UTIMENSAT.invokeExact(
+                                                    state,
+                                                    fd,
+                                                    arena.allocateFrom(""),
+                                                    times,
+                                                    AT_EMPTY_PATH));
             Fd.check("utimensat", result);
         }
     }
@@ -176,22 +142,16 @@ public final class FileAttributes {
     public static String target(int fd) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment text = arena.allocate(LINK_BYTES);
-            MemorySegment state = Native.state();
-            long result;
-            try {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        READLINKAT.invokeExact(
-                                                state,
-                                                fd,
-                                                arena.allocateFrom(""),
-                                                text,
-                                                (long) LINK_BYTES),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            long result =
+                    Native.callLong(
+                            state ->
+                                    (long)
+                                            READLINKAT.invokeExact(
+                                                    state,
+                                                    fd,
+                                                    arena.allocateFrom(""),
+                                                    text,
+                                                    (long) LINK_BYTES));
             int length = Fd.check("readlink", (int) result);
             return new String(
                     text.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE),
@@ -203,13 +163,7 @@ public final class FileAttributes {
         try (Arena arena = Arena.ofConfined()) {
             // struct statfs of 64-bit machines: longs, but for fsid (two ints at 56)
             MemorySegment statfs = arena.allocate(256, 8);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result = Native.orErrno((int) FSTATFS.invokeExact(state, fd, statfs), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result = Native.call(state -> (int) FSTATFS.invokeExact(state, fd, statfs));
             Fd.check("fstatfs", result);
             return new FileSystem(
                     statfs.get(ValueLayout.JAVA_LONG, 0),

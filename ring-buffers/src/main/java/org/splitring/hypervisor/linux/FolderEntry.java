@@ -38,28 +38,18 @@ public final class FolderEntry {
         int all = flags | O_CREAT_EXCL | OpenFlag.NO_FOLLOW.value() | Fd.O_CLOEXEC;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = bytes(arena, name);
-            MemorySegment state = Native.state();
-            int result;
-            do {
-                result =
-                        Native.orErrno(
-                                (int) OPENAT.invokeExact(state, folder, bytes, all, permissions),
-                                state);
-            } while (result == -Errno.EINTR);
-            return result;
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.retried(
+                    state -> (int) OPENAT.invokeExact(state, folder, bytes, all, permissions));
         }
     }
 
     public static int makeFolder(int folder, String name, int permissions) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int) MKDIRAT.invokeExact(state, folder, bytes(arena, name), permissions),
-                    state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state ->
+                            (int)
+                                    MKDIRAT.invokeExact(
+                                            state, folder, bytes(arena, name), permissions));
         }
     }
 
@@ -68,50 +58,44 @@ public final class FolderEntry {
     /// @param target what the link says; it is not looked at
     public static int makeSymbolicLink(int folder, String name, String target) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int)
-                            SYMLINKAT.invokeExact(
-                                    state, bytes(arena, target), folder, bytes(arena, name)),
-                    state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state ->
+                            (int)
+                                    SYMLINKAT.invokeExact(
+                                            state,
+                                            bytes(arena, target),
+                                            folder,
+                                            bytes(arena, name)));
         }
     }
 
     /// A second name for a file; of a symbolic link the link itself.
     public static int makeHardLink(int oldFolder, String oldName, int newFolder, String newName) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int)
-                            LINKAT.invokeExact(
-                                    state,
-                                    oldFolder,
-                                    bytes(arena, oldName),
-                                    newFolder,
-                                    bytes(arena, newName),
-                                    0),
-                    state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state ->
+                            (int)
+                                    LINKAT.invokeExact(
+                                            state,
+                                            oldFolder,
+                                            bytes(arena, oldName),
+                                            newFolder,
+                                            bytes(arena, newName),
+                                            0));
         }
     }
 
     public static int rename(int oldFolder, String oldName, int newFolder, String newName) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int)
-                            RENAMEAT.invokeExact(
-                                    state,
-                                    oldFolder,
-                                    bytes(arena, oldName),
-                                    newFolder,
-                                    bytes(arena, newName)),
-                    state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state ->
+                            (int)
+                                    RENAMEAT.invokeExact(
+                                            state,
+                                            oldFolder,
+                                            bytes(arena, oldName),
+                                            newFolder,
+                                            bytes(arena, newName)));
         }
     }
 
@@ -127,11 +111,8 @@ public final class FolderEntry {
 
     private static int unlink(int folder, String name, int flags) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int) UNLINKAT.invokeExact(state, folder, bytes(arena, name), flags), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state -> (int) UNLINKAT.invokeExact(state, folder, bytes(arena, name), flags));
         }
     }
 

@@ -132,18 +132,18 @@ public final class Mapping implements AutoCloseable {
     private static long mmap(
             String what, long at, long sizeBytes, int protection, int flags, int fd, long offset)
             throws LinuxException {
-        MemorySegment state = Native.state();
-        long result;
-        try {
-            result =
-                    Native.orErrno(
-                            (long)
-                                    MMAP.invokeExact(
-                                            state, at, sizeBytes, protection, flags, fd, offset),
-                            state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        long result =
+                Native.callLong(
+                        state ->
+                                (long)
+                                        MMAP.invokeExact(
+                                                state,
+                                                at,
+                                                sizeBytes,
+                                                protection,
+                                                flags,
+                                                fd,
+                                                offset));
         // Addresses are positive; errors are small negative numbers.
         if (result < 0) {
             throw new LinuxException(what + " of " + sizeBytes + " bytes", (int) -result);
@@ -152,13 +152,7 @@ public final class Mapping implements AutoCloseable {
     }
 
     private static void munmap(long address, long sizeBytes) {
-        MemorySegment state = Native.state();
-        int result;
-        try {
-            result = Native.orErrno((int) MUNMAP.invokeExact(state, address, sizeBytes), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result = Native.call(state -> (int) MUNMAP.invokeExact(state, address, sizeBytes));
         if (result < 0) {
             throw new IllegalStateException(
                     "munmap of " + sizeBytes + " bytes: " + Errno.describe(-result));

@@ -57,13 +57,8 @@ public final class Memfd {
     private static int create(String name, long sizeBytes, int flags) throws LinuxException {
         int fd;
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment state = Native.state();
-            fd =
-                    Native.orErrno(
-                            (int) MEMFD_CREATE.invokeExact(state, arena.allocateFrom(name), flags),
-                            state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            MemorySegment bytes = arena.allocateFrom(name);
+            fd = Native.call(state -> (int) MEMFD_CREATE.invokeExact(state, bytes, flags));
         }
         Fd.check("memfd_create " + name, fd);
         int result = truncate(fd, sizeBytes);
@@ -81,12 +76,7 @@ public final class Memfd {
     }
 
     private static int truncate(int fd, long sizeBytes) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno((int) FTRUNCATE.invokeExact(state, fd, sizeBytes), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return Native.call(state -> (int) FTRUNCATE.invokeExact(state, fd, sizeBytes));
     }
 
     /// Adds seals; they cannot be taken off again.

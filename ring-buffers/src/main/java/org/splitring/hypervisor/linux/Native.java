@@ -81,6 +81,50 @@ final class Native {
         return result == -1 ? -(long) (int) ERRNO.get(state, 0L) : result;
     }
 
+    /// One call of a handle of [#function] or [#variadic].
+    @FunctionalInterface
+    interface IntCall {
+        int call(MemorySegment state) throws Throwable;
+    }
+
+    /// As [IntCall], for a function whose result is a `long` of C.
+    @FunctionalInterface
+    interface LongCall {
+        long call(MemorySegment state) throws Throwable;
+    }
+
+    /// Makes a call of the control plane. Where calls are so many that an object for each would
+    /// count, the handle is called directly.
+    ///
+    /// @return the result, or `-errno`
+    static int call(IntCall call) {
+        MemorySegment state = state();
+        try {
+            return orErrno(call.call(state), state);
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    /// As [#call].
+    static long callLong(LongCall call) {
+        MemorySegment state = state();
+        try {
+            return orErrno(call.call(state), state);
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    /// As [#call], again and again while a signal interrupts it.
+    static int retried(IntCall call) {
+        int result;
+        do {
+            result = call(call);
+        } while (result == -Errno.EINTR);
+        return result;
+    }
+
     /// Handles declare `Throwable`; what really comes out is an [Error] or unchecked.
     static AssertionError unexpected(Throwable thrown) {
         if (thrown instanceof Error error) {

@@ -25,16 +25,12 @@ public final class Pipe {
     public static Pipe create() throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment fds = arena.allocate(8, 4);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int) PIPE2.invokeExact(state, fds, Fd.O_NONBLOCK | Fd.O_CLOEXEC),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result =
+                    Native.call(
+                            state ->
+                                    (int)
+                                            PIPE2.invokeExact(
+                                                    state, fds, Fd.O_NONBLOCK | Fd.O_CLOEXEC));
             Fd.check("pipe2", result);
             return new Pipe(
                     new Reader(fds.get(ValueLayout.JAVA_INT, 0)),

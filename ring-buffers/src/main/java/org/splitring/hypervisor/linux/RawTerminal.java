@@ -31,26 +31,17 @@ public final class RawTerminal implements AutoCloseable {
 
     /// Whether the descriptor is a terminal.
     public static boolean isTerminal(int fd) {
-        try {
-            return (int) ISATTY.invokeExact(Native.state(), fd) == 1;
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return Native.call(state -> (int) ISATTY.invokeExact(state, fd)) == 1;
     }
 
     /// Switches a terminal to raw mode.
     public static RawTerminal open(int fd) throws LinuxException {
         MemorySegment before = Arena.ofAuto().allocate(TERMIOS_BYTES, 8);
         MemorySegment raw = Arena.ofAuto().allocate(TERMIOS_BYTES, 8);
-        MemorySegment state = Native.state();
+        Fd.check("tcgetattr", Native.call(state -> (int) TCGETATTR.invokeExact(state, fd, before)));
+        raw.copyFrom(before);
         try {
-            Fd.check(
-                    "tcgetattr",
-                    Native.orErrno((int) TCGETATTR.invokeExact(state, fd, before), state));
-            raw.copyFrom(before);
             CFMAKERAW.invokeExact(raw);
-        } catch (LinuxException e) {
-            throw e;
         } catch (Throwable t) {
             throw Native.unexpected(t);
         }
@@ -65,12 +56,6 @@ public final class RawTerminal implements AutoCloseable {
     }
 
     private static int set(int fd, MemorySegment termios) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno(
-                    (int) TCSETATTR.invokeExact(state, fd, TCSADRAIN, termios), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return Native.call(state -> (int) TCSETATTR.invokeExact(state, fd, TCSADRAIN, termios));
     }
 }

@@ -64,11 +64,7 @@ public final class UnixSocket implements AutoCloseable {
 
     /// Effective user of this process.
     public static int effectiveUser() {
-        try {
-            return (int) GETEUID.invokeExact(Native.state());
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return Native.call(state -> (int) GETEUID.invokeExact(state));
     }
 
     /// Listens on a path that only this user may connect to. A socket that a dead process left
@@ -88,13 +84,9 @@ public final class UnixSocket implements AutoCloseable {
             Fd.check("bind attach socket " + path, result);
             // Between bind and listen nobody can connect: the right moment for permissions.
             Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
-            MemorySegment state = Native.state();
-            try {
-                result = Native.orErrno((int) LISTEN.invokeExact(state, socket.fd, backlog), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-            Fd.check("listen " + path, result);
+            Fd.check(
+                    "listen " + path,
+                    Native.call(state -> (int) LISTEN.invokeExact(state, socket.fd, backlog)));
             return socket;
         } catch (IOException e) {
             socket.close();
@@ -131,18 +123,12 @@ public final class UnixSocket implements AutoCloseable {
     private static int[] socketPair(int type) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment fds = arena.allocate(8, 4);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int)
-                                        SOCKETPAIR.invokeExact(
-                                                state, AF_UNIX, type | SOCK_CLOEXEC, 0, fds),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result =
+                    Native.call(
+                            state ->
+                                    (int)
+                                            SOCKETPAIR.invokeExact(
+                                                    state, AF_UNIX, type | SOCK_CLOEXEC, 0, fds));
             Fd.check("socketpair", result);
             return new int[] {fds.get(ValueLayout.JAVA_INT, 0), fds.get(ValueLayout.JAVA_INT, 4)};
         }
@@ -157,20 +143,12 @@ public final class UnixSocket implements AutoCloseable {
     /// @return `null` when nobody waits
     /// @throws LinuxException among others with `EMFILE`: then the connection goes on waiting
     public @Nullable UnixSocket accept() throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        do {
-            try {
-                result =
-                        Native.orErrno(
+        int result =
+                Native.retried(
+                        state ->
                                 (int)
                                         ACCEPT4.invokeExact(
-                                                state, fd, 0L, 0L, SOCK_NONBLOCK | SOCK_CLOEXEC),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-        } while (result == -Errno.EINTR);
+                                                state, fd, 0L, 0L, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (result == -Errno.EAGAIN) {
             return null;
         }
@@ -183,18 +161,17 @@ public final class UnixSocket implements AutoCloseable {
             MemorySegment ucred = arena.allocate(12, 4); // pid 0, uid 4, gid 8
             MemorySegment length = arena.allocate(4, 4);
             length.set(ValueLayout.JAVA_INT, 0, 12);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int)
-                                        GETSOCKOPT.invokeExact(
-                                                state, fd, SOL_SOCKET, SO_PEERCRED, ucred, length),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result =
+                    Native.call(
+                            state ->
+                                    (int)
+                                            GETSOCKOPT.invokeExact(
+                                                    state,
+                                                    fd,
+                                                    SOL_SOCKET,
+                                                    SO_PEERCRED,
+                                                    ucred,
+                                                    length));
             Fd.check("getsockopt SO_PEERCRED", result);
             return new PeerCredentials(
                     ucred.get(ValueLayout.JAVA_INT, 0),
@@ -298,15 +275,8 @@ public final class UnixSocket implements AutoCloseable {
             MemorySegment pollfd = arena.allocate(8, 4); // fd 0, events 4 (s16), revents 6
             pollfd.set(ValueLayout.JAVA_INT, 0, fd);
             pollfd.set(ValueLayout.JAVA_SHORT, 4, POLLIN);
-            MemorySegment state = Native.state();
-            int result;
-            try {
-                result =
-                        Native.orErrno(
-                                (int) POLL.invokeExact(state, pollfd, 1L, timeoutMillis), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            int result =
+                    Native.call(state -> (int) POLL.invokeExact(state, pollfd, 1L, timeoutMillis));
             return result != -Errno.EINTR && Fd.check("poll", result) > 0;
         }
     }
@@ -318,13 +288,8 @@ public final class UnixSocket implements AutoCloseable {
         if (closed) {
             return;
         }
-        MemorySegment state = Native.state();
-        try {
-            // The only failure is that there is no connection any more, which is what we want.
-            int _ = (int) SHUTDOWN.invokeExact(state, fd, SHUT_RDWR);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        // The only failure is that there is no connection any more, which is what we want.
+        int _ = Native.call(state -> (int) SHUTDOWN.invokeExact(state, fd, SHUT_RDWR));
     }
 
     /// Closing twice does nothing.
@@ -337,40 +302,34 @@ public final class UnixSocket implements AutoCloseable {
     }
 
     private static int newSocket(int type) throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        try {
-            result =
-                    Native.orErrno(
-                            (int)
-                                    SOCKET.invokeExact(
-                                            state, AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-                            state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int result =
+                Native.call(
+                        state ->
+                                (int)
+                                        SOCKET.invokeExact(
+                                                state,
+                                                AF_UNIX,
+                                                type | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                                0));
         return Fd.check("socket", result);
     }
 
     private int bind(Path path) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment address = address(arena, path);
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int) BIND.invokeExact(state, fd, address, (int) address.byteSize()), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state -> (int) BIND.invokeExact(state, fd, address, (int) address.byteSize()));
         }
     }
 
     private static int connect(int fd, Path path) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment address = address(arena, path);
-            MemorySegment state = Native.state();
-            return Native.orErrno(
-                    (int) CONNECT.invokeExact(state, fd, address, (int) address.byteSize()), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            return Native.call(
+                    state ->
+                            (int)
+                                    CONNECT.invokeExact(
+                                            state, fd, address, (int) address.byteSize()));
         }
     }
 

@@ -60,22 +60,13 @@ public final class VectoredFile implements AutoCloseable {
 
     /// Opens a file; a new one may be read and written by its owner only.
     public static VectoredFile open(Path path, OpenFlag... flags) throws LinuxException {
-        int value = Fd.O_CLOEXEC;
-        for (OpenFlag flag : flags) {
-            value |= flag.value();
-        }
+        int value =
+                Arrays.stream(flags)
+                        .mapToInt(OpenFlag::value)
+                        .reduce(Fd.O_CLOEXEC, (all, flag) -> all | flag);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom(path.toString());
-            MemorySegment state = Native.state();
-            int result;
-            do {
-                try {
-                    result =
-                            Native.orErrno((int) OPEN.invokeExact(state, name, value, 0600), state);
-                } catch (Throwable t) {
-                    throw Native.unexpected(t);
-                }
-            } while (result == -Errno.EINTR);
+            int result = Native.retried(state -> (int) OPEN.invokeExact(state, name, value, 0600));
             return new VectoredFile(path, Fd.check("open " + path, result));
         }
     }
@@ -101,13 +92,7 @@ public final class VectoredFile implements AutoCloseable {
 
     /// Length in bytes, of a block device too.
     public long sizeBytes() throws LinuxException {
-        MemorySegment state = Native.state();
-        long result;
-        try {
-            result = Native.orErrno((long) LSEEK.invokeExact(state, fd, 0L, SEEK_END), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        long result = Native.callLong(state -> (long) LSEEK.invokeExact(state, fd, 0L, SEEK_END));
         return check("lseek", result);
     }
 
@@ -178,43 +163,19 @@ public final class VectoredFile implements AutoCloseable {
 
     /// Makes what was written stable, with the metadata needed to find it.
     public void dataSync() throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        do {
-            try {
-                result = Native.orErrno((int) FDATASYNC.invokeExact(state, fd), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-        } while (result == -Errno.EINTR);
+        int result = Native.retried(state -> (int) FDATASYNC.invokeExact(state, fd));
         Fd.check("fdatasync " + path, result);
     }
 
     /// Makes the file stable with all its metadata.
     public void sync() throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        do {
-            try {
-                result = Native.orErrno((int) FSYNC.invokeExact(state, fd), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-        } while (result == -Errno.EINTR);
+        int result = Native.retried(state -> (int) FSYNC.invokeExact(state, fd));
         Fd.check("fsync " + path, result);
     }
 
     /// Sets the length.
     public void truncate(long sizeBytes) throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        do {
-            try {
-                result = Native.orErrno((int) FTRUNCATE.invokeExact(state, fd, sizeBytes), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-        } while (result == -Errno.EINTR);
+        int result = Native.retried(state -> (int) FTRUNCATE.invokeExact(state, fd, sizeBytes));
         Fd.check("ftruncate " + path, result);
     }
 
@@ -392,18 +353,9 @@ public final class VectoredFile implements AutoCloseable {
 
     private void fallocate(String what, int mode, long offset, long sizeBytes)
             throws LinuxException {
-        MemorySegment state = Native.state();
-        int result;
-        do {
-            try {
-                result =
-                        Native.orErrno(
-                                (int) FALLOCATE.invokeExact(state, fd, mode, offset, sizeBytes),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
-        } while (result == -Errno.EINTR);
+        int result =
+                Native.retried(
+                        state -> (int) FALLOCATE.invokeExact(state, fd, mode, offset, sizeBytes));
         Fd.check(what + " " + path, result);
     }
 

@@ -1,0 +1,13 @@
+package org.splitring.bridge;
+
+/// Decides where a frame goes: the mode of a network. Everything is called on the network's loop.
+public sealed interface Forwarder permits LearningSwitch {
+    /// Passes `frame` to the ports that should have it, with [PortLink#send].
+    void forward(PortLink from, Frame frame);
+
+    /// A port was attached, or its settings changed.
+    void configured(PortLink link);
+
+    /// A port is gone: everything learned about it is to be forgotten.
+    void detached(PortLink link);
+}

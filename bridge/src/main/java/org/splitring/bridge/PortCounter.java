@@ -1,0 +1,27 @@
+package org.splitring.bridge;
+
+/// What is counted for each port. "In" is from the port into the network, "out" the other way.
+public enum PortCounter {
+    IN_FRAMES,
+    IN_BYTES,
+    OUT_FRAMES,
+    OUT_BYTES,
+    /// Of the outgoing frames, those that came out of a large segment that was cut for this port.
+    OUT_GSO_SEGMENTS,
+    /// Of the outgoing frames, those whose checksum was computed for this port.
+    OUT_CHECKSUMS,
+    /// Shorter than an Ethernet header.
+    IN_DROPPED_RUNT,
+    /// Larger than [Frame#MAX_BYTES].
+    IN_DROPPED_OVERSIZE,
+    /// A source address that is a group, or the port's own frame come back.
+    IN_DROPPED_SOURCE,
+    /// GSO or checksum metadata that the headers do not bear out.
+    IN_DROPPED_OFFLOAD,
+    /// No other port would have had it: same port, filtered group address, no port at all.
+    IN_DROPPED_NOWHERE,
+    /// Larger than the port's MTU.
+    OUT_DROPPED_TOO_BIG,
+    /// The port had no room: a tail drop.
+    OUT_DROPPED_FULL,
+}

@@ -16,7 +16,7 @@ import org.slf4j.LoggerFactory;
 /// What Netty does not forgive is dealt with here: a handle that throws stops the whole loop for a
 /// second and loses events of others; a registration is found by its descriptor number, so it ends
 /// before the number goes back to the kernel; and there is no pausing but cancelling.
-final class FdWatch implements EpollIoHandle {
+public final class FdWatch implements EpollIoHandle {
     private static final Logger LOG = LoggerFactory.getLogger(FdWatch.class);
 
     private final NettyDeviceLoop loop;
@@ -34,6 +34,12 @@ final class FdWatch implements EpollIoHandle {
         this.ops = ops.with(EpollIoOps.EPOLLET);
         this.onReady = onReady;
         this.onFailure = onFailure;
+    }
+
+    /// Starts to wait for something to read; as [#start].
+    public static FdWatch reading(
+            NettyDeviceLoop loop, int fd, Runnable onReady, Runnable onFailure) {
+        return start(loop, fd, EpollIoOps.EPOLLIN, onReady, onFailure);
     }
 
     /// Starts waiting. Any thread. The descriptor stays the caller's, who closes it in the task
@@ -83,7 +89,7 @@ final class FdWatch implements EpollIoHandle {
 
     /// Stops for good, then runs `afterwards`, on the loop: the place to close the descriptor. Any
     /// thread. Also when the loop has ended.
-    void stop(Runnable afterwards) {
+    public void stop(Runnable afterwards) {
         if (loop.inLoop()) {
             stopNow(afterwards);
             return;

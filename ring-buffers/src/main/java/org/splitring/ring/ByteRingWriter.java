@@ -3,6 +3,7 @@ package org.splitring.ring;
 import static org.splitring.ring.ByteRingReader.INDEX;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /// The producing end of a ring of bytes: see [ByteRingReader].
 ///
@@ -72,6 +73,25 @@ public final class ByteRingWriter {
         // ByteRingReader.readableBytes.
         INDEX.setRelease(indices, prodOffset, prod);
         return count;
+    }
+
+    /// Copies what was written and not taken yet, for whoever writes it again elsewhere when this
+    // ring
+    /// goes. A reader that is still there may take it as well, and may have changed the bytes: they
+    /// are in memory that it shares.
+    ///
+    /// @return 0 to [#sizeBytes] bytes; none when the ring is broken
+    public byte[] unread() {
+        int count = size - writableBytes();
+        if (broken) {
+            return new byte[0];
+        }
+        byte[] unread = new byte[count];
+        int slot = (prod - count) & (size - 1);
+        int first = Math.min(count, size - slot);
+        MemorySegment.copy(data, ValueLayout.JAVA_BYTE, slot, unread, 0, first);
+        MemorySegment.copy(data, ValueLayout.JAVA_BYTE, 0, unread, first, count - first);
+        return unread;
     }
 
     /// Whether the reader has put an impossible index there: the device is to be stopped.

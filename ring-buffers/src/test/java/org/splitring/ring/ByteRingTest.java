@@ -201,4 +201,37 @@ class ByteRingTest {
         assertThrows(IllegalArgumentException.class, () -> ConsoleRing.backend(small));
         assertThrows(IllegalArgumentException.class, () -> XenstoreRing.store(page.asReadOnly()));
     }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, -1, -1024, 5000})
+    void whatWasWrittenAndNotTakenCanBeHadAgain(int start) {
+        page.set(U32, XenstoreRingLayout.REQ_CONS, start);
+        page.set(U32, XenstoreRingLayout.REQ_PROD, start);
+        ByteRingWriter writer = XenstoreRing.domain(page).writer();
+        for (int length : new int[] {0, 1, 1023, 1024}) {
+            for (int taken : new int[] {0, 1, length}) {
+                if (taken <= length) {
+                    int before = page.get(U32, XenstoreRingLayout.REQ_PROD);
+                    assertEquals(length, writer.write(from, 0, length));
+                    page.set(U32, XenstoreRingLayout.REQ_CONS, before + taken);
+                    byte[] unread = writer.unread();
+                    assertEquals(length - taken, unread.length);
+                    assertEquals(
+                            MemorySegment.ofArray(unread)
+                                    .mismatch(from.asSlice(taken, unread.length)),
+                            -1);
+                    page.set(U32, XenstoreRingLayout.REQ_CONS, before + length);
+                }
+            }
+        }
+    }
+
+    @Test
+    void h002_nothingIsHadAgainFromARingWhoseReaderLies() {
+        ByteRingWriter writer = XenstoreRing.domain(page).writer();
+        assertEquals(10, writer.write(from, 0, 10));
+        page.set(U32, XenstoreRingLayout.REQ_CONS, 11);
+        assertEquals(0, writer.unread().length);
+        assertTrue(writer.isBroken());
+    }
 }

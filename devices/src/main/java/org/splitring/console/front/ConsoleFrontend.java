@@ -6,6 +6,7 @@ import java.io.OutputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.ClosedChannelException;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -28,8 +29,9 @@ import org.splitring.xenbus.store.StoreException;
 /// Frontend of one console: programs in the guest connect to its socket. What any of them writes is
 /// printed; what is typed goes to the one that came last, as to the foreground of a terminal.
 ///
-/// While the backend is away programs wait with what they print, and go on with the next backend:
-/// only what lay on the old page may be lost, at most 2048 bytes.
+/// While the backend is away programs wait with what they print, and go on with the next backend.
+/// What the old one had not taken from the page goes first, so that all of it is printed; a part of
+/// it twice, if the old backend took it while we left.
 final class ConsoleFrontend implements FrontendHooks, StreamServer {
     private final DeviceLoop loop;
     private final Object monitor = new Object();
@@ -37,6 +39,7 @@ final class ConsoleFrontend implements FrontendHooks, StreamServer {
     // Guarded by monitor.
     private final ArrayDeque<OutputStream> programs = new ArrayDeque<>(); // the last one first
     private @Nullable StreamRing ring;
+    private byte[] leftOver = {}; // printed, and taken by no backend
     private boolean ended;
 
     ConsoleFrontend(DeviceLoop loop) {
@@ -91,6 +94,7 @@ final class ConsoleFrontend implements FrontendHooks, StreamServer {
                     StreamRing.start(
                             ConsoleRing.frontend(page.memory()), port, loop, new Object(), broken);
             stream = opened;
+            printLeftOver(opened);
             show(opened);
             Thread.ofVirtual().name("console input").start(() -> type(opened));
         }
@@ -109,6 +113,7 @@ final class ConsoleFrontend implements FrontendHooks, StreamServer {
                 port.close();
             } else {
                 started.close();
+                keep(started.unread());
             }
             executor.execute(
                     () -> {
@@ -145,20 +150,47 @@ final class ConsoleFrontend implements FrontendHooks, StreamServer {
 
     private void print(MemorySegment bytes, int length)
             throws ClosedChannelException, InterruptedException {
-        StreamRing present;
+        int done = 0;
+        StreamRing present = null;
+        while (done < length) {
+            present = ringAfter(present);
+            int count = 0;
+            while (done < length && count != StreamRing.CLOSED) {
+                count = present.writeSome(bytes, done, length - done);
+                done += Math.max(count, 0);
+            }
+        }
+    }
+
+    /// The ring of the backend that is there, or of the next one.
+    ///
+    /// @param closed the one that was used before
+    private StreamRing ringAfter(@Nullable StreamRing closed)
+            throws ClosedChannelException, InterruptedException {
         synchronized (monitor) {
-            while (ring == null) {
+            StreamRing present = ring;
+            while (present == null || present == closed) {
                 if (ended) {
                     throw new ClosedChannelException();
                 }
                 monitor.wait();
+                present = ring;
             }
-            present = ring;
+            return present;
         }
-        try {
-            present.write(bytes, 0, length);
-        } catch (ClosedChannelException e) {
-            // the backend has just gone, with what it had not taken
+    }
+
+    private void keep(byte[] unread) {
+        synchronized (monitor) {
+            leftOver = unread;
+        }
+    }
+
+    /// On a new page, which has room for all that a page can leave over.
+    private void printLeftOver(StreamRing empty) {
+        synchronized (monitor) {
+            int printed = empty.writeNow(MemorySegment.ofArray(leftOver), 0, leftOver.length);
+            leftOver = Arrays.copyOfRange(leftOver, Math.max(printed, 0), leftOver.length);
         }
     }
 

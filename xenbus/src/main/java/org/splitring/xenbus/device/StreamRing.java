@@ -168,27 +168,67 @@ public final class StreamRing {
             throws ClosedChannelException, InterruptedException {
         int done = 0;
         while (done < length) {
-            boolean isBroken;
-            synchronized (monitor) {
-                if (closed) {
-                    throw new ClosedChannelException();
-                }
-                int count = ring.writer().write(from, offset + done, length - done);
-                done += count;
-                isBroken = ring.writer().isBroken();
-                if (isBroken) {
-                    end();
-                } else if (count > 0) {
-                    moved = true;
-                    writtenTotal += count;
-                    port.send();
-                } else {
-                    await();
-                }
+            int count = writeSome(from, offset + done, length - done);
+            if (count == CLOSED) {
+                throw new ClosedChannelException();
             }
-            if (isBroken) {
-                broken.accept("ring: impossible index of what we write");
+            done += count;
+        }
+    }
+
+    /// Waits until there is room, and puts as much of it on the ring as fits.
+    ///
+    /// @param length at least 1
+    /// @return how many bytes, or [#CLOSED]
+    public int writeSome(MemorySegment from, long offset, int length) throws InterruptedException {
+        while (true) {
+            int count = writeNow(from, offset, length);
+            if (count != 0) {
+                return count;
             }
+            awaitWritable();
+        }
+    }
+
+    private void awaitWritable() throws InterruptedException {
+        synchronized (monitor) {
+            while (!closed && ring.writer().writableBytes() == 0 && !ring.writer().isBroken()) {
+                await();
+            }
+        }
+    }
+
+    /// Puts as much of it on the ring as fits, without waiting.
+    ///
+    /// @return how many bytes, 0 for none now, or [#CLOSED]
+    public int writeNow(MemorySegment from, long offset, int length) {
+        synchronized (monitor) {
+            if (closed) {
+                return CLOSED;
+            }
+            int count = ring.writer().write(from, offset, length);
+            if (count > 0) {
+                moved = true;
+                writtenTotal += count;
+                port.send();
+            }
+            if (!ring.writer().isBroken()) {
+                return count;
+            }
+            end();
+        }
+        broken.accept("ring: impossible index of what we write");
+        return CLOSED;
+    }
+
+    /// What was written and the peer has not taken, once the ring is closed and as long as its
+    /// memory is there. A peer that has not left yet may take it as well.
+    public byte[] unread() {
+        synchronized (monitor) {
+            if (!closed) {
+                throw new IllegalStateException("the ring is in use");
+            }
+            return ring.writer().unread();
         }
     }
 

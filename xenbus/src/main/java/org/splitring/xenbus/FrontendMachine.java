@@ -1,12 +1,9 @@
 package org.splitring.xenbus;
 
-import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
@@ -18,7 +15,6 @@ import org.splitring.hypervisor.GuestDomain;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
-import org.splitring.xenbus.store.Watch;
 
 /// The state machine of a device's frontend half, for every kind of device.
 ///
@@ -37,55 +33,24 @@ import org.splitring.xenbus.store.Watch;
 ///
 /// A device that was connected once survives its backend: it waits for another for
 /// [FrontendOptions#backendWait], however often it is refused meanwhile, and ends with an error
-/// only
-/// then, or when it is unplugged (`online` 0, or its own folder removed). When the store itself is
-/// gone it waits for [#resume].
+/// only then, or when it is unplugged (`online` 0, or its own folder removed). When the store
+/// itself is gone it waits for [#resume].
+///
+/// This class finds backends, one after the other, and outlives them; what is said to one of them
+/// is in [BackendTalk].
 ///
 /// Everything runs in tasks, one at a time; events only say "look again". Nothing waits but through
 /// [Timers].
 public final class FrontendMachine {
     private static final Logger LOG = LoggerFactory.getLogger(FrontendMachine.class);
-    private static final long FIRST_PAUSE_NANOS = 10_000_000;
-    private static final long LONGEST_PAUSE_NANOS = 1_000_000_000;
-
-    /// A backend of these states serves somebody else, or somebody we were.
-    private static final Set<XenbusState> SERVING =
-            EnumSet.of(
-                    XenbusState.INITIALISED,
-                    XenbusState.CONNECTED,
-                    XenbusState.CLOSING,
-                    XenbusState.RECONFIGURING,
-                    XenbusState.RECONFIGURED);
-
-    /// In these states a backend that we told of our closing has stopped using the ring, or will.
-    private static final Set<XenbusState> LETTING_GO =
-            EnumSet.of(
-                    XenbusState.CLOSING,
-                    XenbusState.CLOSED,
-                    XenbusState.INIT_WAIT,
-                    XenbusState.UNKNOWN);
-
-    private static final Set<XenbusState> LET_GO =
-            EnumSet.of(XenbusState.CLOSED, XenbusState.INIT_WAIT, XenbusState.UNKNOWN);
 
     private enum Phase {
         /// Nothing has been asked for.
         NEW,
         /// The own folder does not name a backend yet.
         FINDING,
-        /// Waits for InitWait.
-        STARTING,
-        /// Waits for Connected.
-        PUBLISHED,
-        CONNECTED,
-        /// The backend reconfigures the device.
-        RECONFIGURING,
-        /// Finishes what is on the ring, since the backend wants to go.
-        LEAVING,
-        /// Has said Closing and waits for the backend's.
-        SAID_CLOSING,
-        /// Has said Closed and waits for the backend's.
-        SAID_CLOSED,
+        /// A backend is there: [BackendTalk] has its phases.
+        TALKING,
         /// A connection is being closed.
         LETTING_GO,
         /// Nothing is left of a connection, and the next step begins.
@@ -94,9 +59,13 @@ public final class FrontendMachine {
         PAUSING,
         /// Waits for [#resume].
         SUSPENDED,
-        /// The backend broke the protocol.
-        BROKEN,
         ENDED
+    }
+
+    /// A piece of the handshake; what it throws ends up with the device, not with the caller.
+    @FunctionalInterface
+    interface Step {
+        void run() throws StoreException, HandshakeException, EventChannelException;
     }
 
     private final String type;
@@ -109,23 +78,17 @@ public final class FrontendMachine {
     private volatile XenbusState state = XenbusState.INITIALISING;
 
     // Of the tasks.
+    private final Deadline deadline;
+    private final BackendLoss loss;
     private GuestDomain guest;
-    private Store store;
+    private FrontendFolder folder;
     private Phase phase = Phase.NEW;
-    private int phases;
-    private @Nullable Runnable cancelDeadline;
-    private @Nullable Runnable cancelGrace;
-    private @Nullable DeviceEnd end;
-    private @Nullable Watch folderWatch;
-    private FrontendHooks.@Nullable Connection connection;
-    private int connections;
+    private @Nullable BackendTalk talk;
     private final ArrayDeque<Runnable> afterLettingGo = new ArrayDeque<>();
     private final List<CompletableFuture<Void>> ready = new ArrayList<>(1);
     private boolean wasConnected;
     private boolean closing;
     private String endReason = "closed";
-    private @Nullable Runnable cancelLoss; // set while a backend is missing
-    private long pauseNanos;
 
     private FrontendMachine(
             GuestDomain guest,
@@ -137,13 +100,15 @@ public final class FrontendMachine {
             Executor executor,
             Timers timers) {
         this.guest = guest;
-        this.store = store;
         this.type = type;
         this.device = device;
         this.hooks = hooks;
         this.options = options;
         this.timers = timers;
+        this.folder = new FrontendFolder(store, type, device);
         this.tasks = new SerialTasks("frontend of " + type + " " + device, executor);
+        this.deadline = new Deadline(timers, tasks);
+        this.loss = new BackendLoss(options, timers, tasks);
     }
 
     /// Makes a machine for the device that the toolstack has made, or is about to make; nothing
@@ -229,28 +194,27 @@ public final class FrontendMachine {
 
     // Finding the backend.
 
-    private void find() throws StoreException, HandshakeException {
-        Optional<DevicePaths> found = DevicePaths.find(store, type, device);
-        if (found.isEmpty() && !mayWait() && !ownFolderExists()) {
+    private void find() throws StoreException, HandshakeException, EventChannelException {
+        Optional<DevicePaths> found = folder.find();
+        if (found.isEmpty() && !mayWait() && !folder.exists()) {
             throw new HandshakeException(this + ": no such device in the store");
         }
         if (found.isEmpty()) {
             if (phase != Phase.FINDING) {
                 enter(Phase.FINDING);
-                startDeadline(this::notFound);
-                folderWatch =
-                        store.watch(
-                                folder(),
-                                changed -> tasks.execute(this::findAgain)); // narrow, and ours
+                deadline.start(options.deadline().toNanos(), this::notFound);
+                folder.watch(() -> tasks.execute(this::findAgain));
             }
             return;
         }
-        stopFinding();
-        DeviceEnd opened =
-                DeviceEnd.open(store, DeviceEnd.Side.FRONTEND, found.get(), tasks, timers);
-        end = opened;
-        start();
-        opened.onPeerState(seen -> looked(opened, seen));
+        folder.stopWatching();
+        DeviceEnd end =
+                DeviceEnd.open(folder.store(), DeviceEnd.Side.FRONTEND, found.get(), tasks, timers);
+        BackendTalk opened = new BackendTalk(this, guest, hooks, options, end, tasks, timers);
+        talk = opened;
+        enter(Phase.TALKING);
+        leaveMessage("");
+        opened.start();
     }
 
     private void findAgain() {
@@ -265,80 +229,33 @@ public final class FrontendMachine {
                         + " waited "
                         + options.deadline().toMillis() / 1000.0
                         + " s for the toolstack to write backend and backend-id into "
-                        + folder());
+                        + folder.path());
     }
 
-    private void stopFinding() {
-        Watch watch = folderWatch;
-        folderWatch = null;
-        if (watch != null) {
-            watch.close();
+    /// Whether the toolstack has not removed the device.
+    boolean folderExists() throws StoreException {
+        return folder.exists();
+    }
+
+    // Talking to it.
+
+    /// A backend's state is to be looked at: the one that is talked to, not one before.
+    void looked(BackendTalk from, XenbusState backend) {
+        if (from != talk) {
+            return;
         }
-    }
-
-    private boolean ownFolderExists() throws StoreException {
-        return new Keys(store, folder()).text("state").isPresent();
-    }
-
-    private String folder() {
-        return DevicePaths.domain(guest.id()) + "/device/" + type + "/" + device;
-    }
-
-    // Looking.
-
-    private void looked(DeviceEnd from, XenbusState backend) {
-        if (from == end) {
-            look(backend);
-        }
-    }
-
-    private void lookAgain() {
-        DeviceEnd now = end;
-        if (now != null) {
-            look(now.peerState());
-        }
-    }
-
-    private void look(XenbusState backend) {
         inTask(
                 () -> {
-                    if (end().storeFailure().isPresent()) {
+                    if (from.storeIsLost()) {
                         storeLost();
-                        return;
-                    }
-                    switch (phase) {
-                        case STARTING -> starting(backend);
-                        case PUBLISHED -> published(backend);
-                        case CONNECTED -> connected(backend);
-                        case RECONFIGURING -> reconfiguring(backend);
-                        case LEAVING -> {
-                            if (LET_GO.contains(backend)) {
-                                lost("the backend is in state " + backend);
-                            }
-                        }
-                        case SAID_CLOSING -> {
-                            if (LETTING_GO.contains(backend)) {
-                                sayClosed();
-                            }
-                        }
-                        case SAID_CLOSED -> {
-                            if (LET_GO.contains(backend)) {
-                                goodbyeSaid();
-                            }
-                        }
-                        case NEW, FREE, FINDING, LETTING_GO, PAUSING, SUSPENDED, BROKEN, ENDED -> {
-                            // Not waiting for the backend.
-                        }
+                    } else if (phase == Phase.TALKING) {
+                        from.look(backend);
                     }
                 });
     }
 
-    @FunctionalInterface
-    private interface Step {
-        void run() throws StoreException, HandshakeException, EventChannelException;
-    }
-
-    private void inTask(Step step) {
+    /// Runs a step; its failure is this device's.
+    void inTask(Step step) {
         try {
             step.run();
         } catch (StoreException e) {
@@ -357,179 +274,14 @@ public final class FrontendMachine {
         }
     }
 
-    // Connecting.
-
-    private void start() throws StoreException {
-        enter(Phase.STARTING);
-        leaveMessage("");
-        if (!switchTo(XenbusState.INITIALISING)) {
-            removed();
-            return;
-        }
-        if (cancelLoss == null) { // otherwise that is the bound
-            startDeadline(() -> late(EnumSet.of(XenbusState.INIT_WAIT)));
-        }
+    /// A state is being written.
+    void said(XenbusState next) {
+        state = next;
     }
 
-    private void starting(XenbusState backend)
-            throws StoreException, HandshakeException, EventChannelException {
-        if (backend == XenbusState.INIT_WAIT) {
-            offered();
-        } else if (SERVING.contains(backend) && cancelGrace == null) {
-            // Ours reacts to state 1; one that does not is led through a close.
-            int number = phases;
-            cancelGrace =
-                    timers.schedule(
-                            () -> tasks.execute(() -> closeBefore(number)),
-                            options.deadline().toNanos() / 8);
-        }
-        if (backend == XenbusState.CLOSING || backend == XenbusState.CLOSED) {
-            if (!isOnline()) {
-                end("the device is being unplugged");
-            }
-        } else if (backend == XenbusState.UNKNOWN && !ownFolderExists()) {
-            removed();
-        }
-    }
-
-    private void closeBefore(int number) {
-        DeviceEnd now = end;
-        if (number == phases && now != null && SERVING.contains(now.peerState())) {
-            LOG.info("{}: the backend is in state {}: closing it first", this, now.peerState());
-            sayClosing();
-        }
-    }
-
-    private void offered() throws StoreException, HandshakeException, EventChannelException {
-        DeviceEnd now = end();
-        int number = ++connections;
-        FrontendHooks.Connection made =
-                hooks.prepare(
-                        guest,
-                        now.paths(),
-                        now.peerKeys(),
-                        reason -> tasks.execute(() -> broken(number, reason)));
-        connection = made;
-        enter(Phase.PUBLISHED);
-        startDeadline(() -> late(EnumSet.of(XenbusState.CONNECTED)));
-        if (!now.publish(keys -> made.publish(keys, now.folder()), XenbusState.INITIALISED)) {
-            removed();
-            return;
-        }
-        state = XenbusState.INITIALISED;
-    }
-
-    private void published(XenbusState backend) throws StoreException, HandshakeException {
-        switch (backend) {
-            case CONNECTED -> {
-                connection().connected(end().peerKeys());
-                enter(Phase.CONNECTED);
-                wasConnected = true;
-                foundBackend();
-                if (!switchTo(XenbusState.CONNECTED)) {
-                    removed();
-                    return;
-                }
-                tell(waiting -> waiting.complete(null));
-            }
-            case CLOSING, CLOSED ->
-                    throw new HandshakeException(
-                            this + ": the backend refused and is in state " + backend);
-            case UNKNOWN -> {
-                if (!ownFolderExists()) {
-                    removed();
-                } else {
-                    throw new HandshakeException(this + ": the backend is gone");
-                }
-            }
-            case INITIALISING, INIT_WAIT, INITIALISED, RECONFIGURING, RECONFIGURED -> {
-                // Not there yet.
-            }
-        }
-    }
-
-    // Connected.
-
-    private void connected(XenbusState backend) throws StoreException, HandshakeException {
-        switch (backend) {
-            case CONNECTED, RECONFIGURED -> connection().changed(end().peerKeys());
-            case RECONFIGURING -> {
-                enter(Phase.RECONFIGURING);
-                switchTo(XenbusState.RECONFIGURING);
-                startDeadline(
-                        () -> {
-                            LOG.warn("{}", waited(EnumSet.of(XenbusState.RECONFIGURED)));
-                            reconfigured();
-                        });
-            }
-            case CLOSING -> leave();
-            case CLOSED, UNKNOWN, INITIALISING, INIT_WAIT, INITIALISED ->
-                    lost("the backend is in state " + backend);
-        }
-    }
-
-    private void reconfiguring(XenbusState backend) throws StoreException, HandshakeException {
-        switch (backend) {
-            case RECONFIGURED, CONNECTED -> {
-                connection().changed(end().peerKeys());
-                reconfigured();
-            }
-            case RECONFIGURING -> {
-                // Not done yet.
-            }
-            case CLOSING -> leave();
-            case CLOSED, UNKNOWN, INITIALISING, INIT_WAIT, INITIALISED ->
-                    lost("the backend is in state " + backend);
-        }
-    }
-
-    private void reconfigured() throws StoreException {
-        enter(Phase.CONNECTED);
-        switchTo(XenbusState.CONNECTED);
-    }
-
-    /// The backend asks us to leave: what it has taken it will answer. Whether it comes back says
-    /// the toolstack's `online`.
-    private void leave() throws StoreException {
-        boolean forGood = !isOnline() || options.backendWait().isZero();
-        enter(Phase.LEAVING);
-        int number = phases;
-        Runnable quiet =
-                () -> {
-                    if (number == phases) {
-                        if (forGood) {
-                            closing = true;
-                            endReason = "the backend has closed for good";
-                        }
-                        inTask(this::sayClosed);
-                    }
-                };
-        startDeadline(
-                () -> {
-                    LOG.warn("{}: still busy after {}", this, options.deadline());
-                    quiet.run();
-                });
-        if (forGood) {
-            connection().drain(tasks, quiet);
-        } else {
-            missBackend("the backend is closing");
-            connection().pause(tasks, quiet);
-        }
-    }
-
-    private void broken(int number, String reason) {
-        if (number != connections || connection == null || phase == Phase.BROKEN) {
-            return;
-        }
-        if (phase == Phase.CONNECTED || phase == Phase.RECONFIGURING || phase == Phase.LEAVING) {
-            enter(Phase.BROKEN);
-            LOG.warn("{}: {}", this, reason);
-            DeviceEnd now = end;
-            if (now != null) {
-                now.fail(reason);
-                state = XenbusState.CLOSING;
-            }
-        }
+    /// The device is connected: whoever waited for that may use it.
+    void ready() {
+        tell(waiting -> waiting.complete(null));
     }
 
     private void tell(Consumer<CompletableFuture<Void>> outcome) {
@@ -538,9 +290,10 @@ public final class FrontendMachine {
         waiting.forEach(outcome);
     }
 
-    // Losing the backend.
+    // Losing it.
 
-    private void lost(String reason) {
+    /// The backend is gone without a goodbye.
+    void lost(String reason) {
         if (closing || options.backendWait().isZero()) {
             end(reason);
             return;
@@ -550,39 +303,38 @@ public final class FrontendMachine {
     }
 
     /// From now on another backend is waited for, however many steps that takes.
-    private void missBackend(String reason) {
-        if (cancelLoss != null) {
+    void missBackend(String reason) {
+        if (loss.isWaiting()) {
             return;
         }
         LOG.warn("{}: {}; waiting for another", this, reason);
         hooks.lost(reason);
-        pauseNanos = FIRST_PAUSE_NANOS;
-        Runnable tooLate =
-                () -> {
-                    if (cancelLoss != null) {
+        loss.begin(
+                () ->
                         whenFree(
                                 () -> {
-                                    if (cancelLoss != null) {
+                                    if (loss.isWaiting()) {
                                         end(noBackend());
                                     }
-                                });
-                    }
-                };
-        cancelLoss = timers.schedule(() -> tasks.execute(tooLate), options.backendWait().toNanos());
+                                }));
+    }
+
+    boolean isMissingBackend() {
+        return loss.isWaiting();
     }
 
     private String noBackend() {
-        DeviceEnd now = end;
+        BackendTalk now = talk;
         return now == null
                 ? this + " found no backend within " + options.backendWait()
-                : waitedSince(EnumSet.of(XenbusState.INIT_WAIT), options.backendWait());
+                : now.noOffer(options.backendWait());
     }
 
-    private void foundBackend() {
-        Runnable cancel = cancelLoss;
-        cancelLoss = null;
-        if (cancel != null) {
-            cancel.run();
+    /// The device is in use.
+    void foundBackend() {
+        wasConnected = true;
+        if (loss.isWaiting()) {
+            loss.stop();
             LOG.info("{}: connected again", this);
         }
     }
@@ -591,8 +343,8 @@ public final class FrontendMachine {
     private void restart() {
         inTask(
                 () -> {
-                    if (ownFolderExists()) {
-                        closeEnd();
+                    if (folder.exists()) {
+                        closeTalk();
                         find();
                     } else {
                         removed();
@@ -602,7 +354,7 @@ public final class FrontendMachine {
 
     /// Whether the device was in use, and may be again.
     private boolean mayWait() {
-        return wasConnected || cancelLoss != null;
+        return wasConnected || loss.isWaiting();
     }
 
     private void storeLost() {
@@ -623,9 +375,13 @@ public final class FrontendMachine {
             return;
         }
         missBackend("suspended");
-        stopFinding();
-        closeEnd();
-        letGo(() -> enter(Phase.SUSPENDED));
+        folder.stopWatching();
+        BackendTalk last = talk;
+        talk = null;
+        if (last != null) {
+            last.close();
+        }
+        letGo(last, () -> enter(Phase.SUSPENDED));
     }
 
     private void resumeNow(GuestDomain attached, Store connected, CompletableFuture<Void> result) {
@@ -634,7 +390,7 @@ public final class FrontendMachine {
             return;
         }
         guest = attached;
-        store = connected;
+        folder = new FrontendFolder(connected, type, device);
         ready.add(result);
         inTask(this::find);
     }
@@ -651,84 +407,55 @@ public final class FrontendMachine {
         }
         missBackend(reason);
         LOG.info("{}: {}; trying again", this, reason);
-        stopFinding();
+        folder.stopWatching();
         letGo(
                 () -> {
                     enter(Phase.PAUSING);
-                    startTimer(pauseNanos, this::again);
-                    pauseNanos = Math.min(2 * pauseNanos, LONGEST_PAUSE_NANOS);
+                    deadline.start(loss.nextPauseNanos(), () -> inTask(this::again));
                 });
     }
 
-    private void again() throws StoreException, HandshakeException {
-        DeviceEnd now = end;
+    private void again() throws StoreException, HandshakeException, EventChannelException {
+        BackendTalk now = talk;
         if (now == null) {
             find();
-        } else if (SERVING.contains(now.peerState())) {
-            sayClosed(); // one that refused us waits for that
+        } else if (now.isBackendServing()) {
+            enter(Phase.TALKING);
+            now.sayClosed(); // one that refused us waits for that
         } else {
             restart();
         }
     }
 
-    /// Where tools look for it; nothing takes away what was there. Not every guest may write there.
     private void leaveMessage(String reason) {
-        DeviceEnd now = end;
-        try {
-            if (now == null || !ownFolderExists()) {
-                return;
-            }
-            if (reason.isEmpty()) {
-                store.remove(now.paths().frontendError());
-            } else {
-                store.write(now.paths().frontendError(), reason);
-            }
-        } catch (StoreException e) {
-            LOG.debug("{}: error node: {}", this, e.getMessage());
+        BackendTalk now = talk;
+        if (now != null) {
+            folder.leaveMessage(now.paths(), reason);
         }
     }
 
-    private void removed() {
+    /// The toolstack has taken the device away.
+    void removed() {
         end("the device was removed from the store");
     }
 
     // Closing.
 
     private void shutDown() {
-        switch (phase) {
-            case CONNECTED, RECONFIGURING, LEAVING, PUBLISHED, BROKEN -> sayClosing();
-            case SAID_CLOSING, SAID_CLOSED -> {
-                // Under way.
-            }
-            case NEW, FREE, FINDING, STARTING, PAUSING, SUSPENDED, LETTING_GO -> end(endReason);
-            case ENDED -> {
-                // Done.
-            }
+        BackendTalk now = talk;
+        if (phase != Phase.TALKING || now == null || !now.sayGoodbye()) {
+            end(endReason);
         }
     }
 
-    private void sayClosing() {
-        inTask(
-                () -> {
-                    enter(Phase.SAID_CLOSING);
-                    switchTo(XenbusState.CLOSING);
-                    startDeadline(this::sayClosed);
-                    lookAgain();
-                });
+    /// What is said now is the last: the backend will not come back.
+    void closesForGood(String reason) {
+        closing = true;
+        endReason = reason;
     }
 
-    private void sayClosed() throws StoreException {
-        enter(Phase.SAID_CLOSED);
-        switchTo(XenbusState.CLOSED);
-        startDeadline(
-                () -> {
-                    LOG.warn("{}", waited(LET_GO));
-                    goodbyeSaid();
-                });
-        lookAgain();
-    }
-
-    private void goodbyeSaid() {
+    /// Both sides have said Closed, or the backend has had its time.
+    void goodbyeSaid() {
         if (closing) {
             end(endReason);
         } else if (mayWait()) {
@@ -739,29 +466,21 @@ public final class FrontendMachine {
     }
 
     /// The last step, from any phase.
-    private void end(String reason) {
+    void end(String reason) {
         if (phase == Phase.ENDED) {
             return;
         }
         closing = true;
-        stopFinding();
-        Runnable cancel = cancelLoss;
-        cancelLoss = null;
-        if (cancel != null) {
-            cancel.run();
-        }
-        DeviceEnd last = end;
-        if (last != null && phase != Phase.SUSPENDED) {
-            try {
-                switchTo(XenbusState.CLOSED);
-            } catch (StoreException e) {
-                LOG.debug("{}: state Closed: {}", this, e.getMessage());
-            }
+        folder.stopWatching();
+        loss.stop();
+        BackendTalk last = talk;
+        if (last != null) {
+            last.lastWord();
         }
         letGo(
                 () -> {
                     enter(Phase.ENDED);
-                    closeEnd();
+                    closeTalk();
                     hooks.ended(reason);
                     HandshakeException failure = new HandshakeException(reason);
                     tell(waiting -> waiting.completeExceptionally(failure));
@@ -769,10 +488,12 @@ public final class FrontendMachine {
                 });
     }
 
-    /// Closes the connection, if there is one, and runs `then` when nothing of it is left.
     private void letGo(Runnable then) {
-        FrontendHooks.Connection open = connection;
-        connection = null;
+        letGo(talk, then);
+    }
+
+    /// Closes the connection, if there is one, and runs `then` when nothing of it is left.
+    private void letGo(@Nullable BackendTalk last, Runnable then) {
         enter(Phase.LETTING_GO);
         Runnable done =
                 () -> {
@@ -782,10 +503,10 @@ public final class FrontendMachine {
                         afterLettingGo.remove().run();
                     }
                 };
-        if (open == null) {
+        if (last == null) {
             done.run();
         } else {
-            open.close(tasks, done);
+            last.letGo(done);
         }
     }
 
@@ -797,91 +518,21 @@ public final class FrontendMachine {
         }
     }
 
-    private void closeEnd() {
-        DeviceEnd last = end;
-        end = null;
+    private void closeTalk() {
+        BackendTalk last = talk;
+        talk = null;
         if (last != null) {
             last.close();
         }
     }
 
-    // Parts.
-
     private void enter(Phase next) {
         phase = next;
-        phases++;
-        stopTimer();
-    }
-
-    private void startDeadline(Step late) {
-        startTimer(options.deadline().toNanos(), late);
-    }
-
-    private void startTimer(long delayNanos, Step task) {
-        stopTimer();
-        int number = phases;
-        Runnable fire =
-                () -> {
-                    if (number == phases) {
-                        inTask(task);
-                    }
-                };
-        cancelDeadline = timers.schedule(() -> tasks.execute(fire), delayNanos);
-    }
-
-    private void stopTimer() {
-        Runnable cancel = cancelDeadline;
-        cancelDeadline = null;
-        if (cancel != null) {
-            cancel.run();
-        }
-        Runnable grace = cancelGrace;
-        cancelGrace = null;
-        if (grace != null) {
-            grace.run();
-        }
-    }
-
-    private void late(Set<XenbusState> wanted) throws HandshakeException {
-        throw new HandshakeException(waited(wanted));
-    }
-
-    private String waited(Set<XenbusState> wanted) {
-        return waitedSince(wanted, options.deadline());
-    }
-
-    private String waitedSince(Set<XenbusState> wanted, Duration time) {
-        DeviceEnd now = end;
-        return now == null ? this + " has no backend" : now.late(wanted, time.toNanos());
-    }
-
-    private boolean isOnline() throws StoreException {
-        return !end().peerKeys().text("online").orElse("1").startsWith("0");
-    }
-
-    private boolean switchTo(XenbusState next) throws StoreException {
-        state = next;
-        return end().switchTo(next);
-    }
-
-    private DeviceEnd end() {
-        DeviceEnd now = end;
-        if (now == null) {
-            throw new IllegalStateException(this + " is not in the store");
-        }
-        return now;
-    }
-
-    private FrontendHooks.Connection connection() {
-        FrontendHooks.Connection now = connection;
-        if (now == null) {
-            throw new IllegalStateException(this + " is not connected");
-        }
-        return now;
+        deadline.stop();
     }
 
     @Override
     public String toString() {
-        return "frontend " + folder();
+        return "frontend " + folder.path();
     }
 }

@@ -1,13 +1,11 @@
 package org.splitring.xenbus;
 
-import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.EnumSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,32 +29,26 @@ import org.splitring.xenbus.store.StoreException;
 ///
 /// The toolstack has its say through the backend's own folder: state 5 asks for closing, with
 /// `online` 0 for good; state 7 for reconfiguring; a folder that is removed ends the device at
-/// once.
-/// A frontend that hurries through states is met in the last one, and what the others stood for is
-/// done then. What is not a state is counted and ignored.
+/// once. A frontend that hurries through states is met in the last one, and what the others stood
+/// for is done then. What is not a state is counted and ignored.
 ///
 /// A backend that finds the ring of a predecessor in use (its own state is not 1, and the
-/// frontend's
-/// says that it has a ring) does not touch that ring: requests on it may have been carried out. It
-/// goes to Closed and waits until the frontend starts anew.
+/// frontend's says that it has a ring) does not touch that ring: requests on it may have been
+/// carried out. It goes to Closed and waits until the frontend starts anew.
 ///
 /// Events only say "look again": one look is pending at most. Everything runs in the tasks of one
 /// [DeviceEnd]; nothing waits but through [Timers].
 public final class BackendMachine {
     private static final Logger LOG = LoggerFactory.getLogger(BackendMachine.class);
 
-    /// A guest can make its device fail as often as it likes; the log shows one line in this time.
-    private static final long LOG_INTERVAL_NANOS = TimeUnit.SECONDS.toNanos(1);
-
     private static final Set<XenbusState> GONE_FROM_RING =
             EnumSet.of(XenbusState.CLOSING, XenbusState.CLOSED);
 
-    private final Store store;
     private final DevicePaths paths;
     private final BackendHooks hooks;
     private final BackendOptions options;
-    private final Timers timers;
     private final DeviceEnd end;
+    private final BackendFolder folder;
     private final CompletableFuture<Void> closed = new CompletableFuture<>();
     private volatile XenbusState state = XenbusState.INITIALISING;
 
@@ -67,10 +59,9 @@ public final class BackendMachine {
     private boolean disconnecting;
     private boolean ending; // this connection is the last
     private boolean ended;
-    private @Nullable Runnable cancelDeadline;
-    private int deadlines;
-    private long lastLogNanos;
-    private long unloggedFailures;
+    private final Deadline deadline;
+    private final HotplugScript script;
+    private final FailureLog failures;
 
     private BackendMachine(
             Store store,
@@ -80,13 +71,14 @@ public final class BackendMachine {
             Executor executor,
             Timers timers)
             throws StoreException {
-        this.store = store;
         this.paths = paths;
         this.hooks = hooks;
         this.options = options;
-        this.timers = timers;
-        this.lastLogNanos = timers.nanoTime() - LOG_INTERVAL_NANOS;
         this.end = DeviceEnd.open(store, DeviceEnd.Side.BACKEND, paths, executor, timers);
+        this.folder = new BackendFolder(store, end);
+        this.deadline = new Deadline(timers, end);
+        this.script = new HotplugScript(end, options);
+        this.failures = new FailureLog(LOG, timers);
     }
 
     /// Offers the device to its frontend, and serves it whenever it connects, until closed. The
@@ -142,16 +134,7 @@ public final class BackendMachine {
 
     /// Writes a key into the backend's folder, for people and tools. Any thread.
     public void note(String key, String value) {
-        end.execute(
-                () -> {
-                    try {
-                        if (end.ownKeys().text("state").isPresent()) {
-                            store.write(paths.backend() + "/" + key, value);
-                        }
-                    } catch (StoreException e) {
-                        LOG.debug("{}: {}: {}", this, key, e.getMessage());
-                    }
-                });
+        end.execute(() -> folder.note(key, value));
     }
 
     /// Live reconfiguration: publishes the properties of a connected device again, with the state
@@ -217,12 +200,12 @@ public final class BackendMachine {
     // The first step.
 
     private boolean begin() throws StoreException {
-        Optional<String> before = end.ownKeys().text("state");
+        Optional<XenbusState> before = folder.state();
         if (before.isEmpty()) {
             return false;
         }
-        boolean used = XenbusState.parse(before.get()) != XenbusState.INITIALISING;
-        if (!isOnline() || (used && mayUseRing(frontendState()))) {
+        boolean used = before.get() != XenbusState.INITIALISING;
+        if (!folder.isOnline() || (used && mayUseRing(frontendState()))) {
             switchTo(XenbusState.CLOSED); // the rest is done by looking
             return true;
         }
@@ -242,7 +225,7 @@ public final class BackendMachine {
                     if (end.storeFailure().isPresent()) {
                         finish();
                     } else if (ending) {
-                        if (removed() || !mayUseRing(theirs)) {
+                        if (folder.isGone() || !mayUseRing(theirs)) {
                             finish();
                         }
                     } else if (!heardToolstack()) {
@@ -271,13 +254,13 @@ public final class BackendMachine {
     ///
     /// @return whether there was such a thing
     private boolean heardToolstack() throws StoreException {
-        Optional<String> own = end.ownKeys().text("state");
+        Optional<XenbusState> own = folder.state();
         if (own.isEmpty()) {
             finish(); // removed by force; the folder is not brought back
             return true;
         }
-        XenbusState told = XenbusState.parse(own.get());
-        boolean online = isOnline();
+        XenbusState told = own.get();
+        boolean online = folder.isOnline();
         if (told == XenbusState.CLOSING && (state != XenbusState.CLOSING || !online)) {
             ending = !online;
             if (connection == null || !mayUseRing(frontendState())) {
@@ -302,17 +285,13 @@ public final class BackendMachine {
         return false;
     }
 
-    private boolean removed() throws StoreException {
-        return end.ownKeys().text("state").isEmpty();
-    }
-
     private void follow(XenbusState theirs) throws StoreException {
         switch (theirs) {
             case INITIALISING -> {
                 if (connection != null) {
                     frontendLeft(XenbusState.CLOSED); // it starts anew without having closed
                 } else if (state == XenbusState.INIT_WAIT) {
-                    stopDeadline(); // it waits for the script no longer
+                    deadline.stop(); // it waits for the script no longer
                 } else {
                     offer();
                 }
@@ -323,7 +302,7 @@ public final class BackendMachine {
                         connect();
                     }
                 } else if (state == XenbusState.RECONFIGURED && theirs == XenbusState.CONNECTED) {
-                    stopDeadline();
+                    deadline.stop();
                     switchTo(XenbusState.CONNECTED);
                 }
             }
@@ -354,7 +333,7 @@ public final class BackendMachine {
     }
 
     private void frontendLeft(XenbusState answer) {
-        stopDeadline();
+        deadline.stop();
         disconnect(() -> switchTo(answer));
     }
 
@@ -375,10 +354,6 @@ public final class BackendMachine {
         }
     }
 
-    private boolean isOnline() throws StoreException {
-        return !end.ownKeys().text("online").orElse("1").startsWith("0");
-    }
-
     // Connecting.
 
     private boolean offer() throws StoreException {
@@ -395,35 +370,23 @@ public final class BackendMachine {
         return written;
     }
 
-    /// Whether the toolstack's script has done its part.
+    /// Whether the toolstack's script has done its part; otherwise it is waited for, or the
+    /// frontend refused.
     private boolean hotplugDone() throws StoreException {
-        if (options.hotplugDeadline().isZero()) {
-            return true;
-        }
-        String status = end.ownKeys().text("hotplug-status").orElse("");
-        if (status.equals("connected")) {
-            stopDeadline();
-            return true;
-        }
-        if (status.equals("error") || status.equals("busy")) {
-            stopDeadline();
-            String why = end.ownKeys().text("hotplug-error").orElse("no hotplug-error");
-            refuse("hotplug-status is " + status + ": " + why);
+        try {
+            if (script.isDone()) {
+                deadline.stop();
+                return true;
+            }
+        } catch (HandshakeException e) {
+            deadline.stop();
+            refuse(String.valueOf(e.getMessage()));
             return false;
         }
-        if (cancelDeadline == null) {
-            startDeadline(options.hotplugDeadline(), this::hotplugIsLate);
+        if (!deadline.isRunning()) {
+            startDeadline(script.limitNanos(), () -> refuse(script.late()));
         }
         return false;
-    }
-
-    private void hotplugIsLate() throws StoreException {
-        String status = end.ownKeys().text("hotplug-status").orElse("missing");
-        refuse(
-                end.late(
-                        options.hotplugDeadline().toNanos(),
-                        "the toolstack's hotplug-status \"connected\"",
-                        status.isEmpty() ? "empty" : status));
     }
 
     private void connect() throws StoreException {
@@ -463,7 +426,7 @@ public final class BackendMachine {
     private void beginReconfiguring() throws StoreException {
         switchTo(XenbusState.RECONFIGURING);
         startDeadline(
-                options.deadline(),
+                options.deadline().toNanos(),
                 () -> {
                     logFailure(
                             end.late(
@@ -482,7 +445,7 @@ public final class BackendMachine {
     private void askToClose() {
         switchTo(XenbusState.CLOSING);
         startDeadline(
-                options.deadline(),
+                options.deadline().toNanos(),
                 () -> {
                     logFailure(end.late(GONE_FROM_RING, options.deadline().toNanos()));
                     if (ending) {
@@ -500,7 +463,7 @@ public final class BackendMachine {
         }
         ended = true;
         ending = true;
-        stopDeadline();
+        deadline.stop();
         disconnect(
                 () -> {
                     switchTo(XenbusState.CLOSED);
@@ -538,50 +501,24 @@ public final class BackendMachine {
 
     // Parts.
 
-    private void startDeadline(Duration limit, Step late) {
-        stopDeadline();
-        int number = ++deadlines;
-        Runnable fire =
+    private void startDeadline(long limitNanos, Step late) {
+        deadline.start(
+                limitNanos,
                 () -> {
-                    if (number == deadlines && cancelDeadline != null && !ended) {
-                        cancelDeadline = null;
+                    if (!ended) {
                         inTask(late);
                     }
-                };
-        cancelDeadline = timers.schedule(() -> end.execute(fire), limit.toNanos());
-    }
-
-    private void stopDeadline() {
-        Runnable cancel = cancelDeadline;
-        cancelDeadline = null;
-        if (cancel != null) {
-            cancel.run();
-        }
+                });
     }
 
     private void refuse(String reason) {
         logFailure(reason);
-        try {
-            store.write(paths.backendError(), reason);
-        } catch (StoreException e) {
-            LOG.debug("{}: error node: {}", this, e.getMessage());
-        }
+        folder.leaveMessage(reason);
         switchTo(XenbusState.CLOSING);
     }
 
     private void logFailure(String reason) {
-        long now = timers.nanoTime();
-        if (now - lastLogNanos < LOG_INTERVAL_NANOS) {
-            unloggedFailures++;
-            return;
-        }
-        lastLogNanos = now;
-        if (unloggedFailures > 0) {
-            LOG.warn("{}: {} ({} more failures before)", this, reason, unloggedFailures);
-            unloggedFailures = 0;
-        } else {
-            LOG.warn("{}: {}", this, reason);
-        }
+        failures.add(this, reason);
     }
 
     private void switchTo(XenbusState next) {

@@ -102,9 +102,6 @@ public final class BackendMachine {
             begun = machine.begin();
             if (begun) {
                 machine.end.alsoWatch("state");
-                if (!options.hotplugDeadline().isZero()) {
-                    machine.end.alsoWatch("hotplug-status");
-                }
             }
         } finally {
             if (!begun) {
@@ -290,17 +287,13 @@ public final class BackendMachine {
             case INITIALISING -> {
                 if (connection != null) {
                     frontendLeft(XenbusState.CLOSED); // it starts anew without having closed
-                } else if (state == XenbusState.INIT_WAIT) {
-                    deadline.stop(); // it waits for the script no longer
-                } else {
+                } else if (state != XenbusState.INIT_WAIT) {
                     offer();
                 }
             }
             case INITIALISED, CONNECTED -> {
-                if (state == XenbusState.INIT_WAIT && connection == null) {
-                    if (hotplugDone()) {
-                        connect();
-                    }
+                if (state == XenbusState.INIT_WAIT) {
+                    connect();
                 } else if (state == XenbusState.RECONFIGURED && theirs == XenbusState.CONNECTED) {
                     deadline.stop();
                     switchTo(XenbusState.CONNECTED);
@@ -370,36 +363,37 @@ public final class BackendMachine {
         return written;
     }
 
-    /// Whether the toolstack's script has done its part; otherwise it is waited for, or the
-    /// frontend refused.
-    private boolean hotplugDone() throws StoreException {
+    /// Connects to the ring at once, as Linux's backends do, so that keys which make no sense are
+    /// refused at once; and shows the state Connected when the toolstack's script has done its
+    /// part.
+    private void connect() throws StoreException {
+        if (connection == null) {
+            int number = ++connections;
+            try {
+                connection =
+                        hooks.connect(
+                                end.peerKeys(),
+                                reason -> end.execute(() -> broken(number, reason)));
+            } catch (HandshakeException | GrantException | EventChannelException e) {
+                refuse(String.valueOf(e.getMessage()));
+                return;
+            }
+        }
         try {
             if (script.isDone()) {
                 deadline.stop();
-                return true;
+                publish(XenbusState.CONNECTED);
+            } else if (!deadline.isRunning()) {
+                startDeadline(script.limitNanos(), () -> scriptFailed(script.late()));
             }
         } catch (HandshakeException e) {
-            deadline.stop();
-            refuse(String.valueOf(e.getMessage()));
-            return false;
+            scriptFailed(String.valueOf(e.getMessage()));
         }
-        if (!deadline.isRunning()) {
-            startDeadline(script.limitNanos(), () -> refuse(script.late()));
-        }
-        return false;
     }
 
-    private void connect() throws StoreException {
-        int number = ++connections;
-        try {
-            connection =
-                    hooks.connect(
-                            end.peerKeys(), reason -> end.execute(() -> broken(number, reason)));
-        } catch (HandshakeException | GrantException | EventChannelException e) {
-            refuse(String.valueOf(e.getMessage()));
-            return;
-        }
-        publish(XenbusState.CONNECTED);
+    private void scriptFailed(String reason) {
+        deadline.stop();
+        disconnect(() -> refuse(reason));
     }
 
     private void publish(XenbusState next) throws StoreException {

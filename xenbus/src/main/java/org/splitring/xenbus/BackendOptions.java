@@ -6,7 +6,8 @@ import java.time.Duration;
 ///
 /// @param deadline how long a frontend may take for each step that it was asked for
 /// @param hotplugDeadline how long Connected is withheld until the toolstack's script has written
-///     `hotplug-status` = `connected`; zero for a device that has no such script
+///     `hotplug-status` = `connected`; zero for a device that has such a script only when there is
+///     a node of that name, which is then waited for as long as libxl does
 public record BackendOptions(Duration deadline, Duration hotplugDeadline) {
     /// Xen's 10 seconds, no script.
     public static final BackendOptions DEFAULT =
@@ -25,7 +26,8 @@ public record BackendOptions(Duration deadline, Duration hotplugDeadline) {
         return new BackendOptions(limit, hotplugDeadline);
     }
 
-    /// A device that is connected only when its script has said so.
+    /// A device that is connected only when its script has said so, whether the node is there yet
+    /// or not.
     public BackendOptions withHotplugDeadline(Duration limit) {
         return new BackendOptions(deadline, limit);
     }

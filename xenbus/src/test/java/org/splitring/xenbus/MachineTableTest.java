@@ -9,69 +9,19 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.splitring.hypervisor.DomId;
-import org.splitring.hypervisor.DomainLimits;
-import org.splitring.hypervisor.GuestDomain;
-import org.splitring.hypervisor.local.LocalHypervisor;
-import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
-import org.splitring.xenbus.store.StoreTree;
 
 /// Every pair of a machine's state and what the peer, or the toolstack, may write then. The peer is
 /// the test's bare hands.
 @Timeout(20)
-class MachineTableTest {
-    private static final DomId ONE = new DomId(1);
-    private static final DevicePaths PATHS = new DevicePaths("test", ONE, DomId.ZERO, 3);
+class MachineTableTest extends MachineRig {
     private static final List<String> NO_STATES =
             List.of("0", "9", "-1", "", "4 ", " 4", "4294967300", "04", "junk", "\0");
-
-    private final OneThread sim = new OneThread();
-    private final StoreTree tree = new StoreTree();
-    private final Store control = tree.connection(DomId.ZERO, sim);
-    private final Store guestStore = tree.connection(ONE, sim);
-    private final Toolstack toolstack = new Toolstack(control);
-    private final GuestDomain guest =
-            new LocalHypervisor().createGuest(ONE, 1 << 20, DomainLimits.DEFAULT);
-    private final RecordingBackend back = new RecordingBackend();
-    private final RecordingFrontend front = new RecordingFrontend();
-
-    @BeforeEach
-    void makeDevice() throws StoreException {
-        toolstack.createDomain(ONE, "web");
-        toolstack.createDevice(PATHS, Map.of(), Map.of());
-    }
-
-    @AfterEach
-    void close() {
-        guest.close();
-    }
-
-    private void front(String state) throws StoreException {
-        guestStore.write(PATHS.frontend() + "/ring-ref", "7");
-        guestStore.write(PATHS.frontend() + "/state", state);
-        sim.run();
-    }
-
-    private void back(String key, String value) throws StoreException {
-        control.write(PATHS.backend() + "/" + key, value);
-        sim.run();
-    }
-
-    private String backState() throws StoreException {
-        return control.read(PATHS.backend() + "/state").orElse("gone");
-    }
-
-    private String frontState() throws StoreException {
-        return control.read(PATHS.frontend() + "/state").orElse("gone");
-    }
 
     /// A backend in that state.
     private BackendMachine backendIn(int state) throws StoreException {
@@ -244,38 +194,6 @@ class MachineTableTest {
     }
 
     @Test
-    void connectedIsWithheldUntilTheHotplugScriptIsDone() throws Exception {
-        BackendOptions hotplug = BackendOptions.DEFAULT.withHotplugDeadline(Duration.ofSeconds(40));
-        BackendMachine.create(control, PATHS, back, hotplug, sim, sim);
-        front("4");
-        assertEquals("2", backState());
-        sim.pass(Duration.ofSeconds(39));
-        assertEquals("2", backState());
-        back("hotplug-status", "connected");
-        assertEquals("4", backState());
-        assertTrue(sim.noTimers());
-    }
-
-    @ParameterizedTest
-    @CsvSource({
-        "busy, hotplug-status is busy: image in use",
-        "error, hotplug-status is error: image in use",
-        "started, 'backend /local/domain/0/backend/test/1/3 waited 40 s for the toolstack''s"
-                + " hotplug-status \"connected\", it is started'"
-    })
-    void aHotplugScriptThatFailsIsNamed(String status, String message) throws Exception {
-        BackendOptions hotplug = BackendOptions.DEFAULT.withHotplugDeadline(Duration.ofSeconds(40));
-        BackendMachine.create(control, PATHS, back, hotplug, sim, sim);
-        front("4");
-        back("hotplug-error", "image in use");
-        back("hotplug-status", status);
-        sim.pass(Duration.ofSeconds(40));
-        assertEquals("5", backState());
-        assertEquals(Optional.of(message), control.read(PATHS.backendError()));
-        assertEquals(0, back.open);
-    }
-
-    @Test
     void aDeviceThatHasChangedIsPublishedAgain() throws Exception {
         BackendMachine machine = backendIn(4);
         back.size = "4096";
@@ -290,25 +208,6 @@ class MachineTableTest {
     }
 
     // The frontend.
-
-    private FrontendMachine frontendIn(int state) throws StoreException {
-        back("feature-test", "1");
-        back("size", "2048");
-        FrontendMachine machine =
-                FrontendMachine.create(
-                        guest, guestStore, "test", 3, front, FrontendOptions.DEFAULT, sim, sim);
-        CompletableFuture<Void> connected = machine.connectAsync();
-        sim.run();
-        if (state >= 3) {
-            back("state", "2");
-        }
-        if (state == 4) {
-            back("state", "4");
-        }
-        assertEquals(state == 4, connected.isDone());
-        assertEquals(Integer.toString(state), frontState());
-        return machine;
-    }
 
     /// Own state, and what it is after the backend has written 1 to 8.
     @ParameterizedTest

@@ -53,8 +53,6 @@ final class BackendTalk {
         SAID_CLOSING,
         /// Has said Closed and waits for the backend's.
         SAID_CLOSED,
-        /// The backend broke the protocol.
-        BROKEN,
         /// Nothing more is said, unless the machine wants to say goodbye later.
         SILENT
     }
@@ -133,7 +131,7 @@ final class BackendTalk {
                     machine.goodbyeSaid();
                 }
             }
-            case BROKEN, SILENT -> {
+            case SILENT -> {
                 // Not waiting for the backend.
             }
         }
@@ -281,12 +279,14 @@ final class BackendTalk {
         }
     }
 
+    /// The backend broke the protocol. It is told so, and given the time of a goodbye in which it
+    /// may stop using the pages; there is no other one after it.
     private void broken(String reason) {
         if (phase == Phase.CONNECTED || phase == Phase.RECONFIGURING || phase == Phase.LEAVING) {
-            enter(Phase.BROKEN);
             LOG.warn("{}: {}", machine, reason);
-            end.fail(reason);
-            machine.said(XenbusState.CLOSING);
+            machine.closesForGood(reason);
+            machine.leaveMessage(reason);
+            sayClosing();
         }
     }
 
@@ -297,7 +297,7 @@ final class BackendTalk {
     /// @return `false` when the backend has not been given anything
     boolean sayGoodbye() {
         return switch (phase) {
-            case CONNECTED, RECONFIGURING, LEAVING, PUBLISHED, BROKEN -> {
+            case CONNECTED, RECONFIGURING, LEAVING, PUBLISHED -> {
                 sayClosing();
                 yield true;
             }

@@ -11,8 +11,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
@@ -58,8 +56,6 @@ public final class DeviceEnd implements Executor, AutoCloseable {
 
     /// A virtual thread for each piece of work.
     public static final Executor VIRTUAL_THREADS = task -> Thread.ofVirtual().start(task);
-
-    private static final Logger LOG = LoggerFactory.getLogger(DeviceEnd.class);
 
     private record Wait(
             Set<XenbusState> wanted,
@@ -257,22 +253,6 @@ public final class DeviceEnd implements Executor, AutoCloseable {
 
     private static boolean exists(Keys keys) throws StoreException {
         return keys.text("state").isPresent();
-    }
-
-    /// Leaves a message where tools look for it, writes one log line, and goes to Closing.
-    public void fail(String message) {
-        LOG.warn("{} {}: {}", side, folder(), message);
-        String place = side == Side.FRONTEND ? paths.frontendError() : paths.backendError();
-        try {
-            store.write(place, message);
-        } catch (StoreException e) { // not every guest may write there
-            LOG.debug("{} {}: error node: {}", side, folder(), e.getMessage());
-        }
-        try {
-            switchTo(XenbusState.CLOSING);
-        } catch (StoreException e) {
-            LOG.warn("{} {}: could not be marked as failed: {}", side, folder(), e.getMessage());
-        }
     }
 
     /// Completes when the peer is in one of the states, or with a [HandshakeException] when it is

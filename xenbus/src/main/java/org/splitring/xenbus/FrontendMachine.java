@@ -363,10 +363,16 @@ public final class FrontendMachine {
         }
         if (!mayWait()) {
             fail(this + ": the store is gone");
-        } else if (closing) {
+        } else {
+            whenFree(this::endOrSuspend);
+        }
+    }
+
+    private void endOrSuspend() {
+        if (closing) {
             end(endReason);
         } else {
-            whenFree(this::suspendNow);
+            suspendNow();
         }
     }
 
@@ -427,7 +433,8 @@ public final class FrontendMachine {
         }
     }
 
-    private void leaveMessage(String reason) {
+    /// Leaves a message in the device's error node, or takes it away when it is empty.
+    void leaveMessage(String reason) {
         BackendTalk now = talk;
         if (now != null) {
             folder.leaveMessage(now.paths(), reason);

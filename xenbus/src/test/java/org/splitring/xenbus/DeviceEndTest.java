@@ -177,25 +177,6 @@ class DeviceEndTest {
     }
 
     @Test
-    void failureLeavesAMessageWhereToolsLook() throws Exception {
-        DeviceEnd front = frontend();
-        DeviceEnd back = backend();
-        front.fail("no memory for a ring");
-        back.fail("key bad");
-        assertEquals(
-                Optional.of("no memory for a ring"),
-                control.read("/local/domain/1/error/device/vbd/51712/error"));
-        assertEquals(
-                Optional.of("key bad"),
-                control.read("/local/domain/0/error/backend/vbd/1/51712/error"));
-        simulation.run();
-        assertEquals(XenbusState.CLOSING, front.peerState());
-        assertEquals(XenbusState.CLOSING, back.peerState());
-        front.close();
-        back.close();
-    }
-
-    @Test
     void unplugIsOneTransaction() throws Exception {
         List<String> seen = new ArrayList<>();
         control.watch(

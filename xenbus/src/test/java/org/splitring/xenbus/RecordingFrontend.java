@@ -17,6 +17,11 @@ final class RecordingFrontend implements FrontendHooks {
     private int rings;
     @Nullable Consumer<String> broken;
 
+    /// Set: a connection's close waits until this is run.
+    boolean closesLate;
+
+    @Nullable Runnable closeNow;
+
     @Override
     public Connection prepare(
             GuestDomain guest, DevicePaths paths, Keys backend, Consumer<String> toBreak)
@@ -62,8 +67,16 @@ final class RecordingFrontend implements FrontendHooks {
             @Override
             public void close(Executor executor, Runnable closed) {
                 story.add("close");
-                open--;
-                executor.execute(closed);
+                Runnable last =
+                        () -> {
+                            open--;
+                            executor.execute(closed);
+                        };
+                if (closesLate) {
+                    closeNow = last;
+                } else {
+                    last.run();
+                }
             }
         };
     }
@@ -77,5 +90,13 @@ final class RecordingFrontend implements FrontendHooks {
     public void ended(String reason) {
         ends++;
         story.add("ended: " + reason);
+    }
+
+    void breakNow(String reason) {
+        Consumer<String> now = broken;
+        if (now == null) {
+            throw new AssertionError("was never connected");
+        }
+        now.accept(reason);
     }
 }

@@ -40,6 +40,7 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
             throws StoreException, KeyException {
         String protocol = frontend.oneOf("protocol", List.of(X86_64, X86_32, ARM));
         int eventChannel = (int) frontend.number("event-channel", 1, Integer.MAX_VALUE);
+        frontend.number("multi-queue-num-queues", 1, 1, 1); // no other number was offered
         int order = pageOrder(frontend, maxPageOrder);
         if (order == 0 && (hasRingRef(frontend) || frontend.text("ring-ref0").isEmpty())) {
             return new RingKeys(List.of(gref(frontend, "ring-ref")), eventChannel, protocol);

@@ -91,6 +91,13 @@ class KeysTest {
                     message(() -> RingKeys.read(keys, 4)).contains("/ring-page-order is"), order);
         }
         set("ring-page-order", "2");
+        for (String queues : List.of("0", "2", "2147483648", "1junk")) {
+            set("multi-queue-num-queues", queues);
+            assertTrue(
+                    message(() -> RingKeys.read(keys, 4)).contains("/multi-queue-num-queues is"),
+                    queues);
+        }
+        set("multi-queue-num-queues", "1");
         set("ring-ref0", "10");
         set("ring-ref1", "10");
         set("ring-ref2", "4294967295");

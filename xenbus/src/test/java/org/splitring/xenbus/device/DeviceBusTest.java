@@ -198,6 +198,7 @@ class DeviceBusTest {
                     List.of(
                             Map.of("ring-page-order", "31", "event-channel", "1"),
                             Map.of("ring-ref", "1junk", "event-channel", "1"),
+                            Map.of("multi-queue-num-queues", "2147483648", "event-channel", "1"),
                             Map.of("ring-ref", "8", "event-channel", "2147483648"))) {
                 senseless(store, bad, keys);
                 assertEquals(2, EchoDevice.ask(good, 1).get());

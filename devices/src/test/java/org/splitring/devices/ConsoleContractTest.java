@@ -23,11 +23,9 @@ import org.splitring.xenbus.device.FrontendDriver;
 /// The console keeps the contract of devices. A piece of work is a word that a program prints and a
 /// viewer sees. What a backend had not taken when it left is printed once more.
 public class ConsoleContractTest extends DeviceContract {
-    @TempDir private static Path dir;
-
     @BeforeAll
-    static void startWhatTheJdkStartsOnce() throws Exception {
-        VirtualSockets.warmUp(dir);
+    static void startWhatTheJdkStartsOnce(@TempDir Path folder) throws Exception {
+        VirtualSockets.warmUp(folder);
     }
 
     @Override
@@ -50,8 +48,8 @@ public class ConsoleContractTest extends DeviceContract {
         throw new UnsupportedOperationException("no ring of requests");
     }
 
-    private static Path viewers(int device) {
-        return dir.resolve("console" + device);
+    private Path viewers(int device) {
+        return files().resolve("console" + device);
     }
 
     @Override
@@ -85,8 +83,8 @@ public class ConsoleContractTest extends DeviceContract {
     /// Looks on before the word is printed: what a backend has shown, its successor does not know.
     ///
     /// @return `false` when the backend went before the word was seen
-    private static boolean isShown(
-            int device, Path programs, SocketChannel program, ByteBuffer word) throws IOException {
+    private boolean isShown(int device, Path programs, SocketChannel program, ByteBuffer word)
+            throws IOException {
         String wanted = StandardCharsets.US_ASCII.decode(word.duplicate()).toString();
         StringBuilder seen = new StringBuilder();
         try (SocketChannel viewer = connect(viewers(device))) {

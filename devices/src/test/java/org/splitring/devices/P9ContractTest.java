@@ -28,11 +28,9 @@ import org.splitring.xenbus.device.FrontendDriver;
 /// writes, reads and removes it. One whose connection ends with a backend attaches anew, as clients
 /// of 9P do.
 public class P9ContractTest extends DeviceContract {
-    @TempDir private static Path shared;
-
     @BeforeAll
-    static void startWhatTheJdkStartsOnce() throws Exception {
-        VirtualSockets.warmUp(shared);
+    static void startWhatTheJdkStartsOnce(@TempDir Path folder) throws Exception {
+        VirtualSockets.warmUp(folder);
     }
 
     @Override
@@ -57,7 +55,7 @@ public class P9ContractTest extends DeviceContract {
 
     @Override
     protected Map<String, String> backendParameters(int device) {
-        return Map.of("path", shared.toString());
+        return Map.of("path", files().toString());
     }
 
     @Override
@@ -69,7 +67,7 @@ public class P9ContractTest extends DeviceContract {
                 client.makeWriteReadRemove(name);
                 return;
             } catch (EOFException e) {
-                Files.deleteIfExists(shared.resolve(name)); // the backend has gone: once more
+                Files.deleteIfExists(files().resolve(name)); // the backend has gone: once more
             }
         }
     }

@@ -82,6 +82,10 @@ final class ContractGuest {
     }
 
     void openFrontends(DeviceClasses classes) {
+        openFrontends(classes, FrontendOptions.DEFAULT);
+    }
+
+    void openFrontends(DeviceClasses classes, FrontendOptions options) {
         frontends =
                 Bounded.get(
                         "frontend bus",
@@ -90,7 +94,7 @@ final class ContractGuest {
                                 domain,
                                 store,
                                 classes,
-                                FrontendOptions.DEFAULT));
+                                options));
     }
 
     /// The device of that number, once its frontend has connected.
@@ -102,7 +106,8 @@ final class ContractGuest {
         return frontend;
     }
 
-    private Optional<FrontendBus.Frontend> find(String name) {
+    /// The device of that name, while it is there.
+    Optional<FrontendBus.Frontend> find(String name) {
         return frontendList().stream().filter(it -> it.name().equals(name)).findFirst();
     }
 

@@ -45,6 +45,7 @@ final class ContractLab implements AutoCloseable {
     final Store control = tree.connection(DomId.ZERO, watches);
     final Toolstack toolstack = new Toolstack(control);
     final Path folder;
+    final Path files; // what the device itself keeps
     private final @Nullable LocalHypervisor hypervisor;
     private final @Nullable AttachServer server;
     private final Deque<Runnable> closeables = new ArrayDeque<>();
@@ -53,6 +54,7 @@ final class ContractLab implements AutoCloseable {
     ContractLab(ContractPlatform platform) throws IOException {
         this.platform = platform;
         folder = Files.createTempDirectory("contract");
+        files = Files.createDirectory(folder.resolve("files"));
         boolean local = platform == ContractPlatform.LOCAL;
         hypervisor = local ? new LocalHypervisor() : null;
         server = local ? null : new AttachServer(DomId.ZERO, backLoops.next());
@@ -81,16 +83,10 @@ final class ContractLab implements AutoCloseable {
     }
 
     private ContractGuest attach(DomId id) throws IOException {
-        AttachServer attachServer = server;
-        if (attachServer == null) {
-            throw new IllegalStateException("not attached");
-        }
         CompletableFuture<AttachedPeer> peer = new CompletableFuture<>();
         AttachSocket socket =
-                attachServer.listen(
-                        folder.resolve("attach" + id),
+                listen(
                         id,
-                        DomainLimits.DEFAULT,
                         new GuestListener() {
                             @Override
                             public void attached(AttachedPeer arrived) {
@@ -115,6 +111,16 @@ final class ContractLab implements AutoCloseable {
                 StoreWireClient.open(domain.storeFd(), id, frontLoops.next().eventLoop(), watches);
         closeables.push(store::close);
         return new ContractGuest(this, domain, arrived.driverDomain(), store, arrived, folder);
+    }
+
+    /// Lets a guest attach; the caller closes the socket.
+    AttachSocket listen(DomId id, GuestListener listener) throws IOException {
+        AttachServer attachServer = server;
+        if (attachServer == null) {
+            throw new IllegalStateException("not attached");
+        }
+        return attachServer.listen(
+                folder.resolve("attach" + id), id, DomainLimits.DEFAULT, listener);
     }
 
     /// Another connection to the store for a guest: on the local platform only, where that needs no
@@ -200,6 +206,11 @@ final class ContractLab implements AutoCloseable {
         watches.close();
         frontLoops.close();
         backLoops.close();
+        delete(folder);
+    }
+
+    /// Deletes a folder with everything in it.
+    static void delete(Path folder) throws IOException {
         try (Stream<Path> files = Files.walk(folder)) {
             for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                 Files.deleteIfExists(file);

@@ -1,5 +1,7 @@
 package org.splitring.testkit.contract;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
 import org.splitring.testkit.contract.DeviceContract.Instance;
 import org.splitring.xenbus.DevicePaths;
@@ -24,11 +26,31 @@ final class ContractRun {
         ContractResources before = ContractResources.now();
         try (ContractLab lab = new ContractLab(platform);
                 DeviceClasses classes = classes()) {
+            contract.useFiles(lab.files);
             ContractGuest guest = lab.guest(1);
             guest.openBackends(classes);
             guest.openFrontends(classes);
             scenario.run(lab, guest, classes);
             lab.closeBuses();
+        }
+        nothingLeaked(before);
+    }
+
+    interface LoneScenario {
+        void run(Path folder) throws Exception;
+    }
+
+    /// Runs a scenario that needs no lab of this process, and looks for leaks of the process.
+    ///
+    /// A folder is all that it is given.
+    void alone(LoneScenario scenario) throws Exception {
+        ContractResources before = ContractResources.now();
+        Path folder = Files.createTempDirectory("contract");
+        try {
+            contract.useFiles(Files.createDirectory(folder.resolve("files")));
+            scenario.run(folder);
+        } finally {
+            ContractLab.delete(folder);
         }
         nothingLeaked(before);
     }

@@ -1,8 +1,11 @@
 package org.splitring.testkit.contract;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.reflect.Constructor;
 import java.nio.file.Path;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.splitring.xenbus.FrontendHooks;
@@ -18,6 +21,8 @@ import org.splitring.xenbus.device.FrontendDriver;
 /// Subclasses have a public constructor without arguments: some tests make them in a process of
 /// their own, to kill it.
 public abstract class DeviceContract {
+    private volatile @Nullable Path files;
+
     /// For subclasses.
     protected DeviceContract() {}
 
@@ -55,12 +60,51 @@ public abstract class DeviceContract {
         return Map.of();
     }
 
+    /// A folder for what the device's halves and its users keep in files: empty at the begin of a
+    /// test, the same in all its processes, and deleted at its end.
+    protected final Path files() {
+        Path folder = files;
+        if (folder == null) {
+            throw new IllegalStateException("there are no files before a test has begun");
+        }
+        return folder;
+    }
+
+    void useFiles(Path folder) {
+        files = folder;
+    }
+
+    /// The contract of that class, in a process of its own.
+    static DeviceContract make(String className, Path files) throws ReflectiveOperationException {
+        Constructor<?> constructor = Class.forName(className).getDeclaredConstructor();
+        constructor.setAccessible(true);
+        DeviceContract contract = (DeviceContract) constructor.newInstance();
+        contract.useFiles(files);
+        return contract;
+    }
+
     /// A device that is connected.
     ///
     /// @param hooks what the frontend driver made
     /// @param sockets folder in which devices show themselves
     /// @param device its number
     public record Instance(FrontendHooks hooks, Path sockets, int device) {}
+
+    private LifecycleChecks lifecycle() {
+        return new LifecycleChecks(new ContractRun(this));
+    }
+
+    private HostileFrontendChecks frontends() {
+        return new HostileFrontendChecks(new ContractRun(this));
+    }
+
+    private HostileBackendChecks backends() {
+        return new HostileBackendChecks(new ContractRun(this));
+    }
+
+    private KillChecks kills() {
+        return new KillChecks(new ContractRun(this));
+    }
 
     // States and lifecycle.
 
@@ -124,6 +168,23 @@ public abstract class DeviceContract {
         lifecycle().isRemovedByForceUnderLoad(platform);
     }
 
+    // Either half dies.
+
+    /// A guest that is killed with -9 under load: the backend notices, and gives everything back;
+    /// its neighbours do not notice. The guest is a process of its own.
+    @Test
+    public void bearsTheDeathOfItsGuest() throws Exception {
+        kills().bearsTheDeathOfItsGuest();
+    }
+
+    /// A driver domain that is killed with -9 under load: the frontend connects to the one that
+    /// takes its place, nothing that was asked fails, and nothing stays behind. The driver domain
+    /// is a process of its own.
+    @Test
+    public void bearsTheDeathOfItsDriverDomain() throws Exception {
+        kills().bearsTheDeathOfItsDriverDomain();
+    }
+
     // A hostile guest.
 
     /// Impossible indices: the device is closed with an error.
@@ -167,5 +228,67 @@ public abstract class DeviceContract {
     @EnumSource
     public void anythingInTheRingHarmsNobody(ContractPlatform platform) throws Exception {
         frontends().anythingInTheRingHarmsNobody(platform);
+    }
+
+    /// Keys that make no sense: the device is closed, and its error node names the key and the
+    /// value.
+    @ParameterizedTest
+    @EnumSource
+    public void keysThatMakeNoSenseAreNamed(ContractPlatform platform) throws Exception {
+        frontends().keysThatMakeNoSense(platform);
+    }
+
+    // A hostile backend.
+
+    /// Impossible indices: the frontend closes the device with an error, and every request is
+    /// refused.
+    @ParameterizedTest
+    @EnumSource
+    public void impossibleIndicesOfTheBackendCloseTheDevice(ContractPlatform platform)
+            throws Exception {
+        backends().impossibleIndices(platform);
+    }
+
+    /// Answers that nobody asked for, twice the same, sizes and states that make no sense.
+    @ParameterizedTest
+    @EnumSource
+    public void theFrontendBearsAnyAnswer(ContractPlatform platform) throws Exception {
+        backends().anyAnswers(platform);
+    }
+
+    /// Bytes of answers that change all the time.
+    @ParameterizedTest
+    @EnumSource
+    public void theFrontendBearsAnswersThatChange(ContractPlatform platform) throws Exception {
+        backends().changingBytes(platform);
+    }
+
+    /// A backend that never answers: when the device is unplugged its requests are refused.
+    @ParameterizedTest
+    @EnumSource
+    public void aSilentBackendHoldsUpNobody(ContractPlatform platform) throws Exception {
+        backends().silence(platform);
+    }
+
+    /// Events without a reason, and properties that change all the time.
+    @ParameterizedTest
+    @EnumSource
+    public void aStormOfTheBackendHoldsUpNobody(ContractPlatform platform) throws Exception {
+        backends().storms(platform);
+    }
+
+    /// Anything at all in the ring.
+    @ParameterizedTest
+    @EnumSource
+    public void anythingInTheRingHarmsNoFrontend(ContractPlatform platform) throws Exception {
+        backends().anythingInTheRing(platform);
+    }
+
+    /// Pages that a backend still has mapped when the device is gone are put aside until it lets
+    /// go.
+    @ParameterizedTest
+    @EnumSource
+    public void pagesThatABackendKeepsAreNotUsedAgain(ContractPlatform platform) throws Exception {
+        backends().pagesThatAreKept(platform);
     }
 }

@@ -14,6 +14,18 @@ import org.splitring.xenbus.DevicePaths;
 final class HostileFrontendChecks {
     private static final int FLIPS = 40;
 
+    /// Keys of a frontend with one ring, and what they cannot be.
+    private static final String[][] SENSELESS = {
+        {"ring-page-order", "31"},
+        {"ring-page-order", "-1"},
+        {"ring-ref", "1junk"},
+        {"ring-ref", "4294967296"},
+        {"event-channel", "0"},
+        {"event-channel", "2147483648"},
+        {"protocol", "x86_128-abi"},
+        {"multi-queue-num-queues", "2147483648"}
+    };
+
     private final ContractRun run;
 
     HostileFrontendChecks(ContractRun run) {
@@ -189,5 +201,43 @@ final class HostileFrontendChecks {
                         LockSupport.parkNanos(1_000_000);
                     }
                 });
+    }
+
+    void keysThatMakeNoSense(ContractPlatform platform) throws Exception {
+        if (run.contract.entryBytes() == 0) {
+            return;
+        }
+        run.run(
+                platform,
+                (lab, neighbour, classes) -> {
+                    Instance good = run.attach(lab, neighbour, 0);
+                    ContractGuest hostile = lab.guest(2);
+                    hostile.openBackends(classes);
+                    DevicePaths paths = run.paths(lab, hostile, 1);
+                    run.create(lab, paths);
+                    try (ContractLoad load = new ContractLoad(run.contract, good)) {
+                        for (String[] key : SENSELESS) {
+                            refuses(lab, hostile, paths, key[0], key[1]);
+                            load.progress(1);
+                        }
+                    }
+                    hostile.store.write(paths.frontend() + "/state", "6");
+                    lab.detach(paths);
+                });
+    }
+
+    private void refuses(
+            ContractLab lab, ContractGuest guest, DevicePaths paths, String key, String value)
+            throws Exception {
+        try (RawFrontend front =
+                RawFrontend.publish(lab, guest, paths, run.contract.entryBytes(), key, value)) {
+            lab.awaitState(paths.backend(), "5");
+            String message = lab.error(paths);
+            if (!message.contains("/" + key + " is \"" + value + "\"")) {
+                throw new AssertionError(
+                        key + " was \"" + value + "\", and the error node says: " + message);
+            }
+            front.startAnew(lab, key);
+        }
     }
 }

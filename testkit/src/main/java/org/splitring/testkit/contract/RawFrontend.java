@@ -43,6 +43,23 @@ final class RawFrontend implements AutoCloseable {
     static RawFrontend connect(
             ContractLab lab, ContractGuest guest, DevicePaths paths, int entryBytes)
             throws DeviceException, EventChannelException, StoreException {
+        RawFrontend front = publish(lab, guest, paths, entryBytes, "", "");
+        lab.awaitState(paths.backend(), "4");
+        front.state("4");
+        return front;
+    }
+
+    /// Publishes a ring, to a backend that has offered the device.
+    ///
+    /// @param key one that is written last, and differently; none when empty
+    static RawFrontend publish(
+            ContractLab lab,
+            ContractGuest guest,
+            DevicePaths paths,
+            int entryBytes,
+            String key,
+            String value)
+            throws DeviceException, EventChannelException, StoreException {
         lab.awaitState(paths.backend(), "2");
         GrantedPages ring = GrantedPages.grant(guest.domain, paths.backendDomain(), 1, false);
         GrantedPages data = GrantedPages.grant(guest.domain, paths.backendDomain(), 4, false);
@@ -52,11 +69,21 @@ final class RawFrontend implements AutoCloseable {
         guest.store.transaction(
                 transaction -> {
                     keys.write(transaction, paths.frontend());
+                    if (!key.isEmpty()) {
+                        transaction.write(paths.frontend() + "/" + key, value);
+                    }
                     transaction.write(paths.frontend() + "/state", "3");
                 });
-        lab.awaitState(paths.backend(), "4");
-        front.state("4");
         return front;
+    }
+
+    /// Takes a key away, and starts anew after the backend has refused the ring.
+    void startAnew(ContractLab lab, String key) throws StoreException {
+        guest.store.remove(paths.frontend() + "/" + key);
+        state("5");
+        state("6");
+        lab.awaitState(paths.backend(), "6");
+        state("1");
     }
 
     /// A reference that the backend may use, or one that it may not.

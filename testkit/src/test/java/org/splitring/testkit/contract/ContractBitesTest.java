@@ -66,4 +66,52 @@ class ContractBitesTest {
                 "closed over request",
                 contract -> contract.bytesThatChangeAreReadOnce(ContractPlatform.LOCAL));
     }
+
+    @Test
+    void aBackendThatDoesNotNameAKeyIsFound() {
+        fails(
+                Fault.NAMES_NO_KEY,
+                "the error node says: no",
+                contract -> contract.keysThatMakeNoSenseAreNamed(ContractPlatform.LOCAL));
+    }
+
+    @Test
+    void aBackendThatWaitsForAGuestThatWasKilledIsFound() {
+        fails(
+                Fault.WAITS_FOR_THE_GUEST,
+                "lets go of a guest that is gone",
+                Contract::bearsTheDeathOfItsGuest);
+    }
+
+    @Test
+    void aFrontendThatForgetsItsRequestsIsFound() {
+        fails(
+                Fault.FORGETS_ITS_REQUESTS,
+                "failed: [java.io.IOException",
+                Contract::bearsTheDeathOfItsDriverDomain);
+    }
+
+    @Test
+    void aFrontendThatLeavesWorkHangingIsFound() {
+        fails(
+                Fault.LEAVES_WORK_HANGING,
+                "all work is answered or refused",
+                contract -> contract.aSilentBackendHoldsUpNobody(ContractPlatform.LOCAL));
+    }
+
+    @Test
+    void aFrontendThatStopsItsLoopIsFound() {
+        fails(
+                Fault.STOPS_ITS_LOOP,
+                "not within 4 s: request",
+                contract -> contract.theFrontendBearsAnyAnswer(ContractPlatform.LOCAL));
+    }
+
+    @Test
+    void aFrontendThatUsesPagesAgainIsFound() {
+        fails(
+                Fault.GIVES_PAGES_BACK_AT_ONCE,
+                "pages that the backend has mapped were given back",
+                contract -> contract.pagesThatABackendKeepsAreNotUsedAgain(ContractPlatform.LOCAL));
+    }
 }

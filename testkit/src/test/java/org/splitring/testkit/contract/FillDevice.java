@@ -3,19 +3,28 @@ package org.splitring.testkit.contract;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
+import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.EventChannels;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GrantStatus;
+import org.splitring.hypervisor.GrantTable;
 import org.splitring.hypervisor.GuestDomain;
+import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.PageAllocator;
 import org.splitring.ring.SringLayout;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.DevicePaths;
@@ -55,8 +64,26 @@ final class FillDevice {
         /// Never answers its tenth request.
         HANGS_ON_CLOSE,
         /// Checks the size, and reads it again from shared memory to use it.
-        READS_THE_RING_TWICE
+        READS_THE_RING_TWICE,
+        /// Does not say which key it cannot read.
+        NAMES_NO_KEY,
+        /// Closes when the guest has said so, and not before.
+        WAITS_FOR_THE_GUEST,
+        /// Refuses what was asked when its backend is lost.
+        FORGETS_ITS_REQUESTS,
+        /// Says nothing of what there will be no answer to.
+        LEAVES_WORK_HANGING,
+        /// Stands still, and its loop with it, over an answer that it does not understand.
+        STOPS_ITS_LOOP,
+        /// Uses pages again that its backend has mapped.
+        GIVES_PAGES_BACK_AT_ONCE
     }
+
+    private static final Set<Fault> OF_BACKENDS =
+            EnumSet.range(Fault.LEAKS_A_MAPPING, Fault.WAITS_FOR_THE_GUEST);
+
+    /// Longer than a test waits that expects a fault.
+    private static final long STANDSTILL_NANOS = 8_000_000_000L;
 
     private FillDevice() {}
 
@@ -70,7 +97,7 @@ final class FillDevice {
         public BackendHooks create(BackendContext context) {
             Filling filling = new Filling(fault);
             RingBackend ring = new RingBackend(context, SHAPE, filling::fill);
-            return fault == Fault.NONE ? ring : new Faulty(context, ring, filling);
+            return OF_BACKENDS.contains(fault) ? new Faulty(context, ring, filling) : ring;
         }
     }
 
@@ -139,17 +166,34 @@ final class FillDevice {
                 thread.start();
             }
             filling.index.set(0);
-            BackendHooks.Connection connection = ring.connect(frontend, broken);
+            BackendHooks.Connection connection;
+            try {
+                connection = ring.connect(frontend, broken);
+            } catch (HandshakeException e) {
+                throw filling.fault == Fault.NAMES_NO_KEY ? new HandshakeException("no") : e;
+            }
             ForeignPages peeking = peeks ? pages : null;
-            return (executor, closed) ->
-                    connection.close(
-                            executor,
-                            () -> {
-                                if (peeking != null) {
-                                    peeking.close();
-                                }
-                                closed.run();
-                            });
+            return (executor, closed) -> {
+                if (filling.fault == Fault.WAITS_FOR_THE_GUEST && !hasLeft(frontend)) {
+                    return; // and nobody asks again
+                }
+                connection.close(
+                        executor,
+                        () -> {
+                            if (peeking != null) {
+                                peeking.close();
+                            }
+                            closed.run();
+                        });
+            };
+        }
+
+        private static boolean hasLeft(Keys frontend) {
+            try {
+                return List.of("5", "6").contains(frontend.text("state").orElse("6"));
+            } catch (StoreException e) {
+                return true;
+            }
         }
 
         @Override
@@ -158,7 +202,7 @@ final class FillDevice {
         }
     }
 
-    static final class Frontend implements FrontendDriver {
+    record Frontend(Fault fault) implements FrontendDriver {
         @Override
         public String deviceClass() {
             return "fill";
@@ -166,7 +210,7 @@ final class FillDevice {
 
         @Override
         public FrontendHooks create(FrontendContext context) {
-            return new Filler(context);
+            return new Filler(context, fault);
         }
     }
 
@@ -175,11 +219,14 @@ final class FillDevice {
     /// The frontend: hooks, and what its users call.
     static final class Filler implements FrontendHooks, RingAnswers<Fill> {
         private final FrontendContext context;
+        private final Fault fault;
         private final RingFrontend<Fill> ring;
         private final BlockingQueue<Integer> free = new ArrayBlockingQueue<>(PAGES);
+        private final Set<CompletableFuture<Byte>> asked = ConcurrentHashMap.newKeySet();
 
-        Filler(FrontendContext context) {
+        Filler(FrontendContext context, Fault fault) {
             this.context = context;
+            this.fault = fault;
             ring = new RingFrontend<>(context, SHAPE, this, PAGES, PAGES);
             for (int page = 0; page < PAGES; page++) {
                 free.add(page);
@@ -191,6 +238,7 @@ final class FillDevice {
             Integer page = free.take();
             try {
                 CompletableFuture<Byte> last = new CompletableFuture<>();
+                asked.add(last);
                 context.loop().execute(() -> ring.submit(new Fill(page, value, last)));
                 if (last.get() != (byte) value) {
                     throw new AssertionError("filled with " + last.get() + ", not " + value);
@@ -198,6 +246,7 @@ final class FillDevice {
             } catch (ExecutionException e) {
                 throw new IOException(e.getCause());
             } finally {
+                asked.removeIf(CompletableFuture::isDone);
                 free.add(page);
             }
         }
@@ -206,7 +255,16 @@ final class FillDevice {
         public FrontendHooks.Connection prepare(
                 GuestDomain guest, DevicePaths paths, Keys backend, Consumer<String> broken)
                 throws StoreException, HandshakeException, EventChannelException {
-            return ring.prepare(guest, paths, backend, broken);
+            GuestDomain used =
+                    fault == Fault.GIVES_PAGES_BACK_AT_ONCE ? new Careless(guest) : guest;
+            return ring.prepare(used, paths, backend, broken);
+        }
+
+        @Override
+        public void lost(String reason) {
+            if (fault == Fault.FORGETS_ITS_REQUESTS) {
+                asked.forEach(last -> last.completeExceptionally(new IOException(reason)));
+            }
         }
 
         @Override
@@ -224,6 +282,9 @@ final class FillDevice {
 
         @Override
         public long id(MemorySegment response) {
+            if (fault == Fault.STOPS_ITS_LOOP && response.get(U32, 4) != MAX_BYTES) {
+                LockSupport.parkNanos(STANDSTILL_NANOS);
+            }
             return response.get(U32, 0);
         }
 
@@ -239,13 +300,88 @@ final class FillDevice {
 
         @Override
         public void failed(Fill request, String reason) {
-            request.first().completeExceptionally(new IOException(reason));
+            if (fault != Fault.LEAVES_WORK_HANGING) {
+                request.first().completeExceptionally(new IOException(reason));
+            }
+        }
+    }
+
+    /// A guest whose pages are free as soon as their device has ended.
+    private record Careless(GuestDomain guest) implements GuestDomain, GrantTable {
+        @Override
+        public DomId id() {
+            return guest.id();
+        }
+
+        @Override
+        public EventChannels eventChannels() {
+            return guest.eventChannels();
+        }
+
+        @Override
+        public GuestMemory memory() {
+            return guest.memory();
+        }
+
+        @Override
+        public PageAllocator pages() {
+            return guest.pages();
+        }
+
+        @Override
+        public GrantTable grants() {
+            return this;
+        }
+
+        @Override
+        public int claim() {
+            return guest.grants().claim();
+        }
+
+        @Override
+        public void unclaim(int gref) {
+            guest.grants().unclaim(gref);
+        }
+
+        @Override
+        public void grant(int gref, DomId backend, int gfn, boolean readOnly) {
+            guest.grants().grant(gref, backend, gfn, readOnly);
+        }
+
+        @Override
+        public boolean tryRevoke(int gref) {
+            return guest.grants().tryRevoke(gref);
+        }
+
+        @Override
+        public void quarantine(int gref, int gfn) {
+            guest.pages().free(gfn, 1);
+        }
+
+        @Override
+        public int retryQuarantined() {
+            return 0;
+        }
+
+        @Override
+        public int quarantinedCount() {
+            return 0;
+        }
+
+        @Override
+        public void close() {
+            guest.close();
         }
     }
 
     /// The contract of this device with a fault, or without one.
     static class Contract extends DeviceContract {
         private final Fault fault;
+
+        /// The other half, in a process of its own, has no fault.
+        Contract() {
+            this(Fault.NONE);
+        }
 
         Contract(Fault fault) {
             this.fault = fault;
@@ -258,7 +394,7 @@ final class FillDevice {
 
         @Override
         protected FrontendDriver frontendDriver() {
-            return new Frontend();
+            return new Frontend(fault);
         }
 
         @Override

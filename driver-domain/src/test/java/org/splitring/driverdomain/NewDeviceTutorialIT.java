@@ -20,7 +20,8 @@ import org.junit.jupiter.api.io.TempDir;
 /// with a Maven repository of their own (which falls back on the user's for what others made).
 class NewDeviceTutorialIT {
     private static final Set<String> LEFT_OUT = Set.of("target", ".git", "build", "run");
-    private static final int SECONDS = 420; // a fifth of that on a machine with nothing else to do
+    private static final int SECONDS =
+            600; // a quarter of that on a machine with nothing else to do
 
     @TempDir
     @SuppressWarnings("NullAway.Init")

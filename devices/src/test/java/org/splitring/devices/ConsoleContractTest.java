@@ -12,8 +12,6 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.locks.LockSupport;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.io.TempDir;
 import org.splitring.console.back.ConsoleBackendDriver;
 import org.splitring.console.front.ConsoleFrontendDriver;
 import org.splitring.testkit.contract.DeviceContract;
@@ -23,11 +21,6 @@ import org.splitring.xenbus.device.FrontendDriver;
 /// The console keeps the contract of devices. A piece of work is a word that a program prints and a
 /// viewer sees. What a backend had not taken when it left is printed once more.
 public class ConsoleContractTest extends DeviceContract {
-    @BeforeAll
-    static void startWhatTheJdkStartsOnce(@TempDir Path folder) throws Exception {
-        VirtualSockets.warmUp(folder);
-    }
-
     @Override
     protected BackendDriver backendDriver() {
         return new ConsoleBackendDriver();

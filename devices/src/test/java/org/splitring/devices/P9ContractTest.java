@@ -15,8 +15,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.UUID;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.io.TempDir;
 import org.splitring.p9.back.P9BackendDriver;
 import org.splitring.p9.front.P9FrontendDriver;
 import org.splitring.testkit.contract.DeviceContract;
@@ -28,11 +26,6 @@ import org.splitring.xenbus.device.FrontendDriver;
 /// writes, reads and removes it. One whose connection ends with a backend attaches anew, as clients
 /// of 9P do.
 public class P9ContractTest extends DeviceContract {
-    @BeforeAll
-    static void startWhatTheJdkStartsOnce(@TempDir Path folder) throws Exception {
-        VirtualSockets.warmUp(folder);
-    }
-
     @Override
     protected BackendDriver backendDriver() {
         return new P9BackendDriver();

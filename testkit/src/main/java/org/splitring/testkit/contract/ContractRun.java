@@ -23,7 +23,7 @@ final class ContractRun {
 
     /// Runs a scenario in a lab with one guest, and looks for leaks of the device and the process.
     void run(ContractPlatform platform, Scenario scenario) throws Exception {
-        ContractResources before = ContractResources.now();
+        ContractResources before = resourcesNow();
         try (ContractLab lab = new ContractLab(platform);
                 DeviceClasses classes = classes()) {
             contract.useFiles(lab.files);
@@ -44,7 +44,7 @@ final class ContractRun {
     ///
     /// A folder is all that it is given.
     void alone(LoneScenario scenario) throws Exception {
-        ContractResources before = ContractResources.now();
+        ContractResources before = resourcesNow();
         Path folder = Files.createTempDirectory("contract");
         try {
             contract.useFiles(Files.createDirectory(folder.resolve("files")));
@@ -53,6 +53,17 @@ final class ContractRun {
             ContractLab.delete(folder);
         }
         nothingLeaked(before);
+    }
+
+    /// What the process holds, after the JDK has started what it starts once.
+    private static ContractResources resourcesNow() throws Exception {
+        Path folder = Files.createTempDirectory("contract");
+        try {
+            VirtualSockets.warmUp(folder);
+        } finally {
+            ContractLab.delete(folder);
+        }
+        return ContractResources.now();
     }
 
     private static void nothingLeaked(ContractResources before) {

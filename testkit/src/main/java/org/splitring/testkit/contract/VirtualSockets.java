@@ -1,6 +1,4 @@
-package org.splitring.devices;
-
-import static org.awaitility.Awaitility.await;
+package org.splitring.testkit.contract;
 
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
@@ -34,7 +32,9 @@ final class VirtualSockets {
                                         }
                                     });
             try (SocketChannel client = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-                await().until(() -> server.getState() == Thread.State.WAITING);
+                Bounded.until(
+                        () -> "a virtual thread waits for a socket",
+                        () -> server.getState() == Thread.State.WAITING);
                 client.connect(UnixDomainSocketAddress.of(path));
                 client.write(ByteBuffer.wrap(new byte[1]));
                 server.join();

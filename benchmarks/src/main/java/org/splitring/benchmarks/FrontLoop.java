@@ -13,6 +13,8 @@ final class FrontLoop {
     private static final int MAX_SLICES = 100_000;
     private static final int MAX_SAMPLES = 4_000_000;
     private static final int WARMUP_BURSTS = 200;
+    private static final int BLOCKING_WARMUP_BURSTS = 1200;
+    private static final int BLOCKING_WARMUP_TRIPS = 30;
     private static final long WARMUP_BURST_NANOS = 2_000_000;
     private static final long WARMUP_PAUSE_NANOS = 4_000_000;
 
@@ -56,13 +58,25 @@ final class FrontLoop {
     }
 
     /// Very short bursts with longer pauses between them: in a pause both ends leave their loops,
-    /// so
-    /// that the compilers get a processor before much is queued for them. Two ends that spin all
-    /// the
-    /// time would starve them: methods then run without a profile for a while (tier 2), and what is
-    /// compiled from such a profile leaves calls in the loop that are otherwise inlined.
+    /// so that the compilers get a processor before much is queued for them. Two ends that spin all
+    /// the time would starve them: methods then run without a profile for a while (tier 2), and
+    /// what is compiled from such a profile leaves calls in the loop that are otherwise inlined.
+    ///
+    /// Two ends that block leave the compilers a processor anyway. Their bursts are counted in
+    /// round trips, which take some 50 µs each: HotSpot compiles a method for good (tier 4) when,
+    /// after some 200 calls, it has seen 600 more and 15000 calls and loop rounds. With fewer it
+    /// does so while it is measured, and a compiler that runs on one of the two processors makes a
+    /// round trip wait for a time slice of some milliseconds.
     private void warmUp(String test, long nanos) {
-        long bursts = Math.min(WARMUP_BURSTS, nanos / WARMUP_BURST_NANOS); // short for a short run
+        long affordable = nanos / WARMUP_BURST_NANOS; // short for a short run
+        if (test.equals("blocking")) {
+            long bursts = Math.min(BLOCKING_WARMUP_BURSTS, 6 * affordable);
+            for (long burst = 0; burst < bursts; burst++) {
+                runBlocking(4 * WARMUP_BURST_NANOS, BLOCKING_WARMUP_TRIPS);
+            }
+            return;
+        }
+        long bursts = Math.min(WARMUP_BURSTS, affordable);
         for (long burst = 0; burst < bursts; burst++) {
             if (test.startsWith("batch-")) {
                 runThroughput(test, WARMUP_BURST_NANOS);
@@ -82,9 +96,18 @@ final class FrontLoop {
     }
 
     int runLatency(String test, long nanos) {
-        boolean blocking = test.equals("blocking");
-        control.tell(blocking ? Control.BLOCKING : 1, toBack);
-        int count = blocking ? blocking(nanos) : spinning(nanos);
+        if (test.equals("blocking")) {
+            return runBlocking(nanos, Long.MAX_VALUE);
+        }
+        control.tell(1, toBack);
+        int count = spinning(nanos);
+        control.tell(Control.IDLE, toBack);
+        return count;
+    }
+
+    private int runBlocking(long nanos, long maxTrips) {
+        control.tell(Control.BLOCKING, toBack);
+        int count = blocking(nanos, maxTrips);
         control.tell(Control.IDLE, toBack);
         return count;
     }
@@ -147,11 +170,11 @@ final class FrontLoop {
         return count;
     }
 
-    private int blocking(long nanos) {
+    private int blocking(long nanos, long maxTrips) {
         long start = System.nanoTime();
         long end = start;
         int count = 0;
-        while (end - start < nanos) {
+        for (long trip = 0; trip < maxTrips && end - start < nanos; trip++) {
             long begin = System.nanoTime();
             if (front.send(1)) {
                 toBack.ring();

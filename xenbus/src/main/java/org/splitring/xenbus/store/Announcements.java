@@ -1,12 +1,13 @@
 package org.splitring.xenbus.store;
 
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
+
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
-import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
 
 /// Tells watches what one step of the store has changed. Noted with the lock of the store,
 /// delivered by [#send] without it.
@@ -45,6 +46,9 @@ final class Announcements {
         List<String> parts = path.parts();
         Node then = Draft.find(before, parts);
         Node now = Draft.find(after, parts);
+        if (then == null && now == null) {
+            return; // made and removed in one transaction
+        }
         Node folder = parts.isEmpty() ? null : Draft.find(after, parent(parts));
         watches.onTheWayTo(
                 path,

@@ -3,14 +3,15 @@ package org.splitring.xenbus.store;
 import static org.splitring.wire.XenstoreRingLayout.FEATURE_ERROR;
 import static org.splitring.wire.XenstoreRingLayout.FEATURE_RECONNECTION;
 
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DomId;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.DomId;
 
 /// Operations that only domain 0 may use: domains that come and go, their quotas and features, and
 /// the commands of CONTROL. Arguments are those of Xen's `docs/misc/xenstore.txt`.
@@ -21,6 +22,19 @@ final class ControlOperations {
     /// Bits of the `server_features` word of a guest's page.
     static final int SUPPORTED_FEATURES =
             FEATURE_RECONNECTION | FEATURE_ERROR | FEATURE_WATCH_DEPTH;
+
+    private static final String HELP =
+            """
+            check\t
+            print\t<string>
+            quota\t[set <name> <val>|<domid>]
+            quota-soft\t[set <name> <val>]
+            help\t
+            """;
+    private static final String SETTINGS = "Quota settings:\n";
+
+    /// What the command calls `soft-memory`.
+    private static final String SOFT_NAME = "memory";
 
     private static final Logger LOG = LoggerFactory.getLogger(ControlOperations.class);
 
@@ -123,53 +137,91 @@ final class ControlOperations {
         }
     }
 
-    /// CONTROL: a command in words, answered in words.
+    /// CONTROL: a command in words, answered in the words of Xen's daemon.
     String command(List<String> words) throws StoreException {
         String command = words.isEmpty() ? "" : words.getFirst();
         List<String> rest = words.isEmpty() ? words : words.subList(1, words.size());
         return switch (command) {
-            case "help" -> "check\nhelp\nprint <string>\nquota [set <name> <val>|<domid>]\n";
+            case "help" -> {
+                requireWords(rest, 0);
+                yield HELP;
+            }
             case "check" -> {
+                requireWords(rest, 0);
                 tree.checkBooks();
                 yield "OK";
             }
             case "print" -> {
-                if (rest.size() != 1) {
-                    throw new StoreException(StoreError.EINVAL, "print needs one text");
-                }
+                requireWords(rest, 1);
                 LOG.info("control: {}", StorePath.shown(rest.getFirst()));
                 yield "OK";
             }
             case "quota" -> quotaCommand(rest);
+            case "quota-soft" -> softQuotaCommand(rest);
             default -> throw new StoreException(StoreError.EINVAL, "no such command");
         };
     }
 
+    private static void requireWords(List<String> words, int count) throws StoreException {
+        if (words.size() != count) {
+            throw new StoreException(StoreError.EINVAL, words.size() + " arguments");
+        }
+    }
+
     private String quotaCommand(List<String> words) throws StoreException {
         if (words.isEmpty()) {
-            StringBuilder text = new StringBuilder();
+            StringBuilder text = new StringBuilder(SETTINGS);
             for (Quota quota : Quota.values()) {
-                text.append(row(quota.wireName(), domains.limits().get(quota)));
+                if (quota != Quota.SOFT_MEMORY) {
+                    text.append(setting(quota.wireName(), quota));
+                }
             }
             return text.toString();
         }
-        if (words.getFirst().equals("set") && words.size() == 3) {
-            setQuota(words.subList(1, 3));
-            return "OK";
+        if (words.getFirst().equals("set")) {
+            requireWords(words, 3);
+            if (words.get(1).equals(Quota.SOFT_MEMORY.wireName())) {
+                throw new StoreException(StoreError.EINVAL, "a soft quota");
+            }
+            return set(quota(words.get(1)), words.get(2));
         }
-        if (words.size() != 1) {
-            throw new StoreException(StoreError.EINVAL, words.size() + " arguments of quota");
-        }
+        requireWords(words, 1);
         DomId domain = domain(words.getFirst());
         StringBuilder text = new StringBuilder("Domain " + domain + ":\n");
         for (Map.Entry<String, Long> one : domains.usage(domain).entrySet()) {
-            text.append(row(one.getKey(), one.getValue()));
+            text.append(String.format(Locale.ROOT, "%-16s: %8d%n", one.getKey(), one.getValue()));
         }
         return text.toString();
     }
 
-    private static String row(String name, long value) {
-        return String.format(Locale.ROOT, "%-17s: %8d%n", name, value);
+    private String softQuotaCommand(List<String> words) throws StoreException {
+        if (words.isEmpty()) {
+            return SETTINGS + setting(SOFT_NAME, Quota.SOFT_MEMORY);
+        }
+        requireWords(words, 3);
+        if (!words.get(0).equals("set") || !words.get(1).equals(SOFT_NAME)) {
+            throw new StoreException(StoreError.EINVAL, "no such soft quota");
+        }
+        return set(Quota.SOFT_MEMORY, words.get(2));
+    }
+
+    /// As Xen's daemon, and unlike SET_QUOTA, this cannot take a limit away.
+    private String set(Quota quota, String value) throws StoreException {
+        long limit = number(value);
+        if (limit < 1) {
+            throw new StoreException(StoreError.EINVAL, quota.wireName() + " of " + limit);
+        }
+        domains.setLimit(quota, (int) limit);
+        return "OK";
+    }
+
+    private String setting(String name, Quota quota) {
+        return String.format(
+                Locale.ROOT,
+                "%-17s: %8d %s%n",
+                name,
+                domains.limits().get(quota),
+                quota.description());
     }
 
     private static Quota quota(String name) throws StoreException {

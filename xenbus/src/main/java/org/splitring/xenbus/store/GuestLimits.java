@@ -50,6 +50,17 @@ final class GuestLimits {
         account.check(limits, Quota.NODE_SIZE, largest + 1, StoreError.ENOSPC);
     }
 
+    /// Whether a node may have so many rights. One that domain 0 has made larger than allowed may
+    /// not be changed at all, whatever the change.
+    void checkRights(DomainAccount account, Node node, int rights) throws StoreException {
+        long more = (long) Node.PERMISSION_BYTES * (rights - node.permissions().size());
+        account.check(
+                domains.limitsOfAll(),
+                Quota.NODE_SIZE,
+                node.sizeBytes() + more + 1,
+                StoreError.ENOSPC);
+    }
+
     /// What a name adds to the list of the folder above it.
     private static int inList(String name) {
         return name.length() + 1;

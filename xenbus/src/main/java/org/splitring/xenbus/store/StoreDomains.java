@@ -1,16 +1,17 @@
 package org.splitring.xenbus.store;
 
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.RateLimitedLog;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.DomId;
-import org.splitring.hypervisor.RateLimitedLog;
 
 /// Who uses the store: the accounts of all domains, their limits, and who may watch them come and
 /// go. Guarded by the lock of the store, which its public methods take themselves.
@@ -79,10 +80,17 @@ final class StoreDomains {
         changes++;
     }
 
+    /// Rights without those of a domain. What it owned is domain 0's: whoever was named next does
+    // not
+    /// become the owner.
     private static List<Permission> without(DomId domain, List<Permission> rights) {
         List<Permission> left = new ArrayList<>(rights);
-        left.removeIf(right -> right.domain().equals(domain));
-        return left.isEmpty() ? List.of(Permission.none(DomId.ZERO)) : List.copyOf(left);
+        Permission first = left.getFirst();
+        if (first.domain().equals(domain)) {
+            left.set(0, new Permission(first.access(), DomId.ZERO));
+        }
+        left.subList(1, left.size()).removeIf(right -> right.domain().equals(domain));
+        return List.copyOf(left);
     }
 
     void restore(Map<String, List<Permission>> rights, List<StoreSnapshot.KnownDomain> introduced) {

@@ -1,12 +1,13 @@
 package org.splitring.xenbus.store;
 
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
+
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.function.LongSupplier;
-import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
 
 /// The store's tree, kept in this JVM. Any thread; no call waits.
 ///
@@ -109,7 +110,11 @@ public final class StoreTree {
             Draft draft = draft(DomId.ZERO);
             changes.forEach(draft::apply);
             if (!changes.isEmpty()) {
-                publish(draft, changes, announcements);
+                // Nobody hears of the rights: they were nobody's but the dead's.
+                publish(
+                        draft,
+                        changes.stream().filter(Change.Remove.class::isInstance).toList(),
+                        announcements);
             }
             domains.forget(domain);
             if (account.introduced) {
@@ -256,11 +261,15 @@ public final class StoreTree {
                 throw new StoreException(StoreError.ENOENT, "set permissions of " + parsed);
             }
             if (!connection.owns(node)) {
+                touchFolder(transaction, parsed);
                 throw new StoreException(StoreError.EACCES, "not the owner of " + parsed);
             }
             if (limited(connection) && !permissions.getFirst().domain().equals(node.owner())) {
                 throw new StoreException(StoreError.EPERM, "only domain 0 gives nodes away");
             }
+            allow(
+                    transaction,
+                    () -> limits.checkRights(connection.account(), node, permissions.size()));
             Change change = new Change.SetPermissions(parsed, List.copyOf(permissions));
             apply(connection, transaction, change, announcements);
         }
@@ -461,8 +470,8 @@ public final class StoreTree {
         }
         Node asked = node == null ? Draft.nearest(view(transaction), path.parts()) : node;
         if (!(toWrite ? connection.mayWrite(asked) : connection.mayRead(asked))) {
-            if (node != null && transaction != null && !path.root()) {
-                transaction.touch(path.above(1)); // as Xen's daemon does
+            if (node != null) {
+                touchFolder(transaction, path);
             }
             throw new StoreException(
                     StoreError.EACCES,
@@ -471,20 +480,33 @@ public final class StoreTree {
         return node;
     }
 
+    /// A transaction that was denied a node depends on the folder too, as with Xen's daemon.
+    private static void touchFolder(@Nullable TreeTransaction transaction, StorePath path)
+            throws StoreException {
+        if (transaction != null && !path.root()) {
+            transaction.touch(path.above(1));
+        }
+    }
+
     private void checkMaking(
             TreeConnection connection,
             @Nullable TreeTransaction transaction,
             StorePath path,
             int bytes)
             throws StoreException {
-        TreeTransaction.Limit limit =
+        allow(
+                transaction,
                 () ->
                         limits.checkMaking(
                                 connection.account(),
                                 view(transaction),
                                 owned(connection, transaction),
                                 path,
-                                bytes);
+                                bytes));
+    }
+
+    private static void allow(@Nullable TreeTransaction transaction, TreeTransaction.Limit limit)
+            throws StoreException {
         if (transaction == null) {
             limit.check();
         } else {

@@ -2,22 +2,22 @@ package org.splitring.xenbus.store;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
+import org.splitring.wire.XsdSockmsgLayout;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
-import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
-import org.splitring.wire.XsdSockmsgLayout;
 
 /// What the operations of the wire format do, for one connection. One thread.
 final class WireOperations {
     private static final byte[] OK = WireMessage.strings("OK");
 
-    /// Others ignore the number of a transaction.
-    private static final Set<Integer> USE_TRANSACTION =
+    private static final Set<Integer> FOR_ALL =
             Set.of(
                     XsdSockmsgLayout.READ,
                     XsdSockmsgLayout.WRITE,
@@ -27,8 +27,29 @@ final class WireOperations {
                     XsdSockmsgLayout.DIRECTORY_PART,
                     XsdSockmsgLayout.GET_PERMS,
                     XsdSockmsgLayout.SET_PERMS,
+                    XsdSockmsgLayout.WATCH,
+                    XsdSockmsgLayout.UNWATCH,
+                    XsdSockmsgLayout.RESET_WATCHES,
                     XsdSockmsgLayout.TRANSACTION_START,
-                    XsdSockmsgLayout.TRANSACTION_END);
+                    XsdSockmsgLayout.TRANSACTION_END,
+                    XsdSockmsgLayout.GET_DOMAIN_PATH);
+
+    private static final Set<Integer> FOR_DOMAIN_0 =
+            Set.of(
+                    XsdSockmsgLayout.CONTROL,
+                    XsdSockmsgLayout.INTRODUCE,
+                    XsdSockmsgLayout.RELEASE,
+                    XsdSockmsgLayout.RESUME,
+                    XsdSockmsgLayout.SET_TARGET,
+                    XsdSockmsgLayout.IS_DOMAIN_INTRODUCED,
+                    XsdSockmsgLayout.GET_FEATURE,
+                    XsdSockmsgLayout.SET_FEATURE,
+                    XsdSockmsgLayout.GET_QUOTA,
+                    XsdSockmsgLayout.SET_QUOTA);
+
+    /// In a transaction or not is the same.
+    private static final Set<Integer> IGNORE_TRANSACTION =
+            Set.of(XsdSockmsgLayout.WATCH, XsdSockmsgLayout.UNWATCH);
 
     /// @param path absolute: a watch is the same one however its path is given
     private record WatchKey(String path, String token) {}
@@ -72,7 +93,12 @@ final class WireOperations {
     ///
     /// @return the payload of the answer
     byte[] handle(WireMessage request) throws StoreException {
-        if (USE_TRANSACTION.contains(request.type())) {
+        if (FOR_DOMAIN_0.contains(request.type())) {
+            requireControlDomain();
+        } else if (!FOR_ALL.contains(request.type())) {
+            throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
+        }
+        if (!IGNORE_TRANSACTION.contains(request.type())) {
             transaction(request); // one that is not open is refused before anything else
         }
         return switch (request.type()) {
@@ -100,20 +126,7 @@ final class WireOperations {
             case XsdSockmsgLayout.TRANSACTION_END -> end(request);
             case XsdSockmsgLayout.GET_DOMAIN_PATH ->
                     WireMessage.strings("/local/domain/" + ControlOperations.domain(only(request)));
-            case XsdSockmsgLayout.CONTROL,
-                    XsdSockmsgLayout.INTRODUCE,
-                    XsdSockmsgLayout.RELEASE,
-                    XsdSockmsgLayout.RESUME,
-                    XsdSockmsgLayout.SET_TARGET,
-                    XsdSockmsgLayout.IS_DOMAIN_INTRODUCED,
-                    XsdSockmsgLayout.GET_FEATURE,
-                    XsdSockmsgLayout.SET_FEATURE,
-                    XsdSockmsgLayout.GET_QUOTA,
-                    XsdSockmsgLayout.SET_QUOTA -> {
-                requireControlDomain();
-                yield control(request);
-            }
-            default -> throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
+            default -> control(request);
         };
     }
 

@@ -8,6 +8,7 @@ import static org.splitring.xenbus.store.WireTest.next;
 import static org.splitring.xenbus.store.WireTest.show;
 
 import io.netty.channel.embedded.EmbeddedChannel;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.splitring.hypervisor.DomId;
@@ -59,6 +60,34 @@ class ControlOperationsTest {
         assertFalse(guest.isOpen());
         assertEquals("16 ENOENT|", ask(9, "7\0"));
         assertEquals("16 EINVAL|", ask(9, "0\0"));
+        guest.finishAndReleaseAll();
+    }
+
+    @Test
+    void whatADeadDomainMightDoIsNoNewsToOthers() {
+        introduce(7);
+        assertEquals("11 OK|", ask(11, "/a/kept\0" + "1"));
+        assertEquals("14 OK|", ask(14, "/a/kept\0n0\0r7\0"));
+        assertEquals("11 OK|", ask(11, "/a/its\0" + "1"));
+        assertEquals("14 OK|", ask(14, "/a/its\0n7\0"));
+        assertEquals("4 OK|", ask(4, "/a\0t\0"));
+        assertEquals("15 /a|t|", show(next(control)));
+        assertEquals("9 OK|", ask(9, "7\0"));
+        assertEquals("15 /a/its|t|", show(next(control)));
+        assertNull(next(control));
+        assertEquals("3 n0|", ask(3, "/a/kept\0"));
+    }
+
+    @Test
+    void h106_aSpecialNameOfADeadDomainBecomesDomain0s() {
+        introduce(7);
+        EmbeddedChannel guest = channel(EIGHT);
+        assertEquals("14 OK|", ask(14, "@releaseDomain\0n7\0r8\0"));
+        assertEquals("9 OK|", ask(9, "7\0"));
+        assertEquals(
+                "16 EACCES|",
+                WireTest.ask(guest, 14, 0, "@releaseDomain\0b8\0"),
+                "being named next does not make it the owner");
         guest.finishAndReleaseAll();
     }
 
@@ -181,11 +210,41 @@ class ControlOperationsTest {
         assertTrue(ask(0, "help\0").contains("quota"));
         assertEquals("0 OK|", ask(0, "check\0"));
         assertEquals("0 OK|", ask(0, "print\0hello\0"));
-        assertTrue(ask(0, "quota\0").contains("nodes            :     1000"));
+        for (String bad :
+                new String[] {"", "reboot\0", "check\0x\0", "help\0x\0", "print\0", "check"}) {
+            assertEquals("16 EINVAL|", ask(0, bad));
+        }
+    }
+
+    @Test
+    void quotasAreToldInTheWordsOfXensDaemon() {
+        introduce(7);
+        String all = ask(0, "quota\0");
+        assertTrue(
+                all.startsWith("0 Quota settings:\nnodes            :     1000 Nodes per domain\n"),
+                all);
+        assertFalse(all.contains("soft-memory"), all);
+        assertEquals(
+                "0 Quota settings:\nmemory           :  2097152 Total Xenstore memory per domain"
+                        + " (warning level)\n|",
+                ask(0, "quota-soft\0"));
         assertEquals("0 OK|", ask(0, "quota\0set\0nodes\0" + "500\0"));
         assertEquals("25 500|", ask(25, "nodes\0"));
-        assertTrue(ask(0, "quota\0" + "7\0").startsWith("0 Domain 7:"));
-        assertEquals("16 EINVAL|", ask(0, "reboot\0"));
-        assertEquals("16 EINVAL|", ask(0, ""));
+        assertEquals("0 OK|", ask(0, "quota-soft\0set\0memory\0" + "1000\0"));
+        assertEquals("25 1000|", ask(25, "soft-memory\0"));
+        assertTrue(
+                ask(0, "quota\0" + "7\0").startsWith("0 Domain 7:\nnodes           :        0\n"));
+        assertEquals("16 ENOENT|", ask(0, "quota\0" + "8\0"));
+        for (String bad :
+                new String[] {
+                    "7\0" + "8\0",
+                    "set\0nodes\0",
+                    "set\0nodes\0" + "0\0",
+                    "set\0soft-memory\0" + "1\0",
+                    "set\0nodes\0" + "1\0" + "2\0"
+                }) {
+            assertEquals("16 EINVAL|", ask(0, "quota\0" + bad));
+            assertEquals("16 EINVAL|", ask(0, "quota-soft\0" + bad));
+        }
     }
 }

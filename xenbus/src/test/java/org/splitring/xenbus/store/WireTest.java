@@ -1,17 +1,17 @@
 package org.splitring.xenbus.store;
 
-import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.embedded.EmbeddedChannel;
-import java.util.ArrayList;
-import java.util.List;
+
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -19,6 +19,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.hypervisor.DomId;
 import org.splitring.wire.XsdSockmsgLayout;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /// The server's half of the wire, byte for byte.
 class WireTest {
@@ -336,6 +339,23 @@ class WireTest {
                     "type " + type);
         }
         assertEquals("21 OK|", ask(guest, 21, 0, ""));
+        guest.finishAndReleaseAll();
+    }
+
+    @Test
+    void aTransactionThatIsNotOpenIsRefusedWhateverTheOperation() {
+        EmbeddedChannel control = channel(DomId.ZERO);
+        for (int type :
+                new int[] {0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17, 18, 19, 21, 22}) {
+            assertEquals("16 ENOENT|", ask(control, type, 99, ""), "type " + type);
+        }
+        assertEquals("16 ENOSYS|", ask(control, 64, 99, ""));
+        assertEquals("4 OK|", ask(control, 4, 99, "/a\0t\0"));
+        assertEquals("15 /a|t|", show(next(control)));
+        assertEquals("5 OK|", ask(control, 5, 99, "/a\0t\0"));
+        EmbeddedChannel guest = channel(SEVEN);
+        assertEquals("16 EACCES|", ask(guest, 17, 99, "7\0"));
+        control.finishAndReleaseAll();
         guest.finishAndReleaseAll();
     }
 

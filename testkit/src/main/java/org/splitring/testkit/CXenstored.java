@@ -1,10 +1,10 @@
 package org.splitring.testkit;
 
+import org.splitring.wire.XsdSockmsgLayout;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -14,8 +14,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
-import org.splitring.wire.XsdSockmsgLayout;
 
 /// Xen's own xenstored as Debian builds it, running without Xen: a preload library
 /// (`fakexen.c`) stands in for the hypervisor. Domain 0 connects to [#socket]; any other domain
@@ -62,9 +60,9 @@ public final class CXenstored implements AutoCloseable {
         builder.environment().put("XENSTORED_PATH", folder.resolve("socket").toString());
         Process process = builder.start();
         try {
-            awaitSocket(folder.resolve("socket"), process, log);
-            FileChannel events =
-                    FileChannel.open(folder.resolve("events"), StandardOpenOption.WRITE);
+            Path ports = folder.resolve("events");
+            awaitSocket(folder.resolve("socket"), ports, process, log);
+            FileChannel events = FileChannel.open(ports, StandardOpenOption.WRITE);
             return new CXenstored(folder, process, events);
         } catch (IOException | InterruptedException | RuntimeException e) {
             process.destroyForcibly();
@@ -72,13 +70,17 @@ public final class CXenstored implements AutoCloseable {
         }
     }
 
-    private static void awaitSocket(Path socket, Process process, Path log)
+    /// It listens before it has its event channels.
+    private static void awaitSocket(Path socket, Path ports, Process process, Path log)
             throws IOException, InterruptedException {
         long start = System.nanoTime();
         while (true) {
             try {
                 RawStoreClient.socket(socket).close();
-                return;
+                if (Files.exists(ports)) {
+                    return;
+                }
+                throw new IOException("no event channels yet");
             } catch (IOException e) {
                 if (!process.isAlive() || System.nanoTime() - start > START_NANOS) {
                     throw new IOException("xenstored did not start: " + Files.readString(log), e);
@@ -106,86 +108,42 @@ public final class CXenstored implements AutoCloseable {
         makePage(folder, domain);
     }
 
+    /// The page of an introduced domain.
+    public PageCarrier page(int domain) throws IOException {
+        Arena arena = Arena.ofShared();
+        try (FileChannel file =
+                FileChannel.open(
+                        folder.resolve("ring." + domain),
+                        StandardOpenOption.READ,
+                        StandardOpenOption.WRITE)) {
+            MemorySegment page = file.map(FileChannel.MapMode.READ_WRITE, 0, PAGE_BYTES, arena);
+            return new PageCarrier(page, new Port(FIRST_PORT + domain, arena));
+        }
+    }
+
     /// A connection over the page of an introduced domain.
     public RawStoreClient guest(int domain) throws IOException {
-        return new RawStoreClient(new Page(domain));
+        return new RawStoreClient(page(domain));
     }
 
-    @Override
-    public void close() throws IOException {
-        process.destroyForcibly();
-        process.onExit().join();
-        events.close();
-    }
-
-    /// The guest's end of a page with two byte rings: `xs_wire.h`,
-    /// `struct xenstore_domain_interface`.
-    private final class Page implements RawStoreClient.Carrier {
-        private static final int RING_BYTES = 1024;
-        private static final long ANSWERS = 1024; // requests are at 0
-        private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
-        private static final long REQ_CONS = 2048;
-        private static final long REQ_PROD = 2052;
-        private static final long RSP_CONS = 2056;
-        private static final long RSP_PROD = 2060;
-        private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(20);
-
-        private final Arena arena = Arena.ofShared();
-        private final MemorySegment page;
+    /// The daemon as a guest sees it that has a page in `arena`.
+    private final class Port implements PageCarrier.Daemon {
         private final int port;
+        private final Arena arena;
 
-        Page(int domain) throws IOException {
-            port = FIRST_PORT + domain;
-            try (FileChannel file =
-                    FileChannel.open(
-                            folder.resolve("ring." + domain),
-                            StandardOpenOption.READ,
-                            StandardOpenOption.WRITE)) {
-                page = file.map(FileChannel.MapMode.READ_WRITE, 0, PAGE_BYTES, arena);
-            }
+        Port(int port, Arena arena) {
+            this.port = port;
+            this.arena = arena;
         }
 
         @Override
-        public void send(ByteBuffer bytes) throws IOException {
-            while (bytes.hasRemaining()) {
-                int prod = (int) INT.get(page, REQ_PROD);
-                awaitOther(REQ_CONS, prod - RING_BYTES);
-                int room = RING_BYTES - (prod - (int) INT.getAcquire(page, REQ_CONS));
-                for (; room > 0 && bytes.hasRemaining(); room--) {
-                    page.set(ValueLayout.JAVA_BYTE, prod++ & (RING_BYTES - 1), bytes.get());
-                }
-                INT.setRelease(page, REQ_PROD, prod);
-                kick();
-            }
-        }
-
-        @Override
-        public void receive(ByteBuffer into) throws IOException {
-            while (into.hasRemaining()) {
-                int cons = (int) INT.get(page, RSP_CONS);
-                awaitOther(RSP_PROD, cons);
-                int ready = (int) INT.getAcquire(page, RSP_PROD) - cons;
-                for (; ready > 0 && into.hasRemaining(); ready--) {
-                    long at = ANSWERS + (cons++ & (RING_BYTES - 1));
-                    into.put(page.get(ValueLayout.JAVA_BYTE, at));
-                }
-                INT.setRelease(page, RSP_CONS, cons);
-                kick();
-            }
-        }
-
-        private void awaitOther(long index, int not) throws IOException {
-            long start = System.nanoTime();
-            while ((int) INT.getAcquire(page, index) == not) {
-                if (!process.isAlive() || System.nanoTime() - start > PATIENCE_NANOS) {
-                    throw new IOException("xenstored does not serve port " + port);
-                }
-                LockSupport.parkNanos(10_000);
-            }
-        }
-
-        private void kick() throws IOException {
+        public void kick() throws IOException {
             events.write(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(port).flip());
+        }
+
+        @Override
+        public boolean isAlive() {
+            return process.isAlive();
         }
 
         @Override
@@ -204,6 +162,13 @@ public final class CXenstored implements AutoCloseable {
         if (answer.isError()) {
             throw new IOException("introduce " + domain + ": " + answer.text());
         }
-        return guest(domain);
+        return new RawStoreClient(page(domain));
+    }
+
+    @Override
+    public void close() throws IOException {
+        process.destroyForcibly();
+        process.onExit().join();
+        events.close();
     }
 }

@@ -1,5 +1,7 @@
 package org.splitring.testkit;
 
+import org.splitring.wire.XsdSockmsgLayout;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.UnixDomainSocketAddress;
@@ -10,7 +12,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.splitring.wire.XsdSockmsgLayout;
 
 /// One connection to a store daemon, with no opinion of its own: any type, any payload, one request
 /// at a time. One thread.
@@ -50,6 +51,7 @@ public final class RawStoreClient implements AutoCloseable {
             buffer(XsdSockmsgLayout.SIZE_BYTES + XsdSockmsgLayout.PAYLOAD_MAX_BYTES);
     private final List<Message> events = new ArrayList<>();
     private int lastRequestId;
+    private int lastTransactionId;
 
     public RawStoreClient(Carrier carrier) {
         this.carrier = carrier;
@@ -64,9 +66,25 @@ public final class RawStoreClient implements AutoCloseable {
     ///
     /// @param payload at most 4096 bytes
     public Message call(int type, int transactionId, byte[] payload) throws IOException {
-        int id = ++lastRequestId;
-        request.clear().putInt(type).putInt(id).putInt(transactionId).putInt(payload.length);
+        send(type, transactionId, payload);
+        return answer();
+    }
+
+    /// Sends a request, whose answer [#answer] waits for.
+    ///
+    /// @param payload at most 4096 bytes
+    public void send(int type, int transactionId, byte[] payload) throws IOException {
+        lastTransactionId = transactionId;
+        request.clear()
+                .putInt(type)
+                .putInt(++lastRequestId)
+                .putInt(transactionId)
+                .putInt(payload.length);
         carrier.send(request.put(payload).flip());
+    }
+
+    /// Waits for the answer to the request sent last. Events that come before it are kept.
+    public Message answer() throws IOException {
         while (true) {
             carrier.receive(header.clear());
             header.flip();
@@ -80,7 +98,7 @@ public final class RawStoreClient implements AutoCloseable {
                 events.add(message);
                 continue;
             }
-            if (answerId != id || answerTransaction != transactionId) {
+            if (answerId != lastRequestId || answerTransaction != lastTransactionId) {
                 throw new IOException("answer to " + answerId + " of " + answerTransaction);
             }
             return message;

@@ -4,10 +4,12 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelHandler;
 import io.netty.channel.embedded.EmbeddedChannel;
+
+import org.splitring.testkit.RawStoreClient;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.TimeUnit;
-import org.splitring.testkit.RawStoreClient;
 
 /// Carries bytes to a handler in this thread, so that what our server does has one order.
 final class EmbeddedCarrier implements RawStoreClient.Carrier {
@@ -59,6 +61,8 @@ final class EmbeddedCarrier implements RawStoreClient.Carrier {
 
     @Override
     public void close() {
+        received.release();
+        received = Unpooled.EMPTY_BUFFER;
         channel.finishAndReleaseAll();
     }
 }

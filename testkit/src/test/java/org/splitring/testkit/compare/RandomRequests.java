@@ -1,9 +1,12 @@
 package org.splitring.testkit.compare;
 
+import org.splitring.wire.XsdSockmsgLayout;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import org.splitring.wire.XsdSockmsgLayout;
+import java.util.Set;
+import java.util.TreeSet;
 
 /// Makes requests of every kind, sensible and not, about a few paths that meet often.
 final class RandomRequests {
@@ -44,23 +47,50 @@ final class RandomRequests {
     private static final List<String> ODD_PERMISSIONS =
             List.of("", "n", "x1", "r1junk", "N1", " n1");
 
+    /// What kinds of requests there are.
+    ///
+    /// @param guestsTransact whether guests begin transactions
+    /// @param guestsComeAndGo whether they are released and introduced
+    record Mix(boolean guestsTransact, boolean guestsComeAndGo) {}
+
     private final Random random;
-    private final boolean guestsTransact;
+    private final Mix mix;
     private final List<List<Integer>> open = new ArrayList<>();
     private final List<List<String>> watches = new ArrayList<>();
+    private final Set<Integer> gone = new TreeSet<>(); // connections of released guests
 
-    RandomRequests(Random random, boolean guestsTransact) {
+    RandomRequests(Random random, Mix mix) {
         this.random = random;
-        this.guestsTransact = guestsTransact;
+        this.mix = mix;
         for (int i = 0; i < DOMAINS.size(); i++) {
             open.add(new ArrayList<>());
             watches.add(new ArrayList<>());
         }
     }
 
-    /// A transaction has begun, under the number that steps shall name it by.
-    void began(int connection, int transaction) {
-        open.get(connection).add(transaction);
+    /// Takes note of what a step has done.
+    void answered(Numbered numbered, List<String> answer) {
+        Step step = numbered.step();
+        if (answer.isEmpty() || answer.getFirst().startsWith("error ")) {
+            return;
+        }
+        switch (step.type()) {
+            case XsdSockmsgLayout.TRANSACTION_START ->
+                    open.get(step.connection()).add(numbered.number());
+            case XsdSockmsgLayout.INTRODUCE -> gone.remove(connectionNamed(step));
+            case XsdSockmsgLayout.RELEASE -> {
+                int connection = connectionNamed(step);
+                gone.add(connection);
+                open.get(connection).clear();
+                watches.get(connection).clear();
+            }
+            default -> {}
+        }
+    }
+
+    private static int connectionNamed(Step step) {
+        String domain = step.payload().substring(0, step.payload().indexOf('\0'));
+        return DOMAINS.indexOf(Integer.parseInt(domain));
     }
 
     private <T> T oneOf(List<T> choices) {
@@ -72,7 +102,13 @@ final class RandomRequests {
     }
 
     Step next() {
+        if (mix.guestsComeAndGo && chance(4)) {
+            return comeOrGo();
+        }
         int connection = random.nextInt(DOMAINS.size());
+        while (gone.contains(connection)) {
+            connection = random.nextInt(DOMAINS.size());
+        }
         int kind = random.nextInt(100);
         if (kind < 22) {
             String payload = path() + "\0" + value();
@@ -123,6 +159,27 @@ final class RandomRequests {
         return rare(connection);
     }
 
+    /// A guest is introduced that is gone, or released. A release takes rights away from nodes
+    // here, and
+    /// with it spoils transactions that have seen these, so all end first.
+    private Step comeOrGo() {
+        int connection = 2 + random.nextInt(DOMAINS.size() - 2);
+        if (gone.contains(connection)) {
+            return introduce(DOMAINS.get(connection));
+        }
+        for (int i = 0; i < open.size(); i++) {
+            if (!open.get(i).isEmpty()) {
+                return end(i, open.get(i).getFirst(), "T\0");
+            }
+        }
+        return new Step(
+                random.nextInt(2), XsdSockmsgLayout.RELEASE, 0, DOMAINS.get(connection) + "\0");
+    }
+
+    private static Step introduce(int domain) {
+        return new Step(0, XsdSockmsgLayout.INTRODUCE, 0, domain + "\0001\0001\0");
+    }
+
     private Step inside(int connection, int type, String payload) {
         List<Integer> mine = open.get(connection);
         int transaction = 0;
@@ -135,7 +192,7 @@ final class RandomRequests {
     }
 
     private Step begin(int who) {
-        int connection = guestsTransact ? who : 0;
+        int connection = mix.guestsTransact ? who : 0;
         int within = chance(3) && !open.get(connection).isEmpty() ? oneOf(open.get(connection)) : 0;
         String payload = chance(97) ? "\0" : oneOf(List.of("", "x\0", "\0\0"));
         return new Step(connection, XsdSockmsgLayout.TRANSACTION_START, within, payload);
@@ -148,14 +205,19 @@ final class RandomRequests {
             how = oneOf(List.of("T\0", "F\0", "T", "X\0", "", "T\0F\0", "Tx\0"));
             return new Step(connection, XsdSockmsgLayout.TRANSACTION_END, chance(50) ? 0 : -1, how);
         }
-        Integer transaction = oneOf(mine);
-        mine.remove(/* element */ transaction);
+        return end(connection, oneOf(mine), how);
+    }
+
+    private Step end(int connection, Integer transaction, String how) {
+        open.get(connection).remove(/* element */ transaction);
         return new Step(connection, XsdSockmsgLayout.TRANSACTION_END, transaction, how);
     }
 
     private Step watch(int connection) {
         String path = chance(3) ? oneOf(List.of("@unknown", "@", "@a b")) : path();
-        String watch = path + "\0" + "token" + random.nextInt(5) + "\0";
+        // Two watches have two tokens: in which order they hear is each daemon's own.
+        String token = Integer.toHexString(path.hashCode()) + random.nextInt(2);
+        String watch = path + "\0" + token + "\0";
         if (chance(10) && !watches.get(connection).isEmpty()) {
             watch = oneOf(watches.get(connection));
         }
@@ -173,9 +235,14 @@ final class RandomRequests {
         return new Step(connection, XsdSockmsgLayout.UNWATCH, 0, watch);
     }
 
-    private Step rare(int connection) {
+    private Step rare(int who) {
+        Step step = rarer(who);
+        return chance(3) ? new Step(step.connection(), step.type(), -1, step.payload()) : step;
+    }
+
+    private Step rarer(int connection) {
         int domain = random.nextInt(6);
-        return switch (random.nextInt(8)) {
+        return switch (random.nextInt(12)) {
             case 0 -> new Step(connection, XsdSockmsgLayout.GET_DOMAIN_PATH, 0, oddNumber() + "\0");
             case 1 ->
                     new Step(
@@ -194,9 +261,82 @@ final class RandomRequests {
             }
             case 5 -> forGuests(connection, XsdSockmsgLayout.INTRODUCE, domain + "\0001\0001\0");
             case 6 -> forGuests(connection, XsdSockmsgLayout.RELEASE, domain + "\0");
-            default ->
+            case 7 ->
                     forGuests(connection, XsdSockmsgLayout.SET_TARGET, domain + "\0" + "1" + "\0");
+            case 8, 9 -> command(connection);
+            case 10 -> ofDomain0(connection);
+            default -> ofSpecialName();
         };
+    }
+
+    /// CONTROL, where an answer does not show the daemon's own way of life.
+    private Step command(int connection) {
+        String command =
+                switch (random.nextInt(3)) {
+                    case 0 -> {
+                        int guest = there();
+                        yield guest == 0 ? "quota\0" : "quota\0" + guest + "\0";
+                    }
+                    case 1 -> "check\0";
+                    default ->
+                            oneOf(
+                                    List.of(
+                                            "",
+                                            "check",
+                                            "check\0x\0",
+                                            "print\0",
+                                            "print\0hello\0",
+                                            "print\0a\0b\0",
+                                            "nonsense\0",
+                                            "quota\0",
+                                            "quota\0" + "99\0",
+                                            "quota\0" + "1\0" + "2\0",
+                                            "quota\0set\0",
+                                            "quota\0set\0nodes\0",
+                                            "quota\0set\0cows\0" + "1\0",
+                                            "quota\0set\0nodes\0" + "0\0",
+                                            "quota\0set\0path-max\0" + "2048\0",
+                                            "quota\0set\0path-max\0" + "2048\0x\0",
+                                            "quota-soft\0",
+                                            "quota-soft\0" + "1\0",
+                                            "quota-soft\0set\0nodes\0" + "1\0",
+                                            "quota-soft\0set\0memory\0" + "2097152\0"));
+                };
+        return new Step(connection % 2, XsdSockmsgLayout.CONTROL, 0, command);
+    }
+
+    /// A guest that is introduced, or domain 0.
+    private int there() {
+        int connection = random.nextInt(DOMAINS.size());
+        return gone.contains(connection) ? 0 : DOMAINS.get(connection);
+    }
+
+    /// What only domain 0 may do, in sensible ways and not, without a guest that comes or goes.
+    private Step ofDomain0(int connection) {
+        int type =
+                oneOf(
+                        List.of(
+                                XsdSockmsgLayout.INTRODUCE,
+                                XsdSockmsgLayout.RELEASE,
+                                XsdSockmsgLayout.RESUME,
+                                XsdSockmsgLayout.SET_TARGET));
+        String payload =
+                switch (type) {
+                    case XsdSockmsgLayout.INTRODUCE ->
+                            oneOf(List.of("", "1\0", "1\0001\0", "1\0001\0000\0", "1\0001\0001"));
+                    case XsdSockmsgLayout.SET_TARGET ->
+                            mix.guestsComeAndGo
+                                    ? oneOf(List.of("", "1\0", "1\00099\0", "99\0001\0"))
+                                    : random.nextInt(1, 4) + "\0" + random.nextInt(1, 4) + "\0";
+                    case XsdSockmsgLayout.RELEASE -> oneOf(List.of("", "\0", "0\0", "99\0", "1"));
+                    default -> oneOf(List.of("", "\0", "0\0", "99\0", "1", there() + "\0"));
+                };
+        return new Step(connection % 2, type, 0, payload);
+    }
+
+    private Step ofSpecialName() {
+        String name = oneOf(List.of("@introduceDomain", "@releaseDomain"));
+        return new Step(0, XsdSockmsgLayout.SET_PERMS, 0, name + "\0" + permissions());
     }
 
     /// What only domain 0 may do; sent as a guest.
@@ -218,7 +358,8 @@ final class RandomRequests {
                                 XsdSockmsgLayout.DIRECTORY_PART,
                                 XsdSockmsgLayout.SET_PERMS,
                                 XsdSockmsgLayout.WATCH,
-                                XsdSockmsgLayout.UNWATCH));
+                                XsdSockmsgLayout.UNWATCH,
+                                XsdSockmsgLayout.GET_DOMAIN_PATH));
         String payload =
                 oneOf(
                         List.of(
@@ -228,6 +369,9 @@ final class RandomRequests {
                                 "/shared/a\0/shared/b\0/shared/c\0/shared/d\0",
                                 "/shared/a\0b",
                                 "\0\0\0"));
+        if (type == XsdSockmsgLayout.GET_DOMAIN_PATH && payload.equals("\0")) {
+            payload = "1"; // no number there is 0
+        }
         return inside(connection, type, payload);
     }
 

@@ -18,7 +18,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /// The guest's end of a xenstore page with its two byte rings, whoever serves the other:
-// `xs_wire.h`,
+/// `xs_wire.h`,
 /// `struct xenstore_domain_interface`. One thread.
 public final class PageCarrier implements RawStoreClient.Carrier {
     private static final VarHandle INDEX =

@@ -20,7 +20,7 @@ import java.util.Set;
 ///   Domain 0, which may hear of everything, must hear the same.
 ///
 /// Where they are known to differ otherwise, the requests keep away from it:
-// `docs/notes/xenstored.md`
+/// `docs/notes/xenstored.md`
 /// has the list.
 final class AllowedDifferences {
     private final Set<Integer> hopeless = new HashSet<>();

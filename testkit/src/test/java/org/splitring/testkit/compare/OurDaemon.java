@@ -25,7 +25,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /// Our store: domain 0 over a channel in the calling thread, and so guests, or these over their
-// pages,
+/// pages,
 /// which a loop serves.
 final class OurDaemon implements StoreDaemon {
     private static final long MEMORY_BYTES = 1 << 20;
@@ -86,7 +86,7 @@ final class OurDaemon implements StoreDaemon {
     }
 
     /// Events are handed to the loop before the answer is sent. What it hands to itself it does a
-    // round
+    /// round
     /// later than what comes from others.
     @Override
     public void settle() throws IOException {

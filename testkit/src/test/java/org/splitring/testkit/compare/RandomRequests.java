@@ -160,7 +160,7 @@ final class RandomRequests {
     }
 
     /// A guest is introduced that is gone, or released. A release takes rights away from nodes
-    // here, and
+    /// here, and
     /// with it spoils transactions that have seen these, so all end first.
     private Step comeOrGo() {
         int connection = 2 + random.nextInt(DOMAINS.size() - 2);

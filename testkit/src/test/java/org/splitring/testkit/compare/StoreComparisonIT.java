@@ -24,9 +24,9 @@ import java.util.function.Consumer;
 import java.util.stream.LongStream;
 
 /// The same random requests to Xen's own xenstored and to our server: each answer and each event
-// must
+/// must
 /// be the same, and so must the tree in the end. Guests are on pages with two rings there; here so
-// in
+/// in
 /// sequences of an even seed, on channels in those of an odd one.
 ///
 /// Some sequences are the same in every run, some are new. `-Dstore.sequences=N` runs N new ones,
@@ -63,7 +63,7 @@ class StoreComparisonIT {
                 List.of("--entry-nb=12", "--transaction=9", "--watch-nb=127"),
                 new RandomRequests.Mix(false, false)),
         /// Guests are released and introduced again. Rights of domains that are gone count for the
-        // size
+        /// size
         /// of a node there, so that has no limit.
         GUESTS_COME_AND_GO(
                 StoreLimits.DEFAULT.with(Quota.NODE_SIZE, 1_000_000),

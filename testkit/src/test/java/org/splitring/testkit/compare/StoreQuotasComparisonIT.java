@@ -27,7 +27,7 @@ import java.util.List;
 import java.util.Locale;
 
 /// The two quotas that cannot be met request by request, beside Xen's own xenstored: how many
-// answers
+/// answers
 /// may wait for a guest that takes none, and how much memory it may use.
 @Timeout(120)
 class StoreQuotasComparisonIT {

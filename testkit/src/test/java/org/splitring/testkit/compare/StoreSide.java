@@ -21,7 +21,7 @@ import java.util.regex.Pattern;
 /// One of the two daemons, with its connections, in terms that can be compared: transactions have
 /// the numbers of the sequence, and events are sorted by token; the same event of two watches with
 /// the same token counts once. Rights of domains that were released meanwhile are left out:
-// xenstored
+/// xenstored
 /// keeps listing those, without effect.
 final class StoreSide implements AutoCloseable {
     /// One that no daemon gives.
@@ -165,7 +165,7 @@ final class StoreSide implements AutoCloseable {
     }
 
     private String rights(String text) {
-        List<String> all = Arrays.asList(text.split("\0"));
+        List<String> all = Arrays.asList(text.substring(0, text.length() - 1).split("\0", -1));
         List<String> left = new ArrayList<>(all.subList(0, 1));
         for (String right : all.subList(1, all.size())) {
             if (!released.contains(Integer.parseInt(right.substring(1)))) {
@@ -219,7 +219,7 @@ final class StoreSide implements AutoCloseable {
     }
 
     /// With a request that changes nothing: its answer comes after events that were due before it,
-    // as
+    /// as
     /// long as these are few.
     private boolean takeEvents(List<Map<String, Set<String>>> byToken) throws IOException {
         for (RawStoreClient client : connections) {

@@ -81,7 +81,7 @@ final class StoreDomains {
     }
 
     /// Rights without those of a domain. What it owned is domain 0's: whoever was named next does
-    // not
+    /// not
     /// become the owner.
     private static List<Permission> without(DomId domain, List<Permission> rights) {
         List<Permission> left = new ArrayList<>(rights);

@@ -1,7 +1,7 @@
 package org.splitring.xenbus.store;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
@@ -16,6 +16,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
@@ -38,7 +39,7 @@ class PyxsIT {
             try (BufferedReader out = process.inputReader();
                     PrintWriter in = new PrintWriter(process.outputWriter(), true)) {
                 talk(host.control, out, in);
-                assertEquals(null, out.readLine());
+                assertNull(out.readLine());
                 assertTrue(process.waitFor(20, TimeUnit.SECONDS));
                 assertEquals(0, process.exitValue());
             } finally {
@@ -50,8 +51,7 @@ class PyxsIT {
     private String script() throws IOException {
         Path script = folder.resolve("session.py");
         try (InputStream resource = PyxsIT.class.getResourceAsStream("pyxs_session.py")) {
-            assertNotNull(resource);
-            Files.copy(resource, script);
+            Files.copy(Objects.requireNonNull(resource), script);
         }
         return script.toString();
     }

@@ -35,7 +35,7 @@ class StockClientsIT {
     }
 
     @AfterEach
-    void stop() throws InterruptedException {
+    void stop() {
         if (host != null) {
             host.close();
         }

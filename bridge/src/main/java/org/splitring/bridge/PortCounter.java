@@ -14,6 +14,8 @@ public enum PortCounter {
     IN_DROPPED_RUNT,
     /// Larger than [Frame#MAX_BYTES].
     IN_DROPPED_OVERSIZE,
+    /// Not from this port's peer, or not of its segment.
+    IN_DROPPED_PEER,
     /// A source address that is a group, or the port's own frame come back.
     IN_DROPPED_SOURCE,
     /// GSO or checksum metadata that the headers do not bear out.

@@ -116,8 +116,9 @@ public final class PortLink implements FrameSink {
         return network;
     }
 
-    /// Counts a frame, or a copy of one, that ended here.
-    void drop(PortCounter why) {
+    /// Counts a frame, or a copy of one, that ended here; for ports, one that never got to
+    /// [#receive].
+    public void drop(PortCounter why) {
         counters.add(why, 1);
     }
 

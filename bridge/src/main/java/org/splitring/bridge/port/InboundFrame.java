@@ -1,0 +1,52 @@
+package org.splitring.bridge.port;
+
+import io.netty.buffer.ByteBuf;
+
+import org.splitring.bridge.Frame;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+
+/// Memory for one frame that is coming in, from however many buffers of a channel. On the loop of
+/// the channel.
+final class InboundFrame {
+    private final MemorySegment memory;
+    private final ByteBuffer view;
+    private final Frame frame = new Frame();
+    private int sizeBytes;
+
+    /// @param maxBytes of the frames that come
+    InboundFrame(int maxBytes) {
+        memory = Arena.ofAuto().allocate(maxBytes, 64);
+        view = memory.asByteBuffer();
+    }
+
+    void begin() {
+        sizeBytes = 0;
+    }
+
+    int sizeBytes() {
+        return sizeBytes;
+    }
+
+    /// Appends the next bytes of `from`.
+    void take(ByteBuf from, int length) {
+        view.limit(sizeBytes + length).position(sizeBytes);
+        from.readBytes(view);
+        sizeBytes += length;
+    }
+
+    /// What was taken, with a complete checksum that nobody has looked at.
+    Frame frame() {
+        frame.reset();
+        frame.append(memory, 0, sizeBytes);
+        return frame;
+    }
+
+    /// The address that it comes from; the frame has 12 bytes or more.
+    long source() {
+        long high = Short.toUnsignedLong(view.getShort(6));
+        return high << 32 | Integer.toUnsignedLong(view.getInt(8));
+    }
+}

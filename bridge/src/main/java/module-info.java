@@ -1,6 +1,6 @@
 /// The virtual switch: frames and ports, no rings.
 module org.splitring.bridge {
-    requires org.jspecify;
+    requires transitive org.jspecify; // @Nullable is in our signatures
     requires org.slf4j;
     requires io.netty.buffer;
     requires io.netty.common;

@@ -1,9 +1,17 @@
 package org.splitring.bridge;
 
+import org.jspecify.annotations.Nullable;
+
 /// Decides where a frame goes: the mode of a network. Everything is called on the network's loop.
 public sealed interface Forwarder permits LearningSwitch {
     /// Passes `frame` to the ports that should have it, with [PortLink#send].
     void forward(PortLink from, Frame frame);
+
+    /// Says whether a port can be had with these settings.
+    ///
+    /// @param self the port, when it is attached already
+    /// @throws IllegalArgumentException with the value that does not go
+    void check(PortSettings wanted, @Nullable PortLink self);
 
     /// A port was attached, or its settings changed.
     void configured(PortLink link);

@@ -18,12 +18,12 @@ import java.nio.ByteOrder;
 /// once, into the receiver's memory. No FCS, no preamble.
 ///
 /// **Life.** The sender calls [#reset], [#appendHeader], [#appendPiece] and sets the metadata,
-/// then passes it to [FrameSink#receive]. It is valid for others during the call that passes it on.
-/// Nothing here allocates after construction. One loop only; no method may be called by another
-/// thread.
+/// then passes it to [FrameSink#receive]. It is valid for others during the call that passes it
+/// on. Nothing here allocates after construction. One loop only; no method may be called by
+/// another thread.
 ///
-/// **Offsets** named `at` or `from` count from the first byte of the frame as it is now; pushing or
-/// popping a tag moves what follows it by four bytes, and the checksum's start with it.
+/// **Offsets** named `at` or `from` count from the first byte of the frame as it is now; pushing
+/// or popping a tag moves what follows it by four bytes, and the checksum's start with it.
 public final class Frame {
     /// How much of a frame the sender copies into the private header, or the whole frame if that
     /// is shorter. Ethernet, two tags, IPv6 with extension headers and TCP with options fit.
@@ -144,6 +144,7 @@ public final class Frame {
         pieceBytes[pieceCount] = length;
         pieceCount++;
         sizeBytes += length;
+        layersParsed = false;
     }
 
     /// Appends a frame that lies in one piece: its first [#HEADER_BYTES] into the header, the rest
@@ -165,19 +166,18 @@ public final class Frame {
     }
 
     /// Says that the checksum is partial, and where, as virtio's header does: its field holds the
-    /// folded sum of the pseudo header.
+    /// folded sum of the pseudo header. After all bytes were appended.
+    ///
+    /// Only the field of a whole TCP or UDP packet is believed, and what lies behind the header
+    /// of a UDP one (a tunnel's inner packet). Any other place would let the sender have
+    /// addresses, ports or tags written after they were checked.
     ///
     /// @param start first byte that is summed up
     /// @param offset of the field, from `start`
-    /// @return `false` when the field is not in the frame's private header; the frame is then
-    ///     marked as unknown, and its sender counts and drops it
+    /// @return `false` when that is no place for it, or not in the private header; the frame is
+    ///     then marked as unknown, and its sender counts and drops it
     public boolean partialChecksum(int start, int offset) {
-        // One sum, with both halves small enough not to wrap.
-        if (start < 0
-                || offset < 0
-                || start > HEADER_BYTES
-                || offset > HEADER_BYTES
-                || start + offset + 2 > headerBytes) {
+        if (!layers().isChecksumPlace(this, start, offset)) {
             checksumState = ChecksumState.COMPLETE_UNKNOWN;
             return false;
         }
@@ -201,7 +201,7 @@ public final class Frame {
             checksumState = ChecksumState.COMPLETE_UNKNOWN;
             return false;
         }
-        int offset = found.ipProtocol == FrameLayers.TCP ? 16 : 6;
+        int offset = found.checksumOffset();
         putU16(
                 found.l4At + offset,
                 InternetChecksum.fold(InternetChecksum.pseudoHeader(this, found)));
@@ -219,8 +219,8 @@ public final class Frame {
 
     /// Passes on a hash that the sender's side computed.
     ///
-    /// @param type one of netif.h's `XEN_NETIF_CTRL_HASH_TYPE_*` bits as a mask (1 IPv4, 2 TCP over
-    ///     IPv4, 4 IPv6, 8 TCP over IPv6), 0 for none
+    /// @param type one of netif.h's `XEN_NETIF_CTRL_HASH_TYPE_*` bits as a mask (1 IPv4, 2 TCP
+    ///     over IPv4, 4 IPv6, 8 TCP over IPv6), 0 for none
     public void flowHash(int hash, int type) {
         flowHash = hash;
         flowHashType = type;
@@ -390,6 +390,7 @@ public final class Frame {
         memory.set(I32, headerStart + at, value);
     }
 
+    /// Writes a MAC address.
     void putMac(int at, long mac) {
         putU16(at, (int) (mac >>> 32));
         putI32(at + 2, (int) mac);

@@ -187,4 +187,23 @@ final class FrameLayers {
                 && ((ipProtocol == TCP && hasL4(frame, 20))
                         || (ipProtocol == UDP && hasL4(frame, 8)));
     }
+
+    /// Where TCP and UDP have their checksum, from the start of their header.
+    int checksumOffset() {
+        return ipProtocol == TCP ? 16 : 6;
+    }
+
+    /// Whether a checksum over `start` and what follows may be written `offset` bytes further on.
+    boolean isChecksumPlace(Frame frame, int start, int offset) {
+        // All three are compared alone first, so that their sum cannot wrap.
+        int known = frame.headerBytes();
+        if (start < 0 || offset < 0 || start > known || offset > known) {
+            return false;
+        }
+        if (start + offset + 2 > known || !checksumCanBePartial(frame)) {
+            return false;
+        }
+        boolean inner = ipProtocol == UDP && start >= l4At + 8 && start + offset + 2 <= ipEnd;
+        return inner || (start == l4At && offset == checksumOffset());
+    }
 }

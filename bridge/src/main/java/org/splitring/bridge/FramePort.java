@@ -3,8 +3,8 @@ package org.splitring.bridge;
 /// Where a network sends frames: a vif, a TAP, a socket, Java code. Implemented by those.
 ///
 /// **Threads.** A network and all its ports live on one event loop, and everything here is called
-/// on it. A port whose device lives on another loop is attached through a crossing that copies
-/// into a bounded queue.
+/// on it. A port whose device lives on another loop is attached through [LoopCrossing], which
+/// copies into a bounded queue.
 ///
 /// **Back-pressure** is the port's: it keeps what it cannot deliver at once in a bounded queue of
 /// its own or refuses it. A refused frame is a tail drop, counted by the network. Nobody waits for

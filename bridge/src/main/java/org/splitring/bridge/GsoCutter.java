@@ -6,9 +6,9 @@ package org.splitring.bridge;
 ///
 /// One for each network: the frame that is passed on is reused. Called on the network's loop.
 final class GsoCutter {
-    /// A smaller segment size is not believed: 64 KiB in segments of 1 byte would be 65,000 frames
-    /// for one (H-051). The smallest MTU of IPv4 hosts, 576, leaves 536; networks made of less have
-    /// no use for GSO.
+    /// A smaller segment size is not believed: 64 KiB in segments of 1 byte would be 65,000
+    /// frames for one (H-051). The smallest MTU of IPv4 hosts, 576, leaves 536; networks made of
+    /// less have no use for GSO.
     static final int MIN_SEGMENT_BYTES = 128;
 
     private static final int FIN = 0x01;

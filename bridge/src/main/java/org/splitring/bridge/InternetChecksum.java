@@ -17,8 +17,8 @@ final class InternetChecksum {
 
     private InternetChecksum() {}
 
-    /// Adds up the words of a range that starts on an even byte of what is summed; an odd last byte
-    /// counts as if a zero followed.
+    /// Adds up the words of a range that starts on an even byte of what is summed; an odd last
+    /// byte counts as if a zero followed.
     ///
     /// @return the sum, folded to 16 bits
     static int sum(MemorySegment memory, long offset, int length) {

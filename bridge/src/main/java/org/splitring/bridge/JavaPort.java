@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /// A port for Java code: frames as byte arrays, in tests, tools and services. It copies each
@@ -12,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 /// Any thread may send; the handler is called on the network's loop, by a task of its own. Frames
 /// out of the network wait in a queue of bounded length, and are refused when it is full.
 public final class JavaPort implements FramePort {
-    /// Frames that wait for the handler before more are refused.
+    /// Frames that wait in each direction before more are refused.
     public static final int QUEUE_FRAMES = 1024;
 
     /// What a port has been sent. Called on the network's loop.
@@ -39,6 +40,7 @@ public final class JavaPort implements FramePort {
     private final Handler handler;
     private final Frame outgoing = new Frame();
     private final ArrayDeque<Waiting> waiting = new ArrayDeque<>();
+    private final AtomicInteger outgoingCount = new AtomicInteger();
     private boolean scheduled;
     private @Nullable PortLink link;
 
@@ -58,14 +60,22 @@ public final class JavaPort implements FramePort {
         return port;
     }
 
-    /// Sends a frame into the network with a complete checksum that nobody vouches for. Any thread.
+    /// Sends a frame into the network with a complete checksum that nobody vouches for. Any
+    /// thread.
     ///
     /// @param frame copied by the loop, so not to be changed any more
-    public void send(byte[] frame) {
+    /// @return `false` when [#QUEUE_FRAMES] wait for the loop already
+    public boolean send(byte[] frame) {
+        if (outgoingCount.incrementAndGet() > QUEUE_FRAMES) {
+            outgoingCount.decrementAndGet();
+            return false;
+        }
         network.loop().execute(() -> sendNow(frame));
+        return true;
     }
 
     private void sendNow(byte[] bytes) {
+        outgoingCount.decrementAndGet();
         if (bytes.length > Frame.MAX_BYTES) {
             link().drop(PortCounter.IN_DROPPED_OVERSIZE);
             return;

@@ -22,6 +22,15 @@ final class MacTable {
     /// Not in the table.
     static final int NONE = -1;
 
+    /// What [#learn] says: known at that port, or new there.
+    static final int HERE = 0;
+
+    /// What [#learn] says: was at another port until now.
+    static final int MOVED = 1;
+
+    /// What [#learn] says: is fixed to another port.
+    static final int REFUSED = 2;
+
     private static final byte LEARNED = 0;
     private static final byte STICKY = 1;
     private static final byte STATIC = 2;
@@ -114,10 +123,9 @@ final class MacTable {
     ///
     /// @param perPort most learned entries of this port
     /// @param sticky whether the address stays at this port until the port goes
-    /// @return whether frames from that address may come from that port: `false` when it is
-    ///     fixed to
-    ///     another one
-    boolean learn(long k, int p, int nowSeconds, int perPort, boolean sticky, int ageingSeconds) {
+    /// @return [#HERE], [#MOVED], or [#REFUSED], when frames from that address may not come from
+    ///     that port
+    int learn(long k, int p, int nowSeconds, int perPort, boolean sticky, int ageingSeconds) {
         int i = slotOf(k);
         if (i >= 0) {
             int entry = slotEntry[i];
@@ -127,24 +135,27 @@ final class MacTable {
                     unlink(entry);
                     link(entry);
                 }
-                return true;
+                return HERE;
             }
             if (kind[entry] != LEARNED) {
-                return false;
+                return REFUSED;
             }
+            boolean fresh = isFresh(entry, nowSeconds, ageingSeconds);
             remove(i);
-            return add(k, p, nowSeconds, perPort, sticky ? STICKY : LEARNED, ageingSeconds);
+            add(k, p, nowSeconds, perPort, sticky ? STICKY : LEARNED, ageingSeconds);
+            return fresh ? MOVED : HERE;
         }
-        return add(k, p, nowSeconds, perPort, sticky ? STICKY : LEARNED, ageingSeconds);
+        add(k, p, nowSeconds, perPort, sticky ? STICKY : LEARNED, ageingSeconds);
+        return HERE;
     }
 
-    private boolean add(long k, int p, int nowSeconds, int perPort, byte how, int ageingSeconds) {
+    private void add(long k, int p, int nowSeconds, int perPort, byte how, int ageingSeconds) {
         if (learnedOfPort[p] >= perPort) {
             if (!evictOldest(p)) {
-                return true; // not learned, and frames for it are flooded
+                return; // not learned: frames for it are flooded
             }
         } else if (free == NONE && !evictOldest(p)) {
-            return true;
+            return;
         }
         insert(k, p, nowSeconds, how);
         // A little tidying with each new entry keeps what is stale from taking places.
@@ -152,7 +163,6 @@ final class MacTable {
         if (stale != NONE && !isFresh(stale, nowSeconds, ageingSeconds)) {
             remove(slotOf(key[stale]));
         }
-        return true;
     }
 
     /// Adds or replaces an entry that stays until [#removePort].

@@ -10,18 +10,32 @@ public enum PortCounter {
     OUT_GSO_SEGMENTS,
     /// Of the outgoing frames, those whose checksum was computed for this port.
     OUT_CHECKSUMS,
+    /// Of the outgoing frames, those that are copies of what passed another port.
+    OUT_MIRRORED,
     /// Shorter than an Ethernet header.
     IN_DROPPED_RUNT,
     /// Larger than [Frame#MAX_BYTES].
     IN_DROPPED_OVERSIZE,
     /// Not from this port's peer, or not of its segment.
     IN_DROPPED_PEER,
-    /// A source address that is a group, or the port's own frame come back.
+    /// A source address that is a group, or fixed to another port.
     IN_DROPPED_SOURCE,
+    /// Not from the addresses that are pinned to the port.
+    IN_DROPPED_PINNED,
+    /// By a rule, or over the limit of one.
+    IN_DROPPED_RULE,
+    /// Of a VLAN that the port is no member of.
+    IN_DROPPED_VLAN,
+    /// Over the port's storm limits.
+    IN_DROPPED_STORM,
+    /// While the loop guard had shut the port.
+    IN_DROPPED_LOOP,
     /// GSO or checksum metadata that the headers do not bear out.
     IN_DROPPED_OFFLOAD,
-    /// No other port would have had it: same port, filtered group address, no port at all.
+    /// No other port would have had it: same port, isolated, a filtered group, no port at all.
     IN_DROPPED_NOWHERE,
+    /// By a rule, or over the limit of one.
+    OUT_DROPPED_RULE,
     /// Larger than the port's MTU.
     OUT_DROPPED_TOO_BIG,
     /// The port had no room: a tail drop.

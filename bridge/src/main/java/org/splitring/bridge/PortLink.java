@@ -1,5 +1,9 @@
 package org.splitring.bridge;
 
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.splitring.bridge.FrameRule.Direction;
+
 /// A network's end of one port: what the port sends into, and where the network's modes send out.
 ///
 /// Made by [VirtualNetwork#attach]. Everything but [#counters], [#settings] and [#toString] is
@@ -13,6 +17,12 @@ public final class PortLink implements FrameSink {
     final int index;
 
     private volatile PortSettings settings;
+    // What settings ask for, made ready; null is the usual case and costs a comparison.
+    private @Nullable PinCheck pins;
+    private @Nullable RuleTable txRules;
+    private @Nullable RuleTable rxRules;
+    private @Nullable PortLink mirror;
+    private @Nullable Capture capture;
     private PortCapabilities capabilities;
     private int maxFrameBytes;
     private boolean attached = true;
@@ -32,6 +42,27 @@ public final class PortLink implements FrameSink {
         this.settings = settings;
         this.capabilities = capabilities;
         maxFrameBytes = capabilities.mtu() + Frame.ETHERNET_BYTES;
+        prepare();
+    }
+
+    private void prepare() {
+        PortSettings now = settings;
+        pins = now.pins().macs().isEmpty() ? null : new PinCheck(now.pins());
+        txRules = rules(now.rules(), Direction.TX);
+        rxRules = rules(now.rules(), Direction.RX);
+    }
+
+    private @Nullable RuleTable rules(List<FrameRule> all, Direction direction) {
+        List<FrameRule> mine = all.stream().filter(r -> r.direction() == direction).toList();
+        return mine.isEmpty() ? null : new RuleTable(mine, network.now());
+    }
+
+    /// Looks up the ports that the settings name, again after ports came or went.
+    void resolve() {
+        mirror = settings.mirror().map(network::port).orElse(null);
+        if (txRules != null) {
+            txRules.resolve(network);
+        }
     }
 
     @Override
@@ -40,7 +71,7 @@ public final class PortLink implements FrameSink {
             return;
         }
         int sizeBytes = frame.sizeBytes();
-        if (sizeBytes < Frame.ETHERNET_BYTES) {
+        if (frame.headerBytes() < Frame.ETHERNET_BYTES) {
             drop(PortCounter.IN_DROPPED_RUNT);
             return;
         }
@@ -50,6 +81,30 @@ public final class PortLink implements FrameSink {
         }
         counters.add(PortCounter.IN_FRAMES, 1);
         counters.add(PortCounter.IN_BYTES, sizeBytes);
+        if (capture != null) {
+            capture.in(this, frame);
+        }
+        if (pins != null && !pins.admits(frame)) {
+            drop(PortCounter.IN_DROPPED_PINNED);
+            return;
+        }
+        if (mirror != null) {
+            mirror.sendMirrored(frame);
+        }
+        if (txRules != null) {
+            int decision = txRules.decide(frame, network.batchNanos());
+            if (decision == RuleTable.REDIRECT) {
+                PortLink target = txRules.target();
+                if (target != null && target != this) {
+                    target.send(frame);
+                }
+                return;
+            }
+            if (decision == RuleTable.DROP) {
+                drop(PortCounter.IN_DROPPED_RULE);
+                return;
+            }
+        }
         network.forwarder().forward(this, frame);
     }
 
@@ -62,6 +117,23 @@ public final class PortLink implements FrameSink {
     ///
     /// @return whether the port took all of it
     boolean send(Frame frame) {
+        if (rxRules != null && rxRules.decide(frame, network.batchNanos()) == RuleTable.DROP) {
+            drop(PortCounter.OUT_DROPPED_RULE);
+            return false;
+        }
+        if (mirror != null) {
+            mirror.sendMirrored(frame);
+        }
+        return sendUnchecked(frame);
+    }
+
+    /// A copy of what passes another port: neither rules nor a further mirror apply to it.
+    private void sendMirrored(Frame frame) {
+        counters.add(PortCounter.OUT_MIRRORED, 1);
+        sendUnchecked(frame);
+    }
+
+    private boolean sendUnchecked(Frame frame) {
         GsoType gso = frame.gsoType();
         if (gso != GsoType.NONE) {
             boolean takes =
@@ -107,6 +179,9 @@ public final class PortLink implements FrameSink {
             drop(PortCounter.OUT_DROPPED_FULL);
             return false;
         }
+        if (capture != null) {
+            capture.out(this, frame);
+        }
         counters.add(PortCounter.OUT_FRAMES, 1);
         counters.add(PortCounter.OUT_BYTES, sizeBytes);
         return true;
@@ -124,7 +199,9 @@ public final class PortLink implements FrameSink {
 
     void flushPort() {
         dirty = false;
-        port.flush();
+        if (attached) {
+            port.flush();
+        }
     }
 
     /// Says that the port can take something else from now on: a frontend has connected with other
@@ -145,7 +222,30 @@ public final class PortLink implements FrameSink {
     public void configure(PortSettings now) {
         network.checkSettings(now, this);
         settings = now;
+        prepare();
         network.forwarder().configured(this);
+        network.resolve();
+    }
+
+    /// Copies every frame that passes this port into a file, until [#stopCapture].
+    public void startCapture(Capture into) {
+        capture = into;
+        network.capturing(into);
+    }
+
+    /// Stops capturing at this port. The capture is then to be closed.
+    public void stopCapture() {
+        if (capture != null) {
+            network.stopCapturing(capture);
+        }
+    }
+
+    void captureInto(@Nullable Capture into) {
+        capture = into;
+    }
+
+    @Nullable Capture capture() {
+        return capture;
     }
 
     /// Any thread.

@@ -5,9 +5,11 @@ package org.splitring.bridge;
 /// @param maxAddresses most addresses it remembers, those of all ports and VLANs together
 /// @param maxAddressesPerPort most addresses that one port can teach it
 /// @param ageingSeconds how long an address is remembered that sends nothing
-public record SwitchSettings(int maxAddresses, int maxAddressesPerPort, int ageingSeconds) {
+/// @param snooping whether IGMP and MLD decide which ports a group's frames go to
+public record SwitchSettings(
+        int maxAddresses, int maxAddressesPerPort, int ageingSeconds, boolean snooping) {
     /// 8192 addresses, 64 of each port, remembered for five minutes as IEEE 802.1D has it.
-    public static final SwitchSettings DEFAULT = new SwitchSettings(8192, 64, 300);
+    public static final SwitchSettings DEFAULT = new SwitchSettings(8192, 64, 300, true);
 
     public SwitchSettings {
         if (maxAddresses < 1 || maxAddresses > 1 << 20) {

@@ -7,7 +7,8 @@ import java.util.concurrent.Executor;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
-/// A network that guests are plugged into: its ports, and the mode in which frames go between them.
+/// A network that guests are plugged into: its ports, and the mode in which frames go between
+/// them.
 ///
 /// It belongs to one event loop, as its ports do: every method is called there, unless it says
 /// otherwise. The mode can be exchanged for another between two frames.
@@ -24,6 +25,10 @@ public final class VirtualNetwork {
 
     private PortLink[] dirty = new PortLink[16];
     private int dirtyCount;
+
+    private final List<Capture> captures = new ArrayList<>();
+    private @Nullable Capture everything;
+
     private long batchNanos;
 
     private int batchSeconds;
@@ -51,7 +56,72 @@ public final class VirtualNetwork {
         PortLink link = new PortLink(this, port, index, settings, capabilities);
         links[index] = link;
         forwarder.configured(link);
+        link.captureInto(everything);
+        resolve();
         return link;
+    }
+
+    /// Looks up again what settings name.
+    void resolve() {
+        for (PortLink link : links) {
+            if (link != null) {
+                link.resolve();
+            }
+        }
+    }
+
+    /// The port of that name.
+    public @Nullable PortLink port(String portName) {
+        for (PortLink link : links) {
+            if (link != null && link.settings().name().equals(portName)) {
+                return link;
+            }
+        }
+        return null;
+    }
+
+    /// Copies every frame that passes any port, also of ports to come, into a file, until
+    /// [#stopCapture]. Captures of single ports end with it.
+    public void startCapture(Capture into) {
+        for (PortLink link : links) {
+            if (link != null) {
+                link.startCapture(into);
+            }
+        }
+        everything = into;
+        capturing(into);
+    }
+
+    /// Stops every capture of this network. They are then to be closed.
+    public void stopCapture() {
+        for (Capture each : List.copyOf(captures)) {
+            stopCapturing(each);
+        }
+    }
+
+    void capturing(Capture into) {
+        if (!captures.contains(into)) {
+            captures.add(into);
+            into.started(loop);
+        }
+    }
+
+    void stopCapturing(Capture ended) {
+        ended.handOver();
+        captures.remove(ended);
+        for (PortLink link : links) {
+            if (link != null && link.capture() == ended) {
+                link.captureInto(null);
+            }
+        }
+        if (everything == ended) {
+            everything = null;
+        }
+    }
+
+    /// The clock, looked at now: for what happens seldom.
+    long now() {
+        return nanoTime.getAsLong();
     }
 
     private int freeIndex() {
@@ -70,6 +140,7 @@ public final class VirtualNetwork {
     }
 
     void checkSettings(PortSettings settings, @Nullable PortLink self) {
+        forwarder.check(settings, self);
         for (PortLink link : links) {
             if (link != null && link != self && link.settings().name().equals(settings.name())) {
                 throw new IllegalArgumentException(
@@ -81,6 +152,7 @@ public final class VirtualNetwork {
     void detach(PortLink link) {
         links[link.index] = null;
         forwarder.detached(link);
+        resolve();
     }
 
     /// Changes the mode. The ports stay plugged in; what was learned or translated is forgotten.
@@ -157,6 +229,9 @@ public final class VirtualNetwork {
             dirty[i].flushPort();
         }
         dirtyCount = 0;
+        for (int i = 0; i < captures.size(); i++) {
+            captures.get(i).flush();
+        }
     }
 
     @Override

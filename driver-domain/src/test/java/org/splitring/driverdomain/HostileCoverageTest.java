@@ -24,9 +24,9 @@ import org.junit.jupiter.api.Test;
 /// `./mvnw -pl driver-domain -am test -Dtest=HostileCoverageTest -Dsplitring.coverage.write=true
 /// -Dsurefire.failIfNoSpecifiedTests=false` writes the document anew.
 class HostileCoverageTest {
-    private static final Pattern TEST = Pattern.compile("void ((?:[hj]\\d{2,3}_)+)(\\w+)\\(");
-    private static final Pattern NAMED = Pattern.compile("`(\\w+)\\.([hj]\\d{2,3}_\\w+)`");
-    private static final Pattern ROW = Pattern.compile("(?m)^\\| ([HJ]-\\d+) \\|");
+    private static final Pattern TEST = Pattern.compile("void ((?:[hjn]\\d{2,3}_)+)(\\w+)\\(");
+    private static final Pattern NAMED = Pattern.compile("`(\\w+)\\.([hjn]\\d{2,3}_\\w+)`");
+    private static final Pattern ROW = Pattern.compile("(?m)^\\| ([HJN]-\\d+) \\|");
 
     /// @param reason why there is no test, or what a reader should know; empty when there is
     /// nothing
@@ -88,11 +88,12 @@ class HostileCoverageTest {
                         hypervisors, drawn from published
                         advisories: 1 to 13 rings, 20 to 31 the block backend, 60 to 69 event \
                         channels, 70 to 89 grants, 100 to 130 the
-                        store and the handshake, J what a JVM adds. `HostileCoverageTest` checks \
-                        this page, says how to write it anew, and
-                        fails when an attack on rings, event channels, grants, the store or the \
-                        JVM has neither a test named after it nor a
-                        reason.
+                        store and the handshake, J what a JVM adds, N what neighbouring systems met \
+                        (40 to 51 switches, routers and NAT).
+                        `HostileCoverageTest` checks this page, says how to write it anew, and \
+                        fails when an attack on rings, event channels,
+                        grants, the store, the switch or the JVM has neither a test named after \
+                        it nor a reason.
 
                         | Attack | What the peer does | Tests |
                         |---|---|---|
@@ -279,6 +280,14 @@ class HostileCoverageTest {
         add(all, "J-07", "requests that make garbage");
         add(all, "J-08", "exceptions with stack traces at the peer's command");
         add(all, "J-09", "a log line for every bad request");
+        add(all, "N-40", "frames with another port's MAC address");
+        add(all, "N-41", "ARP and neighbour discovery that name others' addresses");
+        add(all, "N-42", "addresses and groups without end");
+        add(all, "N-43", "storms, and a guest that bridges two of its ports");
+        add(all, "N-44", "runts, giants, tags upon tags; padding with old bytes");
+        add(all, "N-45", "fragments that hide what a rule looks at");
+        add(all, "N-47", "source addresses that are nobody's, the host's or another guest's");
+        add(all, "N-51", "frames that take a rule table long to look up");
         return all;
     }
 

@@ -2,30 +2,39 @@ package org.splitring.xenbus.store;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
 
 /// What has to change in a tree when a domain is gone.
 final class DomainDeath {
     private DomainDeath() {}
 
-    static List<Change> changes(Node root, DomId domain) {
-        Predicate<Permission> dead = permission -> permission.domain().equals(domain);
+    /// @param naming nodes with a right of the domain, in the order of [NodeWalk]
+    static List<Change> changes(Node root, List<NodePlace> naming, DomId domain) {
         List<Change> changes = new ArrayList<>();
-        NodeWalk.walk(
-                root,
-                (place, node) -> {
-                    if (node.owner().equals(domain)) {
-                        changes.add(new Change.Remove(place.path()));
-                        return false;
-                    }
-                    if (node.permissions().stream().anyMatch(dead)) {
-                        List<Permission> left =
-                                node.permissions().stream().filter(dead.negate()).toList();
-                        changes.add(new Change.SetPermissions(place.path(), left));
-                    }
-                    return true;
-                });
+        NodePlace gone = null;
+        for (NodePlace place : naming) {
+            if (gone != null && gone.holds(place)) {
+                continue;
+            }
+            StorePath path = place.path();
+            Node node = found(root, path);
+            if (node.owner().equals(domain) && !path.root()) {
+                changes.add(new Change.Remove(path));
+                gone = place;
+            } else {
+                List<Permission> left = StoreDomains.without(domain, node.permissions());
+                changes.add(new Change.SetPermissions(path, left));
+            }
+        }
         return changes;
+    }
+
+    private static Node found(Node root, StorePath path) {
+        @Nullable Node node = Draft.find(root, path.parts());
+        if (node == null) {
+            throw new IllegalStateException("rights of a node that is not there: " + path);
+        }
+        return node;
     }
 }

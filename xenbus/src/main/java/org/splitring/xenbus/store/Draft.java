@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
@@ -18,6 +19,7 @@ final class Draft {
     private final LongSupplier generations;
     private final DomId author;
     private final Map<DomId, Usage> owned = new HashMap<>();
+    private final List<RightsIndex.Step> rights = new ArrayList<>();
     private Node root;
 
     /// @param generations gives a number that was never given before
@@ -35,6 +37,11 @@ final class Draft {
     /// What each domain owns more in the draft, or less.
     Map<DomId, Usage> owned() {
         return owned;
+    }
+
+    /// Whose rights change, in order.
+    List<RightsIndex.Step> rights() {
+        return rights;
     }
 
     Usage owned(DomId domain) {
@@ -87,20 +94,26 @@ final class Draft {
         if (existing == parts.size()) {
             if (value != null) {
                 Node changed = deepest.withValue(value, generations.getAsLong(), author);
-                own(path.name(), deepest, changed);
+                own(deepest, changed);
                 replace(spine, parts, existing, changed);
             }
             return;
         }
         List<Permission> permissions = inherited(deepest.permissions());
+        List<NodePlace> places = new ArrayList<>(parts.size() - existing);
+        NodePlace at = deepest.place();
+        for (String part : parts.subList(existing, parts.size())) {
+            at = new NodePlace(at, part, generations.getAsLong());
+            places.add(at);
+        }
         Node made = null;
         for (int level = parts.size(); level > existing; level--) {
             NodeMap children =
                     made == null ? NodeMap.EMPTY : NodeMap.EMPTY.with(parts.get(level), made);
             byte[] bytes = made == null && value != null ? value : NO_BYTES;
-            long generation = generations.getAsLong();
-            made = new Node(bytes, permissions, children, generation, generation, author);
-            own(parts.get(level - 1), null, made);
+            NodePlace place = places.get(level - existing - 1);
+            made = new Node(bytes, permissions, children, place.birth(), place, author);
+            own(null, made);
         }
         if (made == null) {
             throw new IllegalStateException("nothing to make at " + path);
@@ -131,10 +144,9 @@ final class Draft {
             return;
         }
         NodeWalk.walk(
-                path,
                 spine.get(last + 1),
-                (gone, node) -> {
-                    own(gone.name(), node, null);
+                gone -> {
+                    own(gone, null);
                     return true;
                 });
         Node above = spine.get(last);
@@ -156,18 +168,24 @@ final class Draft {
         }
         Node node = spine.get(depth);
         Node changed = node.withPermissions(permissions, generations.getAsLong(), author);
-        own(path.name(), node, changed);
+        own(node, changed);
         replace(spine, path.parts(), depth, changed);
     }
 
     /// Counts a node that becomes another one, that is new, or that goes.
-    private void own(String name, @Nullable Node before, @Nullable Node after) {
+    private void own(@Nullable Node before, @Nullable Node after) {
         if (before != null) {
-            Usage less = Usage.NONE.minus(Usage.of(name, before));
+            Usage less = Usage.NONE.minus(Usage.of(before));
             owned.merge(before.owner(), less, Usage::plus);
         }
         if (after != null) {
-            owned.merge(after.owner(), Usage.of(name, after), Usage::plus);
+            owned.merge(after.owner(), Usage.of(after), Usage::plus);
+        }
+        List<Permission> had = before == null ? List.of() : before.permissions();
+        List<Permission> has = after == null ? List.of() : after.permissions();
+        if (!had.equals(has)) {
+            NodePlace place = Objects.requireNonNull(before == null ? after : before).place();
+            rights.add(new RightsIndex.Step(place, had, has));
         }
     }
 

@@ -9,7 +9,7 @@ import org.splitring.hypervisor.DomId;
 /// @param permissions owner first, never empty
 /// @param generation number of the last change of value, rights or list of children; unique in the
 ///     store, so equal generations at a path mean that nothing happened there
-/// @param birth number of its making, for the order of listings
+/// @param place where it is, the same in every version
 /// @param changer who made the last change: whose fault a conflict is
 @SuppressWarnings("ArrayRecordComponent") // compared by generation, never by equals
 record Node(
@@ -17,7 +17,7 @@ record Node(
         List<Permission> permissions,
         NodeMap children,
         long generation,
-        long birth,
+        NodePlace place,
         DomId changer) {
     /// What a node and an entry of its rights take in the records of Xen's daemon, whose quotas
     /// count them.
@@ -28,7 +28,12 @@ record Node(
     /// A root of domain 0 with nothing below it.
     static Node emptyRoot() {
         return new Node(
-                new byte[0], List.of(Permission.none(DomId.ZERO)), NodeMap.EMPTY, 0, 0, DomId.ZERO);
+                new byte[0],
+                List.of(Permission.none(DomId.ZERO)),
+                NodeMap.EMPTY,
+                0,
+                NodePlace.ROOT,
+                DomId.ZERO);
     }
 
     DomId owner() {
@@ -72,18 +77,18 @@ record Node(
     }
 
     Node withChildren(NodeMap changed) {
-        return new Node(value, permissions, changed, generation, birth, changer);
+        return new Node(value, permissions, changed, generation, place, changer);
     }
 
     Node withChildren(NodeMap changed, long newGeneration, DomId by) {
-        return new Node(value, permissions, changed, newGeneration, birth, by);
+        return new Node(value, permissions, changed, newGeneration, place, by);
     }
 
     Node withValue(byte[] changed, long newGeneration, DomId by) {
-        return new Node(changed, permissions, children, newGeneration, birth, by);
+        return new Node(changed, permissions, children, newGeneration, place, by);
     }
 
     Node withPermissions(List<Permission> changed, long newGeneration, DomId by) {
-        return new Node(value, changed, children, newGeneration, birth, by);
+        return new Node(value, changed, children, newGeneration, place, by);
     }
 }

@@ -51,7 +51,7 @@ final class NodeMap {
         if (names == null) {
             record Child(String name, long birth) {}
             List<Child> found = new ArrayList<>(size());
-            forEach((name, node) -> found.add(new Child(name, node.birth())));
+            forEach((name, node) -> found.add(new Child(name, node.place().birth())));
             found.sort(Comparator.comparingLong(Child::birth));
             names = found.stream().map(Child::name).toList();
             namesByBirth = names;

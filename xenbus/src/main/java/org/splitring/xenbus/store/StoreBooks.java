@@ -9,12 +9,15 @@ final class StoreBooks {
     private StoreBooks() {}
 
     /// @throws IllegalStateException when the books do not balance
-    static void check(Node root, StoreDomains domains, WatchTable watches) {
+    static void check(Node root, RightsIndex rights, StoreDomains domains, WatchTable watches) {
+        if (!rights.hasTheSameAs(RightsIndex.of(root))) {
+            throw new IllegalStateException("the index of rights is not that of the tree");
+        }
         Map<DomId, Usage> counted = new HashMap<>();
         NodeWalk.walk(
                 root,
-                (place, node) -> {
-                    counted.merge(node.owner(), Usage.of(place.name(), node), Usage::plus);
+                node -> {
+                    counted.merge(node.owner(), Usage.of(node), Usage::plus);
                     return true;
                 });
         int registered = 0;

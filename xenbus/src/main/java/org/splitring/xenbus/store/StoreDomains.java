@@ -8,9 +8,11 @@ import org.splitring.hypervisor.RateLimitedLog;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /// Who uses the store: the accounts of all domains, their limits, and who may watch them come and
@@ -25,6 +27,7 @@ final class StoreDomains {
     /// Stay when a domain goes: whoever comes back all the time gets no new log each time.
     private final Map<DomId, RateLimitedLog> logs = new HashMap<>();
 
+    private final Map<DomId, Set<DomainAccount>> targetedBy = new HashMap<>();
     private final Map<String, List<Permission>> specials = new LinkedHashMap<>();
     private StoreLimits limits;
     private long changes;
@@ -70,20 +73,33 @@ final class StoreDomains {
 
     /// Ends an account, and every right that others have because of the domain.
     void forget(DomId domain) {
+        DomainAccount account = account(domain);
         accounts.remove(domain);
-        for (DomainAccount account : accounts.values()) {
-            if (domain.equals(account.target())) {
-                account.setTarget(null);
-            }
+        target(account, null);
+        for (DomainAccount other : targetedBy.getOrDefault(domain, Set.of())) {
+            other.setTarget(null);
         }
+        targetedBy.remove(domain);
         specials.replaceAll((name, rights) -> without(domain, rights));
         changes++;
     }
 
+    /// Sets whose rights a domain has beside its own.
+    private void target(DomainAccount account, @Nullable DomId target) {
+        DomId before = account.target();
+        Set<DomainAccount> others = before == null ? null : targetedBy.get(before);
+        if (others != null && others.remove(account) && others.isEmpty()) {
+            targetedBy.remove(before);
+        }
+        account.setTarget(target);
+        if (target != null) {
+            targetedBy.computeIfAbsent(target, d -> new HashSet<>()).add(account);
+        }
+    }
+
     /// Rights without those of a domain. What it owned is domain 0's: whoever was named next does
-    /// not
-    /// become the owner.
-    private static List<Permission> without(DomId domain, List<Permission> rights) {
+    /// not become the owner.
+    static List<Permission> without(DomId domain, List<Permission> rights) {
         List<Permission> left = new ArrayList<>(rights);
         Permission first = left.getFirst();
         if (first.domain().equals(domain)) {
@@ -100,7 +116,7 @@ final class StoreDomains {
             account.introduced = true;
             account.features = known.features();
             account.setOwnLimits(known.limits());
-            account.setTarget(known.target());
+            target(account, known.target());
         }
     }
 
@@ -184,7 +200,7 @@ final class StoreDomains {
     void setTarget(DomId domain, DomId target) throws StoreException {
         synchronized (lock) {
             DomainAccount account = introduced(domain);
-            account.setTarget(introduced(target).domain);
+            target(account, introduced(target).domain);
             changes++;
         }
     }

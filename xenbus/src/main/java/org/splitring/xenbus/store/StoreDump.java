@@ -101,12 +101,12 @@ public final class StoreDump {
         IOException[] failure = new IOException[1];
         NodeWalk.walk(
                 snapshot.root(),
-                (place, node) -> {
+                node -> {
                     try {
                         line(
                                 checked,
                                 "node "
-                                        + place.path()
+                                        + node.place().path()
                                         + " "
                                         + rights(node.permissions())
                                         + " "

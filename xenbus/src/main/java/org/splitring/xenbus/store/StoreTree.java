@@ -30,6 +30,7 @@ public final class StoreTree {
     private final WatchTable watches = new WatchTable();
     private final GuestLimits limits;
     private final OpenTransactions transactions = new OpenTransactions();
+    private final RightsIndex rights;
     private long generation;
     private long version;
     private Node root;
@@ -53,11 +54,12 @@ public final class StoreTree {
         root = begin.root();
         NodeWalk.walk(
                 root,
-                (place, node) -> {
+                node -> {
                     DomainAccount owner = domains.account(node.owner());
-                    owner.owned = owner.owned.plus(Usage.of(place.name(), node));
+                    owner.owned = owner.owned.plus(Usage.of(node));
                     return true;
                 });
+        rights = RightsIndex.of(root);
     }
 
     /// A connection with the rights of `domain`.
@@ -106,7 +108,7 @@ public final class StoreTree {
                 Executor executor = connection.watchExecutor();
                 connection.markLost().forEach(told -> lost.add(() -> executor.execute(told)));
             }
-            List<Change> changes = DomainDeath.changes(root, domain);
+            List<Change> changes = DomainDeath.changes(root, rights.naming(domain), domain);
             Draft draft = draft(DomId.ZERO);
             changes.forEach(draft::apply);
             if (!changes.isEmpty()) {
@@ -236,7 +238,7 @@ public final class StoreTree {
             }
             if (transaction != null) {
                 transaction.touch(parsed.above(1)); // its list changes
-                transaction.touchAll(parsed, node);
+                transaction.touchAll(node);
             }
             apply(connection, transaction, new Change.Remove(parsed), announcements);
         }
@@ -426,7 +428,7 @@ public final class StoreTree {
     /// Fails loudly when the books do not balance.
     void checkBooks() {
         synchronized (lock) {
-            StoreBooks.check(root, domains, watches);
+            StoreBooks.check(root, rights, domains, watches);
         }
     }
 
@@ -547,6 +549,7 @@ public final class StoreTree {
                             account.owned = account.owned.plus(more);
                             account.warnIfMuch(domains.limitsOfAll());
                         });
+        draft.rights().forEach(rights::apply);
         announcements.changed(changes, before, root);
         transactions.expire(nanoClock.getAsLong(), root);
     }

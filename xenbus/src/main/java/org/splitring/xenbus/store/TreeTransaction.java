@@ -122,13 +122,12 @@ final class TreeTransaction implements StoreAccess {
     }
 
     /// Touches a node that is there and all below it.
-    void touchAll(StorePath top, Node node) throws StoreException {
+    void touchAll(Node node) throws StoreException {
         List<StorePath> paths = new ArrayList<>();
         NodeWalk.walk(
-                top,
                 node,
-                (place, below) -> {
-                    paths.add(place.path());
+                below -> {
+                    paths.add(below.place().path());
                     return true;
                 });
         for (StorePath path : paths) {

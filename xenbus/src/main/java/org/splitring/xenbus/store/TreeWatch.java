@@ -23,6 +23,18 @@ record TreeWatch(TreeConnection connection, StorePath storePath, int depth, Pend
         return depth == UNLIMITED || path.parts().size() - storePath.parts().size() <= depth;
     }
 
+    // A watch is the same as itself only; comparing texts would make each end of one cost them.
+
+    @Override
+    public boolean equals(Object other) {
+        return this == other;
+    }
+
+    @Override
+    public int hashCode() {
+        return System.identityHashCode(this);
+    }
+
     @Override
     public String path() {
         return events.path();

@@ -17,12 +17,12 @@ record Usage(int nodes, long bytes) {
 
     /// One node: its text, twice its name (in its folder's list and in the path), and what a record
     /// and its rights take in Xen's daemon.
-    static Usage of(String name, Node node) {
+    static Usage of(Node node) {
         return new Usage(
                 1,
                 Node.RECORD_BYTES
                         + (long) Node.PERMISSION_BYTES * node.permissions().size()
                         + node.value().length
-                        + 2L * (name.length() + 1));
+                        + 2L * (node.place().name().length() + 1));
     }
 }

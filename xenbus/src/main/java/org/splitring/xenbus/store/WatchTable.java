@@ -1,11 +1,11 @@
 package org.splitring.xenbus.store;
 
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
-import java.util.List;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
 final class WatchTable {
     private static final class Place {
         final Map<String, Place> below = new HashMap<>();
-        final List<TreeWatch> watches = new ArrayList<>(1);
+        final Set<TreeWatch> watches = new LinkedHashSet<>(2);
         final @Nullable Place above;
         final String name;
 

@@ -285,7 +285,7 @@ class HostileClientsTest {
         control.write("/tool/xenstored", "");
         TreeConnection guest = tree.connect(SEVEN, tasks::add);
         List<String> all = new ArrayList<>();
-        NodeWalk.walk(tree.snapshot().root(), (place, node) -> all.add(place.path().text()));
+        NodeWalk.walk(tree.snapshot().root(), node -> all.add(node.place().path().text()));
         List<String> mayWrite = new ArrayList<>();
         for (String path : all) {
             String below = path.equals("/") ? "/evil" : path + "/evil";

@@ -104,6 +104,21 @@ class StoreTreeTest {
     }
 
     @Test
+    void whatOutlivesItsOwnerBelongsToDomain0() throws StoreException {
+        TreeConnection toolstack = tree.connect(DomId.ZERO, tasks::add);
+        List<Permission> ofSeven = List.of(Permission.none(SEVEN), Permission.read(EIGHT));
+        List<Permission> left = List.of(Permission.none(DomId.ZERO), Permission.read(EIGHT));
+        control.write("/a", "1");
+        control.setPermissions("/a", List.of(Permission.none(DomId.ZERO)));
+        control.setPermissions("/", ofSeven);
+        tree.setSpecialPermissions(toolstack, StoreDomains.RELEASED, ofSeven);
+        tree.release(SEVEN);
+        assertEquals(left, control.permissions("/"));
+        assertEquals(left, tree.snapshot().specials().get(StoreDomains.RELEASED));
+        assertEquals(Optional.of("1"), control.read("/a"));
+    }
+
+    @Test
     void aWatchFiresAtOnceAndForEverythingBelow() throws StoreException {
         control.write("/a/b", "1");
         List<String> events = new ArrayList<>();

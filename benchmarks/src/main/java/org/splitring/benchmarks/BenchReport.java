@@ -63,10 +63,10 @@ final class BenchReport {
                 .append(escape(title))
                 .append("</h1>\n<p>")
                 .append(escape(machine.toString()))
-                .append("</p>\n<h2>Pairs per second (more is better)</h2>\n")
+                .append("</p>\n<h2>Per second (more is better)</h2>\n")
                 .append(chart(rows.stream().filter(BenchRow::isRate).toList()))
-                .append("<h2>Round trip, one outstanding, in ns (less is better)</h2>\n")
-                .append(chart(rows.stream().filter(r -> !r.isRate()).toList()))
+                .append("<h2>Time in ns (less is better)</h2>\n")
+                .append(chart(rows.stream().filter(BenchRow::isTime).toList()))
                 .append("<h2>All figures</h2>\n<pre>")
                 .append(escape(table()))
                 .append("</pre>\n</body></html>\n");
@@ -161,9 +161,10 @@ final class BenchReport {
     }
 
     private static String number(double value) {
-        return value >= 1e6
-                ? String.format(Locale.ROOT, "%.2fM", value / 1e6)
-                : String.format(Locale.ROOT, "%.0f", value);
+        if (value >= 1e6) {
+            return String.format(Locale.ROOT, "%.2fM", value / 1e6);
+        }
+        return String.format(Locale.ROOT, value < 10 ? "%.2f" : "%.0f", value);
     }
 
     private static String line(Object... cells) {

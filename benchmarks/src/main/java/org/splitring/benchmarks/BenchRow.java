@@ -6,10 +6,10 @@ import java.util.Locale;
 
 /// One figure of a benchmark, in the form that every `bench` writes.
 ///
-/// @param bench which benchmark: `ring`
+/// @param bench which benchmark: `ring`, `store`
 /// @param subject what was measured: `splitring`, `c`, `agrona`, `jctools`
 /// @param variant how: `threads/112/batch-32`
-/// @param metric what the values are; ends in `per_second` or `ns`
+/// @param metric what the values are; ends in `per_second` or `ns`, or is `ratio`
 /// @param runs how many values median, min and max are of
 public record BenchRow(
         String bench,
@@ -33,19 +33,28 @@ public record BenchRow(
         return metric.endsWith("per_second");
     }
 
+    boolean isTime() {
+        return metric.endsWith("ns");
+    }
+
     String toJson() {
         return String.format(
                 Locale.ROOT,
                 "{\"bench\": \"%s\", \"subject\": \"%s\", \"variant\": \"%s\", \"metric\": \"%s\","
-                        + " \"median\": %.1f, \"min\": %.1f, \"max\": %.1f, \"runs\": %d}",
+                        + " \"median\": %s, \"min\": %s, \"max\": %s, \"runs\": %d}",
                 bench,
                 subject,
                 variant,
                 metric,
-                median,
-                min,
-                max,
+                decimal(median),
+                decimal(min),
+                decimal(max),
                 runs);
+    }
+
+    /// A ratio has its meaning in the second decimal, and a rate has none after the first.
+    private static String decimal(double value) {
+        return String.format(Locale.ROOT, Math.abs(value) < 10 ? "%.3f" : "%.1f", value);
     }
 
     static String toJson(List<BenchRow> rows) {

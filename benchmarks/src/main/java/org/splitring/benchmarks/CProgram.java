@@ -5,12 +5,13 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
-/// The C contender: compiled anew for each benchmark from the source that we carry.
+/// What the contenders in C need: compiled anew for each benchmark from the sources that we carry.
 final class CProgram {
     private static final String HEADER = "/usr/include/xen/io/ring.h";
 
@@ -27,26 +28,24 @@ final class CProgram {
         return Optional.empty();
     }
 
-    /// Compiles into a folder; the message of the compiler is part of the exception.
-    static Path compile(Path folder) throws IOException, InterruptedException {
-        Path source = folder.resolve("ringbench.c");
-        Path program = folder.resolve("ringbench");
-        try (InputStream in = CProgram.class.getResourceAsStream("ringbench.c")) {
-            Files.copy(Objects.requireNonNull(in, "ringbench.c is not in the jar"), source);
+    /// Compiles `NAME.c` into a folder; the message of the compiler is part of the exception.
+    ///
+    /// @return the program, `NAME`
+    static Path compile(Path folder, String name, String... flags)
+            throws IOException, InterruptedException {
+        Path source = folder.resolve(name + ".c");
+        Path program = folder.resolve(name);
+        try (InputStream in = CProgram.class.getResourceAsStream(name + ".c")) {
+            Files.copy(Objects.requireNonNull(in, name + ".c is not in the jar"), source);
         }
-        Process gcc =
-                new ProcessBuilder(
-                                compiler().orElseThrow().toString(),
-                                "-O2",
-                                "-pthread",
-                                "-o",
-                                program.toString(),
-                                source.toString())
-                        .redirectErrorStream(true)
-                        .start();
+        List<String> command = new ArrayList<>();
+        command.addAll(List.of(compiler().orElseThrow().toString(), "-O2", "-pthread"));
+        command.addAll(List.of(flags));
+        command.addAll(List.of("-o", program.toString(), source.toString()));
+        Process gcc = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(gcc.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         if (gcc.waitFor() != 0) {
-            throw new IOException("gcc does not compile ringbench.c: " + output.strip());
+            throw new IOException("gcc does not compile " + name + ".c: " + output.strip());
         }
         return program;
     }

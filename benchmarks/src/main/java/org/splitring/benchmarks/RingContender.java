@@ -1,12 +1,10 @@
 package org.splitring.benchmarks;
 
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.TimeUnit;
+import java.util.Map;
 
 /// One thing that `bench ring` measures, as a program to start: it takes the tests and prints a
 /// line `TEST METRIC VALUE` for each figure.
@@ -20,16 +18,15 @@ record RingContender(
         String placement,
         int entrySizeBytes,
         List<String> program,
-        List<String> tests) {
-    /// A figure as the program prints it.
-    record Figure(String test, String metric, double value) {}
-
+        List<String> tests)
+        implements Contender {
     RingContender {
         program = List.copyOf(program);
         tests = List.copyOf(tests);
     }
 
-    String variant(String test) {
+    @Override
+    public String variant(String test) {
         return placement + "/" + entrySizeBytes + "/" + test;
     }
 
@@ -45,52 +42,13 @@ record RingContender(
         command.add(Integer.toString(entrySizeBytes));
         command.add(String.format(Locale.ROOT, "%.3f", seconds));
         command.addAll(tests);
-        ProcessBuilder builder =
-                new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
-        if (processors.size() == 2) {
-            builder.environment()
-                    .put(RingWorker.CPUS, processors.getFirst() + " " + processors.getLast());
-        }
-        Process process = builder.start();
-        long limitSeconds = 60 + (long) (10 * seconds * tests.size());
-        Thread watchdog =
-                Thread.ofVirtual()
-                        .start(
-                                () -> {
-                                    try {
-                                        if (!process.waitFor(limitSeconds, TimeUnit.SECONDS)) {
-                                            process.destroyForcibly();
-                                        }
-                                    } catch (InterruptedException e) {
-                                        // it has ended
-                                    }
-                                });
-        List<Figure> figures = new ArrayList<>();
-        try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
-            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                figures.add(figure(line));
-            }
-            int status = process.waitFor();
-            if (status != 0) {
-                throw new IOException(this + " ended with status " + status);
-            }
-        } finally {
-            process.destroyForcibly();
-            watchdog.interrupt();
-        }
-        return figures;
-    }
-
-    private Figure figure(String line) throws IOException {
-        String[] words = line.split(" ", -1);
-        if (words.length != 3 || !tests.contains(words[0])) {
-            throw new IOException(this + " printed: " + line);
-        }
-        try {
-            return new Figure(words[0], words[1], Double.parseDouble(words[2]));
-        } catch (NumberFormatException e) {
-            throw new IOException(this + " printed: " + line, e);
-        }
+        Map<String, String> environment =
+                processors.size() == 2
+                        ? Map.of(
+                                RingWorker.CPUS, processors.getFirst() + " " + processors.getLast())
+                        : Map.of();
+        return new FigureProgram(toString(), command, environment, tests)
+                .run(60 + (long) (10 * seconds * tests.size()));
     }
 
     @Override

@@ -8,7 +8,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Supplier;
@@ -41,7 +40,7 @@ public final class RingWorker {
 
     /// Runs the contender that the arguments name.
     public static void main(String[] args) throws Exception {
-        endWithParent();
+        JavaProgram.endWithParent();
         String subject = args[0];
         int entrySizeBytes = Integer.parseInt(args[2]);
         if (args[1].equals("back")) {
@@ -176,7 +175,12 @@ public final class RingWorker {
 
     /// Command line of a contender, up to the placement.
     static List<String> command(String subject) {
-        List<String> command = new ArrayList<>(javaCommand());
+        List<String> command =
+                JavaProgram.command(
+                        RingWorker.class,
+                        // Agrona and JCTools reach the JDK's Unsafe.
+                        "--sun-misc-unsafe-memory-access=allow",
+                        "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED");
         command.add(subject);
         return command;
     }
@@ -189,19 +193,6 @@ public final class RingWorker {
                 .redirectOutput(ProcessBuilder.Redirect.INHERIT)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
-    }
-
-    /// How to start this class in a JVM like this one, as far as the arguments of the program.
-    private static List<String> javaCommand() {
-        return List.of(
-                System.getProperty("java.home") + "/bin/java",
-                "--enable-native-access=ALL-UNNAMED",
-                // Agrona and JCTools reach the JDK's Unsafe.
-                "--sun-misc-unsafe-memory-access=allow",
-                "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED",
-                "-cp",
-                System.getProperty("java.class.path"),
-                RingWorker.class.getName());
     }
 
     private static RingFront frontIn(MemorySegment memory, String subject, int entrySizeBytes) {
@@ -236,24 +227,5 @@ public final class RingWorker {
                 FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             return channel.map(FileChannel.MapMode.READ_WRITE, 0, MEMORY_BYTES, Arena.global());
         }
-    }
-
-    /// Nobody is left spinning when the program that started this one is gone: its end of our
-    /// standard input closes then.
-    private static void endWithParent() {
-        Thread.ofPlatform()
-                .daemon()
-                .name("parent")
-                .start(
-                        () -> {
-                            try {
-                                while (System.in.read() >= 0) {
-                                    // nobody writes
-                                }
-                            } catch (IOException e) {
-                                // as good as the end
-                            }
-                            Runtime.getRuntime().halt(3);
-                        });
     }
 }

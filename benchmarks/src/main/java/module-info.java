@@ -1,6 +1,7 @@
-/// Measurements: rings beside their peers.
+/// Measurements: rings and the store beside their peers.
 module org.splitring.benchmarks {
     requires org.splitring.ringbuffers;
+    requires org.splitring.xenbus;
     requires transitive info.picocli; // the program adds our commands to its own
     requires org.agrona;
     requires org.jctools.core;

@@ -1,13 +1,12 @@
 package org.splitring.xenbus.store;
 
-import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
-
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
 
 /// Tells watches what one step of the store has changed. Noted with the lock of the store,
 /// delivered by [#send] without it.

@@ -3,15 +3,14 @@ package org.splitring.xenbus.store;
 import static org.splitring.wire.XenstoreRingLayout.FEATURE_ERROR;
 import static org.splitring.wire.XenstoreRingLayout.FEATURE_RECONNECTION;
 
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.DomId;
-
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DomId;
 
 /// Operations that only domain 0 may use: domains that come and go, their quotas and features, and
 /// the commands of CONTROL. Arguments are those of Xen's `docs/misc/xenstore.txt`.

@@ -1,11 +1,5 @@
 package org.splitring.xenbus.store;
 
-import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.DomId;
-import org.splitring.hypervisor.RateLimitedLog;
-
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -14,6 +8,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.RateLimitedLog;
 
 /// Who uses the store: the accounts of all domains, their limits, and who may watch them come and
 /// go. Guarded by the lock of the store, which its public methods take themselves.

@@ -1,13 +1,12 @@
 package org.splitring.xenbus.store;
 
-import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
-
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
 
 /// The store's tree, kept in this JVM. Any thread; no call waits.
 ///

@@ -2,16 +2,15 @@ package org.splitring.xenbus.store;
 
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 
-import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DomId;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// What the operations of the wire format do, for one connection. One thread.
 final class WireOperations {

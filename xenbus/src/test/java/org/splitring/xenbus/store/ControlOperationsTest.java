@@ -8,7 +8,6 @@ import static org.splitring.xenbus.store.WireTest.next;
 import static org.splitring.xenbus.store.WireTest.show;
 
 import io.netty.channel.embedded.EmbeddedChannel;
-
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.splitring.hypervisor.DomId;

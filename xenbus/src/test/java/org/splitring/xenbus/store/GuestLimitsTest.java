@@ -3,12 +3,11 @@ package org.splitring.xenbus.store;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.splitring.hypervisor.DomId;
-
-import java.util.List;
 
 /// What counts for a guest's limits, where Xen's daemon has shown it (`docs/notes/xenstored.md`).
 class GuestLimitsTest {

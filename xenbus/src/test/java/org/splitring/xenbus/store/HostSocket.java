@@ -2,16 +2,14 @@ package org.splitring.xenbus.store;
 
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
-
-import org.junit.jupiter.api.Assumptions;
-import org.splitring.hypervisor.DomId;
-
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Assumptions;
+import org.splitring.hypervisor.DomId;
 
 /// A store with a Unix socket, for programs of others that act as domain 0.
 final class HostSocket implements AutoCloseable {

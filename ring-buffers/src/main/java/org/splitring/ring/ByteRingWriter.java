@@ -76,9 +76,8 @@ public final class ByteRingWriter {
     }
 
     /// Copies what was written and not taken yet, for whoever writes it again elsewhere when this
-    // ring
-    /// goes. A reader that is still there may take it as well, and may have changed the bytes: they
-    /// are in memory that it shares.
+    /// ring goes. A reader that is still there may take it as well, and may have changed the bytes:
+    /// they are in memory that it shares.
     ///
     /// @return 0 to [#sizeBytes] bytes; none when the ring is broken
     public byte[] unread() {

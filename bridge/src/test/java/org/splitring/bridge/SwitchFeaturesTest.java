@@ -317,10 +317,11 @@ class SwitchFeaturesTest {
     }
 
     @Test
-    void n43_aLoopShutsThePortsThatCloseItForAWhile() {
+    void n43_aLoopShutsThePortThatClosesItForAWhile() {
         Lab.Port guest = port(PortSettings.of("guest"));
         Lab.Port left = port(PortSettings.of("left").withLoopGuard(true));
-        Lab.Port right = port(PortSettings.of("right").withLoopGuard(true));
+        // Without a guard of its own: left's must end the loop in both directions.
+        Lab.Port right = port(PortSettings.of("right"));
         guest.send(Lab.frame(Lab.BROADCAST, Lab.mac(1), 60));
         int passed = 0;
         // Somebody bridges left and right: what goes out of one comes in at the other.
@@ -332,9 +333,7 @@ class SwitchFeaturesTest {
             passed++;
         }
         assertTrue(passed < 100, passed + " rounds");
-        assertTrue(
-                left.count(PortCounter.IN_DROPPED_LOOP) + right.count(PortCounter.IN_DROPPED_LOOP)
-                        > 0);
+        assertTrue(left.count(PortCounter.IN_DROPPED_LOOP) > 0);
         guest.take();
         lab.sleepSeconds(11);
         left.send(Lab.frame(Lab.BROADCAST, Lab.mac(5), 60));

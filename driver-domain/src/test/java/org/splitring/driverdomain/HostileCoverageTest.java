@@ -287,6 +287,7 @@ class HostileCoverageTest {
         add(all, "N-44", "runts, giants, tags upon tags; padding with old bytes");
         add(all, "N-45", "fragments that hide what a rule looks at");
         add(all, "N-47", "source addresses that are nobody's, the host's or another guest's");
+        add(all, "N-49", "tunnels: strangers, other segments, tunnels in tunnels");
         add(all, "N-51", "frames that take a rule table long to look up");
         return all;
     }

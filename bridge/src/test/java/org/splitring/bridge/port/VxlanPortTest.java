@@ -85,7 +85,7 @@ class VxlanPortTest {
     }
 
     @Test
-    void n049_strangersOtherSegmentsAndReservedBitsAreDropped() throws Exception {
+    void n49_strangersOtherSegmentsAndReservedBitsAreDropped() throws Exception {
         InetSocketAddress local = freePort();
         byte[] inner = frame(BROADCAST, PEER_MAC, 60, 1);
         try (PortLab lab = new PortLab();
@@ -119,7 +119,7 @@ class VxlanPortTest {
 
     /// A VXLAN datagram within a VXLAN datagram is a frame with some UDP in it, and nothing else.
     @Test
-    void n049_aFrameIsUnpackedOnce() throws Exception {
+    void n49_aFrameIsUnpackedOnce() throws Exception {
         InetSocketAddress local = freePort();
         try (PortLab lab = new PortLab();
                 DatagramSocket one = peer("127.0.0.2");

@@ -1,8 +1,10 @@
 /// Measurements: rings and the store beside their peers.
 module org.splitring.benchmarks {
+    requires org.splitring.bridge;
     requires org.splitring.ringbuffers;
     requires org.splitring.xenbus;
     requires transitive info.picocli; // the program adds our commands to its own
+    requires java.management; // processor time of a thread
     requires org.agrona;
     requires org.jctools.core;
 

@@ -7,7 +7,7 @@ import picocli.CommandLine.Command;
         name = "bench",
         mixinStandardHelpOptions = true,
         description = "Measures parts of Splitring beside their peers.",
-        subcommands = {BenchRingCommand.class, BenchStoreCommand.class},
+        subcommands = {BenchRingCommand.class, BenchStoreCommand.class, BenchSwitchCommand.class},
         synopsisSubcommandLabel = "COMMAND")
 public final class BenchCommand {
     /// For picocli.

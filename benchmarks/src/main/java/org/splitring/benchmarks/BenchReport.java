@@ -168,7 +168,7 @@ final class BenchReport {
     }
 
     private static String line(Object... cells) {
-        return "%-24s %-17s %-10s %10s %10s %10s %5s %8s%n".formatted(cells);
+        return "%-32s %-21s %-10s %10s %10s %10s %5s %8s%n".formatted(cells);
     }
 
     private static String escape(String text) {

@@ -104,7 +104,7 @@ public final class StoreWorker implements AutoCloseable {
     /// All operations in turn, so that no test profits from a JIT that knows nothing else.
     private void warmUp(long nanos) throws IOException {
         long start = System.nanoTime();
-        long least = Math.max(200_000_000L, 5 * nanos);
+        long least = Math.max(200_000_000L, 8 * nanos);
         for (int turn = 0; System.nanoTime() - start < least; turn++) {
             for (StoreOperation test : StoreOperation.repeatable()) {
                 run(test, clients.get(turn % clients.size()), nanos / 50);

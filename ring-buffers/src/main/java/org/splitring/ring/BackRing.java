@@ -229,6 +229,24 @@ public final class BackRing {
         return unconsumedRequests() != 0;
     }
 
+    /// As [#finalCheckForRequests], for a backend that can go on only with `wanted` requests at
+    /// once: asks for an event when so many are there. The slots of a network's rx ring are taken
+    /// like this, and a frontend that leaves one too few on it for ever wakes nobody.
+    ///
+    /// @param wanted 1 to [#entries]
+    /// @return `true` when there are so many after all: do not sleep
+    /// @throws RingBrokenException as [#unconsumedRequests]
+    public boolean finalCheckForRequests(int wanted) {
+        if (unconsumedRequests() >= wanted) {
+            return true;
+        }
+        REQ_EVENT.setOpaque(sring, reqCons + wanted);
+        // Full fence: event store before index load. Pairs with the fence in
+        // FrontRing.pushRequestsAndCheckNotify.
+        VarHandle.fullFence();
+        return unconsumedRequests() >= wanted;
+    }
+
     /// How many requests were taken and have no response yet: at most [#entries].
     public int unansweredRequests() {
         return reqCons - rspProdPvt;

@@ -238,6 +238,23 @@ public final class FrontRing {
         return unconsumedResponses() != 0;
     }
 
+    /// As [#finalCheckForResponses], for a frontend that wants to be woken only when `wanted`
+    /// responses are there: one event for many of them.
+    ///
+    /// @param wanted 1 to [#entries]; at most [#outstandingRequests], or no event comes
+    /// @return `true` when there are so many after all: do not sleep
+    /// @throws RingBrokenException as [#unconsumedResponses]
+    public boolean finalCheckForResponses(int wanted) {
+        if (unconsumedResponses() >= wanted) {
+            return true;
+        }
+        RSP_EVENT.setOpaque(sring, rspCons + wanted);
+        // Full fence: event store before index load. Pairs with the fence in
+        // BackRing.pushResponsesAndCheckNotify.
+        VarHandle.fullFence();
+        return unconsumedResponses() >= wanted;
+    }
+
     /// How many pushed requests have no response taken yet.
     public int outstandingRequests() {
         return reqProdPushed - rspCons;

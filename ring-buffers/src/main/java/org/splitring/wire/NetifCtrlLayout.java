@@ -1,10 +1,14 @@
 package org.splitring.wire;
 
+import static org.splitring.wire.WireTypes.INT;
+import static org.splitring.wire.WireTypes.SHORT;
 import static org.splitring.wire.WireTypes.U16;
 import static org.splitring.wire.WireTypes.U32;
+import static org.splitring.wire.WireTypes.offset;
 import static org.splitring.wire.WireTypes.struct;
 
 import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 
 /// Slots of a vif's control ring, and the table of references that some of them point to.
@@ -79,5 +83,65 @@ public final class NetifCtrlLayout {
     /// Bit of a gref's `flags`: the backend may only read the page.
     public static final int GREF_READONLY = 1;
 
+    private static final long ID = offset(REQUEST, "id");
+    private static final long TYPE = offset(REQUEST, "type");
+    private static final long DATA = offset(REQUEST, "data");
+    private static final long RESPONSE_ID = offset(RESPONSE, "id");
+    private static final long RESPONSE_TYPE = offset(RESPONSE, "type");
+    private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
+    private static final long RESPONSE_DATA = offset(RESPONSE, "data");
+
     private NetifCtrlLayout() {}
+
+    public static int id(MemorySegment s, long base) {
+        return u16(s, base + ID);
+    }
+
+    /// One of `TYPE_*`, not checked.
+    public static int type(MemorySegment s, long base) {
+        return u16(s, base + TYPE);
+    }
+
+    /// One of the three words, any value of 32 bits.
+    public static int data(MemorySegment s, long base, int index) {
+        return (int) INT.get(s, base + DATA + (long) index * Integer.BYTES);
+    }
+
+    public static void writeRequest(
+            MemorySegment s, long base, int id, int type, int data0, int data1, int data2) {
+        SHORT.set(s, base + ID, (short) id);
+        SHORT.set(s, base + TYPE, (short) type);
+        INT.set(s, base + DATA, data0);
+        INT.set(s, base + DATA + Integer.BYTES, data1);
+        INT.set(s, base + DATA + 2 * Integer.BYTES, data2);
+    }
+
+    public static int responseId(MemorySegment s, long base) {
+        return u16(s, base + RESPONSE_ID);
+    }
+
+    public static int responseType(MemorySegment s, long base) {
+        return u16(s, base + RESPONSE_TYPE);
+    }
+
+    public static int responseStatus(MemorySegment s, long base) {
+        return (int) INT.get(s, base + RESPONSE_STATUS);
+    }
+
+    public static int responseData(MemorySegment s, long base) {
+        return (int) INT.get(s, base + RESPONSE_DATA);
+    }
+
+    /// Fills a response: its 12 bytes; the last 4 of the slot stay as they are.
+    public static void writeResponse(
+            MemorySegment s, long base, int id, int type, int status, int data) {
+        SHORT.set(s, base + RESPONSE_ID, (short) id);
+        SHORT.set(s, base + RESPONSE_TYPE, (short) type);
+        INT.set(s, base + RESPONSE_STATUS, status);
+        INT.set(s, base + RESPONSE_DATA, data);
+    }
+
+    private static int u16(MemorySegment s, long at) {
+        return Short.toUnsignedInt((short) SHORT.get(s, at));
+    }
 }

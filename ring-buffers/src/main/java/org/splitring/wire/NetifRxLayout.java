@@ -9,6 +9,7 @@ import static org.splitring.wire.WireTypes.struct;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
+import java.lang.invoke.VarHandle;
 
 /// Slots of a vif's rx ring: empty pages offered by the frontend, and frames put into them.
 ///
@@ -62,6 +63,9 @@ public final class NetifRxLayout {
     private static final long RESPONSE_FLAGS = offset(RESPONSE, "flags");
     private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
 
+    /// Aligned, since the slots of a ring are: read in one piece.
+    private static final VarHandle SLOT = WireTypes.U64.varHandle().withInvokeExactBehavior();
+
     private NetifRxLayout() {}
 
     public static int id(MemorySegment s, long base) {
@@ -70,6 +74,35 @@ public final class NetifRxLayout {
 
     public static int gref(MemorySegment s, long base) {
         return (int) INT.get(s, base + GREF);
+    }
+
+    /// A whole slot of the ring, read once: take it apart with [#idOf] and [#grefOf], or with
+    /// [#offsetOf], [#flagsOf] and [#statusOf] where it is a response. Whoever copies a slot at a
+    /// time pays for a call each time; eight bytes fit a register.
+    public static long readSlot(MemorySegment s, long base) {
+        return (long) SLOT.getOpaque(s, base);
+    }
+
+    public static int idOf(long slot) {
+        return (int) slot & 0xFFFF;
+    }
+
+    public static int grefOf(long request) {
+        return (int) (request >>> 32);
+    }
+
+    /// Where the data begins in the page: 0 to 65535, not checked.
+    public static int offsetOf(long response) {
+        return (int) (response >>> 16) & 0xFFFF;
+    }
+
+    public static int flagsOf(long response) {
+        return (int) (response >>> 32) & 0xFFFF;
+    }
+
+    /// How many bytes are in the page, or a negative [NetifStatus].
+    public static int statusOf(long response) {
+        return (short) (response >>> 48);
     }
 
     /// Fills a request. The padding stays as it is.

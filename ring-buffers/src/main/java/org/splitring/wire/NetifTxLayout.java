@@ -9,6 +9,7 @@ import static org.splitring.wire.WireTypes.struct;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
+import java.lang.invoke.VarHandle;
 
 /// Slots of a vif's tx ring: frames from the frontend.
 ///
@@ -62,6 +63,10 @@ public final class NetifTxLayout {
     private static final long RESPONSE_ID = offset(RESPONSE, "id");
     private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
 
+    /// Aligned, since the slots of a ring are: read in one piece.
+    private static final VarHandle RESPONSE_WORD =
+            WireTypes.U32.varHandle().withInvokeExactBehavior();
+
     private NetifTxLayout() {}
 
     public static int gref(MemorySegment s, long base) {
@@ -99,6 +104,21 @@ public final class NetifTxLayout {
         SHORT.set(s, base + FLAGS, (short) flags);
         SHORT.set(s, base + ID, (short) id);
         SHORT.set(s, base + SIZE, (short) sizeBytes);
+    }
+
+    /// A response on the ring, read once: take it apart with [#responseIdOf] and
+    /// [#responseStatusOf].
+    public static int readResponse(MemorySegment s, long base) {
+        return (int) RESPONSE_WORD.getOpaque(s, base);
+    }
+
+    public static int responseIdOf(int response) {
+        return response & 0xFFFF;
+    }
+
+    /// One of [NetifStatus], or whatever else a backend wrote.
+    public static int responseStatusOf(int response) {
+        return response >> 16;
     }
 
     public static int responseId(MemorySegment s, long base) {

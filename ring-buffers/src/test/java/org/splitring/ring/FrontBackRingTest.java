@@ -229,6 +229,30 @@ class FrontBackRingTest {
     }
 
     @Test
+    void whoNeedsSeveralAtOnceIsWokenWhenTheyAreThere() {
+        takeRequests(2);
+        front.pushRequestsAndCheckNotify();
+        assertFalse(back.finalCheckForRequests(4), "two are not four");
+        takeRequests(1);
+        assertFalse(front.pushRequestsAndCheckNotify(), "three neither");
+        takeRequests(1);
+        assertTrue(front.pushRequestsAndCheckNotify());
+        assertTrue(back.finalCheckForRequests(4));
+        back.copyRequest(copy);
+        back.takeResponseIndex();
+        assertTrue(back.pushResponsesAndCheckNotify());
+        assertFalse(front.finalCheckForResponses(3), "one is not three");
+        for (int i = 0; i < 3; i++) {
+            back.copyRequest(copy);
+        }
+        back.takeResponseIndex();
+        assertFalse(back.pushResponsesAndCheckNotify(), "two neither");
+        back.takeResponseIndex();
+        assertTrue(back.pushResponsesAndCheckNotify());
+        assertTrue(front.finalCheckForResponses(3));
+    }
+
+    @Test
     void finalCheckLeavesTheEventAloneWhileThereIsWork() {
         takeRequests(1);
         front.pushRequestsAndCheckNotify();

@@ -1,6 +1,7 @@
 package org.splitring.wire;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -142,5 +143,64 @@ class WireAccessTest {
         assertEquals(2, XsdSockmsgLayout.reqId(memory, 0));
         assertEquals(3, XsdSockmsgLayout.txId(memory, 0));
         assertEquals(0xFFFFFFFFL, XsdSockmsgLayout.len(memory, 0));
+    }
+
+    @Test
+    void slotsReadInOnePieceSayWhatTheirFieldsSay() {
+        NetifTxLayout.writeResponse(memory, 64, 0xFFFE, NetifStatus.DROPPED);
+        int response = NetifTxLayout.readResponse(memory, 64);
+        assertEquals(0xFFFE, NetifTxLayout.responseIdOf(response));
+        assertEquals(NetifStatus.DROPPED, NetifTxLayout.responseStatusOf(response));
+        NetifRxLayout.writeRequest(memory, 64, 0xFFFD, 0x81223344);
+        long slot = NetifRxLayout.readSlot(memory, 64);
+        assertEquals(0xFFFD, NetifRxLayout.idOf(slot));
+        assertEquals(0x81223344, NetifRxLayout.grefOf(slot));
+        NetifRxLayout.writeResponse(memory, 64, 7, 0xFEDC, 0x8765, NetifStatus.ERROR);
+        slot = NetifRxLayout.readSlot(memory, 64);
+        assertEquals(7, NetifRxLayout.idOf(slot));
+        assertEquals(0xFEDC, NetifRxLayout.offsetOf(slot));
+        assertEquals(0x8765, NetifRxLayout.flagsOf(slot));
+        assertEquals(NetifStatus.ERROR, NetifRxLayout.statusOf(slot));
+    }
+
+    @Test
+    void extrasHaveTheHeadersBytes() {
+        memory.fill((byte) 0xA5);
+        NetifExtraLayout.writeGso(memory, 1, 1, NetifExtraLayout.GSO_TYPE_TCPV6, 0xFEDC);
+        assertEquals("a5" + "0101" + "dcfe" + "02" + "00" + "0000" + "a5", bytes(0, 10));
+        assertEquals(NetifExtraLayout.TYPE_GSO, NetifExtraLayout.type(memory, 1));
+        assertEquals(1, NetifExtraLayout.flags(memory, 1));
+        assertEquals(0xFEDC, NetifExtraLayout.gsoSize(memory, 1));
+        assertEquals(NetifExtraLayout.GSO_TYPE_TCPV6, NetifExtraLayout.gsoType(memory, 1));
+        NetifExtraLayout.writeMcast(memory, 1, NetifExtraLayout.TYPE_MCAST_DEL, 0, 0x01005E7FFFFAL);
+        assertEquals("a5" + "0300" + "01005e7ffffa" + "a5", bytes(0, 10));
+        assertEquals(0x01005E7FFFFAL, NetifExtraLayout.mcastAddress(memory, 1));
+        NetifExtraLayout.writeHash(memory, 1, 0, 3, 1, 0x81223344);
+        assertEquals("a5" + "0400" + "0301" + "44332281" + "a5", bytes(0, 10));
+        assertEquals(3, NetifExtraLayout.hashType(memory, 1));
+        assertEquals(1, NetifExtraLayout.hashAlgorithm(memory, 1));
+        assertEquals(0x81223344, NetifExtraLayout.hashValue(memory, 1));
+        NetifExtraLayout.writeXdp(memory, 1, 0, 256); // Linux's header alone has it
+        assertEquals("a5" + "0500" + "0001" + "00000000" + "a5", bytes(0, 10));
+        assertTrue(NetifExtraLayout.isXdp(memory, 1));
+        assertEquals(256, NetifExtraLayout.xdpHeadroom(memory, 1));
+    }
+
+    @Test
+    void controlSlotsHaveTheHeadersBytes() {
+        NetifCtrlLayout.writeRequest(memory, 0, 0xFFFE, 6, 1, -2, 0x11223344);
+        assertEquals("feff" + "0600" + "01000000" + "feffffff" + "44332211", bytes(0, 16));
+        assertEquals(0xFFFE, NetifCtrlLayout.id(memory, 0));
+        assertEquals(6, NetifCtrlLayout.type(memory, 0));
+        assertEquals(1, NetifCtrlLayout.data(memory, 0, 0));
+        assertEquals(-2, NetifCtrlLayout.data(memory, 0, 1));
+        assertEquals(0x11223344, NetifCtrlLayout.data(memory, 0, 2));
+        memory.fill((byte) 0xA5);
+        NetifCtrlLayout.writeResponse(memory, 0, 0xFFFE, 4, 2, 128);
+        assertEquals("feff" + "0400" + "02000000" + "80000000" + "a5a5a5a5", bytes(0, 16));
+        assertEquals(0xFFFE, NetifCtrlLayout.responseId(memory, 0));
+        assertEquals(4, NetifCtrlLayout.responseType(memory, 0));
+        assertEquals(2, NetifCtrlLayout.responseStatus(memory, 0));
+        assertEquals(128, NetifCtrlLayout.responseData(memory, 0));
     }
 }

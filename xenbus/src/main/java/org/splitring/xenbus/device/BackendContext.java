@@ -3,15 +3,21 @@ package org.splitring.xenbus.device;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DriverDomain;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.store.StoreException;
+import org.splitring.xenbus.store.Watch;
 
 /// What a backend of one device has to work with. Any thread.
 public final class BackendContext {
+    private static final Logger LOG = LoggerFactory.getLogger(BackendContext.class);
+
     private final BackendHost host;
     private final DevicePaths paths;
     private final DeviceLoop loop;
@@ -51,6 +57,31 @@ public final class BackendContext {
     /// @throws DeviceException when the store cannot be read
     public Optional<String> parameter(String name) throws DeviceException {
         return parameter(keys(), name);
+    }
+
+    /// Follows a parameter that the toolstack may change while the device is there, such as a
+    /// rate. The listener hears of the present value before this returns, and later, on the
+    /// executor of the store's watches, of each that is written.
+    ///
+    /// @throws DeviceException when the store cannot be read
+    public void watch(String name, Consumer<Optional<String>> listener) throws DeviceException {
+        listener.accept(parameter(name));
+        Keys keys = keys();
+        try {
+            Watch watch =
+                    host.store().watch(keys.folder() + "/" + name, path -> tell(name, listener));
+            onEnd(watch);
+        } catch (StoreException e) {
+            throw new DeviceException("parameter " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void tell(String name, Consumer<Optional<String>> listener) {
+        try {
+            listener.accept(parameter(name));
+        } catch (DeviceException e) {
+            LOG.debug("{}: {}", paths.backend(), e.getMessage());
+        }
     }
 
     static Optional<String> parameter(Keys keys, String name) throws DeviceException {

@@ -1,4 +1,10 @@
-/// Network frontend.
+/// Network frontend: a vif of a guest.
 module org.splitring.netfront {
     requires transitive org.splitring.xenbus;
+    requires transitive io.netty.transport; // VifChannel is a channel
+    requires io.netty.buffer;
+    requires io.netty.common;
+    requires org.slf4j;
+
+    exports org.splitring.netfront;
 }

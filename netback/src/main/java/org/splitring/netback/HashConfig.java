@@ -1,0 +1,106 @@
+package org.splitring.netback;
+
+import org.splitring.bridge.Frame;
+import org.splitring.wire.NetifCtrlLayout;
+
+/// What a frontend has asked for through the control ring: which hash chooses its queue, with which
+/// key, and which queue belongs to which value. On the loop.
+final class HashConfig {
+    /// Largest mapping: `XEN_NETBK_MAX_HASH_MAPPING_SIZE` of Linux.
+    static final int MAX_MAPPING_SIZE = 128;
+
+    /// Every type of hash that there is.
+    static final int ALL_TYPES =
+            NetifCtrlLayout.HASH_TYPE_IPV4
+                    | NetifCtrlLayout.HASH_TYPE_IPV4_TCP
+                    | NetifCtrlLayout.HASH_TYPE_IPV6
+                    | NetifCtrlLayout.HASH_TYPE_IPV6_TCP;
+
+    private final FlowHash flow = new FlowHash();
+    private final int queues;
+    private int algorithm = NetifCtrlLayout.HASH_ALGORITHM_NONE;
+    private int types;
+    private int[] mapping = {};
+
+    /// @param queues that the frontend has, 1 or more
+    HashConfig(int queues) {
+        this.queues = queues;
+    }
+
+    /// Chooses the queue for a frame. [#hashType] and [#hash] are then those of the frame.
+    ///
+    /// @return 0 to `queues - 1`
+    int queueOf(Frame frame) {
+        if (algorithm != NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ) {
+            return queues == 1 ? 0 : Integer.remainderUnsigned(flow.simple(frame), queues);
+        }
+        flow.toeplitz(frame, types);
+        if (flow.type() == 0) {
+            return 0;
+        }
+        int[] map = mapping;
+        return map.length == 0
+                ? Integer.remainderUnsigned(flow.hash(), queues)
+                : map[Integer.remainderUnsigned(flow.hash(), map.length)];
+    }
+
+    /// Type of the last frame's hash, to be told to the frontend; 0 without one.
+    int hashType() {
+        return algorithm == NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ ? flow.type() : 0;
+    }
+
+    int hash() {
+        return flow.hash();
+    }
+
+    int setAlgorithm(int wanted) {
+        if (wanted != NetifCtrlLayout.HASH_ALGORITHM_NONE
+                && wanted != NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ) {
+            return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+        }
+        algorithm = wanted;
+        return NetifCtrlLayout.STATUS_SUCCESS;
+    }
+
+    int setTypes(int wanted) {
+        if ((wanted & ~ALL_TYPES) != 0 || algorithm == NetifCtrlLayout.HASH_ALGORITHM_NONE) {
+            return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+        }
+        types = wanted;
+        return NetifCtrlLayout.STATUS_SUCCESS;
+    }
+
+    /// @param key private, [FlowHash#KEY_BYTES] bytes; a shorter key ends in zeros
+    void setKey(byte[] key) {
+        flow.key(key);
+    }
+
+    /// @param size any 32 bits
+    int setMappingSize(int size) {
+        if (size < 0 || size > MAX_MAPPING_SIZE) {
+            return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+        }
+        mapping = new int[size];
+        return NetifCtrlLayout.STATUS_SUCCESS;
+    }
+
+    int mappingSize() {
+        return mapping.length;
+    }
+
+    /// Replaces a part of the mapping, all of it or nothing.
+    ///
+    /// @param entries private copies of what the frontend wrote
+    /// @param offset inside the mapping, with all entries
+    int setMapping(int[] entries, int offset) {
+        for (int queue : entries) {
+            if (Integer.compareUnsigned(queue, queues) >= 0) {
+                return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+            }
+        }
+        int[] changed = mapping.clone();
+        System.arraycopy(entries, 0, changed, offset, entries.length);
+        mapping = changed;
+        return NetifCtrlLayout.STATUS_SUCCESS;
+    }
+}

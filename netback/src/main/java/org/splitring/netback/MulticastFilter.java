@@ -1,0 +1,67 @@
+package org.splitring.netback;
+
+import org.splitring.bridge.Frame;
+
+/// The groups that a guest wants to hear, when it has asked for `request-multicast-control`: of
+/// frames to groups it gets those, and broadcasts. On the loop.
+final class MulticastFilter {
+    /// Linux's `XEN_NETBK_MCAST_MAX`.
+    static final int MAX_ADDRESSES = 64;
+
+    private static final long BROADCAST = 0xFFFF_FFFF_FFFFL;
+    private static final long GROUP_BIT = 1L << 40;
+
+    private final boolean active;
+    private final long[] addresses = new long[MAX_ADDRESSES];
+    private int count;
+
+    /// @param active whether the guest has asked for it; else everything passes
+    MulticastFilter(boolean active) {
+        this.active = active;
+    }
+
+    boolean passes(Frame frame) {
+        if (!active) {
+            return true;
+        }
+        long target = ((long) frame.u16(0) << 32) | (frame.i32(2) & 0xFFFF_FFFFL);
+        return (target & GROUP_BIT) == 0 || target == BROADCAST || indexOf(target) >= 0;
+    }
+
+    /// Adds an address to those that the guest hears.
+    ///
+    /// @return `false` when it is no group, or there are too many already
+    boolean add(long address) {
+        if ((address & GROUP_BIT) == 0) {
+            return false;
+        }
+        if (indexOf(address) >= 0) {
+            return true;
+        }
+        if (count == MAX_ADDRESSES) {
+            return false;
+        }
+        addresses[count++] = address;
+        return true;
+    }
+
+    void remove(long address) {
+        int index = indexOf(address);
+        if (index >= 0) {
+            addresses[index] = addresses[--count];
+        }
+    }
+
+    int count() {
+        return count;
+    }
+
+    private int indexOf(long address) {
+        for (int i = 0; i < count; i++) {
+            if (addresses[i] == address) {
+                return i;
+            }
+        }
+        return -1;
+    }
+}

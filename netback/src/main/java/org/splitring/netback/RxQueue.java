@@ -1,0 +1,406 @@
+package org.splitring.netback;
+
+import java.lang.foreign.MemorySegment;
+import org.splitring.bridge.Frame;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.GrantBatch;
+import org.splitring.hypervisor.GrantStatus;
+import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.RingWork;
+import org.splitring.ring.BackRing;
+import org.splitring.ring.RingBrokenException;
+import org.splitring.wire.NetifCtrlLayout;
+import org.splitring.wire.NetifExtraLayout;
+import org.splitring.wire.NetifRxLayout;
+import org.splitring.wire.NetifStatus;
+
+/// The way to the guest of one queue: puts frames into the pages that the frontend offers on the rx
+/// ring. What finds no slots waits in a [RxBacklog]; polling it is the work behind the rx channel.
+///
+/// A frame takes a slot for each page of it and one for each extra, and each response goes into the
+/// slot of its request: netfront goes by the slot. A stalled frontend is known by how long the
+/// **first frame has waited**, not by whether there are slots: one that leaves a single slot while
+/// the frame needs two is as stalled as one that leaves none (H-046). After
+/// [VifTimeouts#drainNanos] a frame is dropped; after [VifTimeouts#stallNanos] without any progress
+/// the carrier goes off, the backlog is emptied, and frames are refused, until there are slots
+/// enough for the frame that was waited for.
+///
+/// On the network's loop.
+final class RxQueue implements RingWork {
+    /// How often a queue with waiting frames looks at the clock.
+    private static final long CHECK_NANOS = 1_000_000_000L;
+
+    /// The same for a frontend that sends no event for its slots (no `feature-rx-notify`).
+    private static final long CHECK_SILENT_NANOS = 5_000_000L;
+
+    private static final int MAX_SLOTS = 40; // 65557 bytes in pages of 2048, and extras
+
+    private final BackRing ring;
+    private final ForeignPages pages;
+    private final EventChannel channel;
+    private final DeviceLoop loop;
+    private final VifTimeouts timeouts;
+    private final VifCounters counters;
+    private final RxCarrier carrier;
+    private final int headroom;
+    private final boolean notifies;
+
+    private final RxBacklog backlog = new RxBacklog();
+    private final RxMark mark = new RxMark();
+    private final GrantBatch batch = new GrantBatch(MAX_SLOTS);
+    private final long[] requests = new long[MAX_SLOTS];
+    private final boolean[] refused = new boolean[MAX_SLOTS];
+    private final Runnable checkTask = this::check;
+
+    private int available; // slots counted and not taken
+    private boolean blocked; // no frame has been delivered since one had to wait
+    private long blockedSince;
+    private int countedFrames;
+    private int countedBytes;
+    private int neededAtStall;
+    private boolean stalled;
+    private boolean checkScheduled;
+    private boolean closed;
+    private boolean wakeWanted;
+    private Runnable wake = () -> {};
+
+    /// What hears of a stall.
+    @FunctionalInterface
+    interface RxCarrier {
+        void changed(boolean on);
+    }
+
+    /// @param headroom bytes kept free in front of the data in each page (XDP)
+    /// @param notifies whether the frontend sends events for its slots
+    RxQueue(
+            BackRing ring,
+            ForeignPages pages,
+            EventChannel channel,
+            DeviceLoop loop,
+            VifTimeouts timeouts,
+            VifCounters counters,
+            RxCarrier carrier,
+            int headroom,
+            boolean notifies) {
+        this.ring = ring;
+        this.pages = pages;
+        this.channel = channel;
+        this.loop = loop;
+        this.timeouts = timeouts;
+        this.counters = counters;
+        this.carrier = carrier;
+        this.headroom = headroom;
+        this.notifies = notifies;
+    }
+
+    /// What makes the poller of the rx channel run a pass, so that it asks for an event.
+    void onWaiting(Runnable wakePoller) {
+        wake = wakePoller;
+    }
+
+    /// Takes one frame: puts it on the ring, or into the backlog.
+    ///
+    /// @param hashType bit of the type of `hash` to be told to the frontend, 0 for none
+    /// @return `false` when it is dropped
+    boolean offer(Frame frame, int hashType, int hash) {
+        if (stalled || closed) {
+            VifCounters.add(counters.rxNotConnected, 1);
+            return false;
+        }
+        mark.of(frame);
+        mark.hashType = hashType;
+        mark.hash = hash;
+        int size = frame.sizeBytes();
+        try {
+            if (backlog.isEmpty() && hasSlots(slotsFor(size))) {
+                if (frame.pieceCount() == 0) {
+                    deliver(frame.header(), frame.headerStart(), size);
+                } else {
+                    deliver(frame);
+                }
+                return true;
+            }
+        } catch (RingBrokenException e) {
+            closed = true; // the poller meets it too, and closes the device
+            wake.run();
+            return false;
+        }
+        return addToBacklog(frame);
+    }
+
+    private boolean addToBacklog(Frame frame) {
+        long now = loop.nanoTime();
+        boolean first = backlog.isEmpty();
+        if (!backlog.add(frame, mark, now)) {
+            VifCounters.add(counters.rxDropped, 1);
+            return false;
+        }
+        if (!blocked) {
+            blocked = true;
+            blockedSince = now;
+        }
+        if (first) {
+            wakeWanted = true;
+            scheduleCheck();
+        }
+        countBacklog();
+        return true;
+    }
+
+    /// Publishes what was put on the ring.
+    void flush() {
+        if (ring.pushResponsesAndCheckNotify()) {
+            channel.send();
+        }
+        if (wakeWanted) {
+            wakeWanted = false;
+            wake.run();
+        }
+    }
+
+    @Override
+    public int poll(int budget) {
+        int taken = 0;
+        if (stalled && hasSlots(neededAtStall)) {
+            stalled = false;
+            carrier.changed(true);
+        }
+        while (taken < budget && !backlog.isEmpty()) {
+            backlog.headMark(mark);
+            int size = backlog.headSize();
+            if (!hasSlots(slotsFor(size))) {
+                break;
+            }
+            deliver(backlog.memory(), backlog.headPosition(), size);
+            backlog.remove();
+            taken++;
+        }
+        if (taken > 0) {
+            countBacklog();
+            flush();
+        }
+        return taken;
+    }
+
+    /// Asks for an event only while a frame waits.
+    @Override
+    public boolean finalCheck() {
+        if (closed) {
+            return ring.finalCheckForRequests(); // throws, as it did before
+        }
+        if (stalled) {
+            return ring.finalCheckForRequests(neededAtStall);
+        }
+        if (backlog.isEmpty()) {
+            return false;
+        }
+        backlog.headMark(mark);
+        return ring.finalCheckForRequests(slotsFor(backlog.headSize()));
+    }
+
+    private int room() {
+        return GuestMemory.PAGE_SIZE - headroom;
+    }
+
+    /// Of the frame of that size that [#mark] belongs to.
+    private int slotsFor(int sizeBytes) {
+        return (sizeBytes + room() - 1) / room() + mark.extras() + (headroom > 0 ? 1 : 0);
+    }
+
+    private boolean hasSlots(int needed) {
+        if (available < needed) {
+            available = ring.unconsumedRequests();
+        }
+        return available >= needed;
+    }
+
+    private void takeSlots(int count) {
+        int index = ring.consumeRequestIndices(count);
+        MemorySegment shared = ring.segment();
+        for (int i = 0; i < count; i++) {
+            requests[i] = NetifRxLayout.readSlot(shared, ring.slotOffset(index + i));
+            refused[i] = false;
+        }
+        available -= count;
+    }
+
+    /// Puts a frame that lies in one piece of private memory on the ring.
+    private void deliver(MemorySegment from, long at, int size) {
+        int dataSlots = (size + room() - 1) / room();
+        int extras = mark.extras() + (headroom > 0 ? 1 : 0);
+        takeSlots(dataSlots + extras);
+        boolean good = true;
+        for (int i = 0; i < dataSlots; i++) {
+            int slot = i == 0 ? 0 : i + extras;
+            int done = i * room();
+            int status =
+                    pages.copyTo(
+                            NetifRxLayout.grefOf(requests[slot]),
+                            headroom,
+                            from,
+                            at + done,
+                            Math.min(room(), size - done));
+            refused[slot] = status != GrantStatus.OKAY;
+            good &= status == GrantStatus.OKAY;
+        }
+        respond(size, dataSlots, extras, good);
+    }
+
+    /// Puts a frame that lies in pages of another guest on the ring: the one copy of its payload.
+    private void deliver(Frame frame) {
+        int size = frame.sizeBytes();
+        int dataSlots = (size + room() - 1) / room();
+        int extras = mark.extras() + (headroom > 0 ? 1 : 0);
+        takeSlots(dataSlots + extras);
+        for (int i = 0; i < dataSlots; i++) {
+            batch.add(NetifRxLayout.grefOf(requests[i == 0 ? 0 : i + extras]), true);
+        }
+        boolean good = pages.map(batch);
+        for (int i = 0; i < dataSlots; i++) {
+            int slot = i == 0 ? 0 : i + extras;
+            if (batch.status(i) == GrantStatus.OKAY) {
+                int done = i * room();
+                frame.copyTo(
+                        batch.memory(i),
+                        batch.offset(i) + headroom,
+                        done,
+                        Math.min(room(), size - done));
+            } else {
+                refused[slot] = true;
+            }
+        }
+        pages.unmap(batch); // before the responses
+        batch.clear();
+        respond(size, dataSlots, extras, good);
+    }
+
+    /// Writes the responses, each into the slot of its request.
+    private void respond(int size, int dataSlots, int extras, boolean good) {
+        blocked = false;
+        MemorySegment shared = ring.segment();
+        long slot = ring.slotOffset(ring.takeResponseIndices(dataSlots + extras));
+        for (int i = 0; i < dataSlots; i++) {
+            int place = i == 0 ? 0 : i + extras;
+            int bytes = Math.min(room(), size - i * room());
+            int flags = i < dataSlots - 1 ? NetifRxLayout.MORE_DATA : 0;
+            if (i == 0) {
+                flags |= mark.flags | (extras > 0 ? NetifRxLayout.EXTRA_INFO : 0);
+            }
+            NetifRxLayout.writeResponse(
+                    shared,
+                    slot,
+                    NetifRxLayout.idOf(requests[place]),
+                    headroom,
+                    flags,
+                    refused[place] ? NetifStatus.ERROR : bytes);
+            slot = ring.nextSlotOffset(slot);
+            if (i == 0 && extras > 0) {
+                slot = writeExtras(shared, slot, extras);
+            }
+        }
+        if (good) {
+            VifCounters.add(counters.rxPackets, 1);
+            VifCounters.add(counters.rxBytes, size);
+        } else {
+            VifCounters.add(counters.rxErrors, 1);
+        }
+    }
+
+    private long writeExtras(MemorySegment shared, long firstSlot, int count) {
+        long slot = firstSlot;
+        int left = count;
+        if (mark.gsoType != NetifExtraLayout.GSO_TYPE_NONE) {
+            NetifExtraLayout.writeGso(shared, slot, more(--left), mark.gsoType, mark.gsoSizeBytes);
+            slot = ring.nextSlotOffset(slot);
+        }
+        if (mark.hashType != 0) {
+            NetifExtraLayout.writeHash(
+                    shared,
+                    slot,
+                    more(--left),
+                    Integer.numberOfTrailingZeros(mark.hashType),
+                    NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ,
+                    mark.hash);
+            slot = ring.nextSlotOffset(slot);
+        }
+        if (headroom > 0) {
+            NetifExtraLayout.writeXdp(shared, slot, more(--left), headroom);
+            slot = ring.nextSlotOffset(slot);
+        }
+        return slot;
+    }
+
+    private static int more(int left) {
+        return left > 0 ? NetifExtraLayout.FLAG_MORE : 0;
+    }
+
+    // Time.
+
+    private void scheduleCheck() {
+        if (!checkScheduled) {
+            checkScheduled = true;
+            var ignored = loop.schedule(checkTask, notifies ? CHECK_NANOS : CHECK_SILENT_NANOS);
+        }
+    }
+
+    /// Drops what has waited too long, and finds a stalled frontend.
+    private void check() {
+        checkScheduled = false;
+        if (closed || backlog.isEmpty()) {
+            return;
+        }
+        if (!notifies) {
+            wake.run(); // nobody else says that there are slots
+        }
+        long now = loop.nanoTime();
+        long patience = notifies ? timeouts.drainNanos() : timeouts.silentDrainNanos();
+        if (notifies && blocked && now - blockedSince >= timeouts.stallNanos()) {
+            stall();
+            return;
+        }
+        int before = backlog.frames();
+        while (!backlog.isEmpty() && now - backlog.headArrival() >= patience) {
+            backlog.remove();
+        }
+        VifCounters.add(counters.rxExpired, before - backlog.frames());
+        countBacklog();
+        if (!backlog.isEmpty()) {
+            scheduleCheck();
+        }
+    }
+
+    private void stall() {
+        backlog.headMark(mark);
+        neededAtStall = slotsFor(backlog.headSize());
+        stalled = true;
+        VifCounters.add(counters.stalls, 1);
+        VifCounters.add(counters.rxExpired, backlog.frames());
+        backlog.clear();
+        blocked = false;
+        countBacklog();
+        carrier.changed(false);
+        wake.run(); // asks for an event
+    }
+
+    private void countBacklog() {
+        // Several queues count together.
+        VifCounters.add(counters.rxQueuedPackets, backlog.frames() - countedFrames);
+        VifCounters.add(counters.rxQueuedBytes, backlog.bytes() - countedBytes);
+        countedFrames = backlog.frames();
+        countedBytes = backlog.bytes();
+    }
+
+    boolean isStalled() {
+        return stalled;
+    }
+
+    /// Takes nothing more; what waits is dropped.
+    void close() {
+        closed = true;
+        VifCounters.add(counters.rxNotConnected, backlog.frames());
+        backlog.clear();
+        countBacklog();
+    }
+}

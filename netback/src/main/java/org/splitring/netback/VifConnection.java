@@ -1,0 +1,256 @@
+package org.splitring.netback;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.bridge.Frame;
+import org.splitring.bridge.PortCapabilities;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.hypervisor.GuestMemory;
+import org.splitring.hypervisor.PortPoller;
+import org.splitring.ring.BackRing;
+import org.splitring.wire.NetifCtrlLayout;
+import org.splitring.xenbus.BackendHooks;
+
+/// What exists only while a frontend is connected: queues, control ring, mappings. Made and ended
+/// on the control plane; a new connection is a new object, so that nothing of an old one can be
+/// met.
+final class VifConnection implements BackendHooks.Connection {
+    private static final Logger LOG = LoggerFactory.getLogger(VifConnection.class);
+    private static final int CONTROL_BUDGET = 16;
+
+    private static final int TAG_BYTES = 2 * Frame.TAG_BYTES;
+
+    private final VifPort port;
+    private final DeviceLoop loop;
+    private final ForeignPages pages;
+    private final MulticastFilter multicast;
+    private final HashConfig hash;
+    private final VifCounters counters;
+    private final Consumer<Throwable> onBroken;
+
+    private VifQueue[] queues = {};
+    private @Nullable EventChannel controlChannel;
+    private @Nullable PortPoller controlPoller;
+
+    // On the loop.
+    private long dirtyQueues;
+    private boolean broken;
+
+    private VifConnection(
+            VifPort port,
+            DeviceLoop loop,
+            ForeignPages pages,
+            VifKeys keys,
+            VifCounters counters,
+            Consumer<Throwable> onBroken) {
+        this.port = port;
+        this.loop = loop;
+        this.pages = pages;
+        this.counters = counters;
+        this.onBroken = onBroken;
+        multicast = new MulticastFilter(keys.multicastControl());
+        hash = new HashConfig(keys.queues().size());
+    }
+
+    /// Maps the rings, binds the ports and starts to serve.
+    ///
+    /// @param onBroken is told once, on the loop, why serving has stopped by itself
+    static VifConnection open(
+            DriverDomain domain,
+            DomId frontend,
+            VifKeys keys,
+            VifPort port,
+            VifPlace place,
+            VifBackendOptions options,
+            VifCounters counters,
+            Consumer<Throwable> onBroken)
+            throws GrantException, EventChannelException {
+        int maxMappings = 1 + keys.queues().size() * VifQueue.MAX_MAPPINGS;
+        ForeignPages pages = domain.foreignPages(frontend, maxMappings);
+        VifConnection made = new VifConnection(port, place.loop(), pages, keys, counters, onBroken);
+        try {
+            List<VifQueue> queues = new ArrayList<>();
+            for (VifKeys.QueueKeys queue : keys.queues()) {
+                queues.add(
+                        VifQueue.open(
+                                domain,
+                                frontend,
+                                keys,
+                                queue,
+                                pages,
+                                port,
+                                place.loop(),
+                                made.multicast,
+                                options,
+                                counters,
+                                made::carrierChanged,
+                                made::broken));
+                made.queues = queues.toArray(VifQueue[]::new);
+            }
+            if (keys.control().isPresent()) {
+                made.openControl(domain, frontend, keys.control().get());
+            }
+        } catch (GrantException | EventChannelException | RuntimeException e) {
+            made.closeChannels();
+            pages.close();
+            throw e;
+        }
+        made.start(capabilities(keys, place.mtu()));
+        return made;
+    }
+
+    private void openControl(DriverDomain domain, DomId frontend, VifKeys.ControlKeys keys)
+            throws GrantException, EventChannelException {
+        MemorySegment shared = pages.mapContiguous(new int[] {keys.ring()});
+        EventChannel channel = domain.eventChannels().bindInterdomain(frontend, keys.port());
+        controlChannel = channel;
+        BackRing ring = BackRing.init(shared, NetifCtrlLayout.ENTRY_SIZE_BYTES);
+        ControlQueue control = new ControlQueue(ring, pages, channel, hash);
+        controlPoller = new PortPoller(channel, loop, control, CONTROL_BUDGET, this::broken);
+    }
+
+    /// What the frontend takes as it is.
+    private static PortCapabilities capabilities(VifKeys keys, int mtu) {
+        if (!keys.scatterGather()) { // one page is all there is for a frame
+            int most =
+                    GuestMemory.PAGE_SIZE - keys.xdpHeadroom() - Frame.ETHERNET_BYTES - TAG_BYTES;
+            return new PortCapabilities(
+                    Math.min(mtu, most), keys.checksumV4(), keys.checksumV6(), false, false, 0);
+        }
+        return new PortCapabilities(
+                mtu,
+                keys.checksumV4(),
+                keys.checksumV6(),
+                keys.gsoV4() && keys.checksumV4(),
+                keys.gsoV6() && keys.checksumV6(),
+                0xFFFF); // netif.h's largest frame
+    }
+
+    private void start(PortCapabilities capabilities) {
+        onLoop(() -> port.connect(this, capabilities));
+        for (VifQueue queue : queues) {
+            queue.start();
+        }
+        PortPoller control = controlPoller;
+        if (control != null) {
+            control.start();
+        }
+    }
+
+    // On the loop.
+
+    /// Takes one frame for the guest.
+    boolean offer(Frame frame) {
+        if (!multicast.passes(frame)) {
+            VifCounters.add(counters.rxMulticastFiltered, 1);
+            return false;
+        }
+        int queue = hash.queueOf(frame);
+        dirtyQueues |= 1L << queue;
+        return queues[queue].rx().offer(frame, hash.hashType(), hash.hash());
+    }
+
+    void flush() {
+        long dirty = dirtyQueues;
+        dirtyQueues = 0;
+        while (dirty != 0) {
+            queues[Long.numberOfTrailingZeros(dirty)].rx().flush();
+            dirty &= dirty - 1;
+        }
+    }
+
+    void limitChanged() {
+        for (VifQueue queue : queues) {
+            queue.tx().limitChanged();
+        }
+    }
+
+    private void carrierChanged(boolean on) {
+        LOG.info(
+                "vif of {}: {}",
+                pages.frontend(),
+                on ? "takes frames again" : "takes no frames: the carrier is off");
+    }
+
+    /// The guest broke the protocol on one ring: nothing of it is served any more (H-040, H-041).
+    private void broken(Throwable cause) {
+        if (!broken) {
+            broken = true;
+            stop();
+            onBroken.accept(cause);
+        }
+    }
+
+    private void stop() {
+        port.disconnect(this);
+        for (VifQueue queue : queues) {
+            queue.stop();
+        }
+        PortPoller control = controlPoller;
+        if (control != null) {
+            control.stop();
+        }
+    }
+
+    /// Stops, and gives everything back.
+    ///
+    /// @param control gives the pages back
+    /// @param closed runs there when nothing is mapped
+    @Override
+    public void close(Executor control, Runnable closed) {
+        Runnable last =
+                () -> {
+                    closeChannels();
+                    control.execute(() -> giveBack(closed));
+                };
+        try {
+            loop.execute(
+                    () -> {
+                        stop();
+                        last.run();
+                    });
+        } catch (RejectedExecutionException e) {
+            LOG.debug("vif of {}: the loop ended before the device", pages.frontend());
+            last.run(); // nobody serves anything any more
+        }
+    }
+
+    private void giveBack(Runnable closed) {
+        try {
+            pages.close();
+        } finally {
+            closed.run();
+        }
+    }
+
+    private void closeChannels() {
+        for (VifQueue queue : queues) {
+            queue.closeChannels();
+        }
+        EventChannel control = controlChannel;
+        if (control != null) {
+            control.close();
+        }
+    }
+
+    private void onLoop(Runnable task) {
+        try {
+            loop.execute(task);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("vif of {}: the loop has ended", pages.frontend());
+        }
+    }
+}

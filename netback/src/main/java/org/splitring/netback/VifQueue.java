@@ -1,0 +1,161 @@
+package org.splitring.netback;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DriverDomain;
+import org.splitring.hypervisor.EventChannel;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.hypervisor.PortPoller;
+import org.splitring.hypervisor.RingWork;
+import org.splitring.ring.BackRing;
+import org.splitring.wire.NetifRxLayout;
+import org.splitring.wire.NetifTxLayout;
+
+/// One queue of a connected vif: both rings, one or two event channels, and who serves them. Made
+/// and ended on the control plane, used on the network's loop.
+final class VifQueue {
+    /// What one queue holds mapped at most: two rings, and the pages of one frame in each direction
+    /// (of which one is under way at a time).
+    static final int MAX_MAPPINGS = 2 + 2 * CheckedFrame.FATAL_SLOTS + 2;
+
+    private final List<EventChannel> channels;
+    private final List<PortPoller> pollers = new ArrayList<>();
+    private final TxQueue tx;
+    private final RxQueue rx;
+
+    private VifQueue(List<EventChannel> channels, TxQueue tx, RxQueue rx) {
+        this.channels = channels;
+        this.tx = tx;
+        this.rx = rx;
+    }
+
+    /// @param pages window of the vif, closed by the caller also when this throws
+    static VifQueue open(
+            DriverDomain domain,
+            DomId frontend,
+            VifKeys keys,
+            VifKeys.QueueKeys queue,
+            ForeignPages pages,
+            VifPort port,
+            DeviceLoop loop,
+            MulticastFilter multicast,
+            VifBackendOptions options,
+            VifCounters counters,
+            RxQueue.RxCarrier carrier,
+            Consumer<Throwable> onBroken)
+            throws GrantException, EventChannelException {
+        MemorySegment txPages = pages.mapContiguous(new int[] {queue.txRing()});
+        MemorySegment rxPages = pages.mapContiguous(new int[] {queue.rxRing()});
+        BackRing txRing = BackRing.init(txPages, NetifTxLayout.ENTRY_SIZE_BYTES);
+        BackRing rxRing = BackRing.init(rxPages, NetifRxLayout.ENTRY_SIZE_BYTES);
+        List<EventChannel> channels = new ArrayList<>();
+        try {
+            channels.add(domain.eventChannels().bindInterdomain(frontend, queue.txPort()));
+            if (queue.isSplit()) {
+                channels.add(domain.eventChannels().bindInterdomain(frontend, queue.rxPort()));
+            }
+        } catch (EventChannelException e) {
+            channels.forEach(EventChannel::close);
+            throw e;
+        }
+        EventChannel txChannel = channels.getFirst();
+        EventChannel rxChannel = channels.getLast();
+        TxQueue tx =
+                new TxQueue(
+                        txRing,
+                        txChannel,
+                        loop,
+                        port,
+                        new FrameCopies(pages),
+                        port.credit(),
+                        multicast,
+                        counters);
+        RxQueue rx =
+                new RxQueue(
+                        rxRing,
+                        pages,
+                        rxChannel,
+                        loop,
+                        options.timeouts(),
+                        counters,
+                        carrier,
+                        keys.xdpHeadroom(),
+                        keys.rxNotify());
+        VifQueue made = new VifQueue(channels, tx, rx);
+        if (queue.isSplit()) {
+            PortPoller txPoller = made.poller(txChannel, loop, tx, options.budget(), onBroken);
+            PortPoller rxPoller = made.poller(rxChannel, loop, rx, options.budget(), onBroken);
+            tx.onCredit(txPoller::wake);
+            rx.onWaiting(rxPoller::wake);
+        } else {
+            PortPoller poller =
+                    made.poller(txChannel, loop, new BothRings(tx, rx), options.budget(), onBroken);
+            tx.onCredit(poller::wake);
+            rx.onWaiting(poller::wake);
+        }
+        return made;
+    }
+
+    private PortPoller poller(
+            EventChannel channel,
+            DeviceLoop loop,
+            RingWork work,
+            int budget,
+            Consumer<Throwable> onBroken) {
+        PortPoller poller = new PortPoller(channel, loop, work, budget, onBroken);
+        pollers.add(poller);
+        return poller;
+    }
+
+    /// Both rings behind one event channel.
+    private static final class BothRings implements RingWork {
+        private final TxQueue tx;
+        private final RxQueue rx;
+
+        BothRings(TxQueue tx, RxQueue rx) {
+            this.tx = tx;
+            this.rx = rx;
+        }
+
+        @Override
+        public int poll(int budget) {
+            return rx.poll(budget) + tx.poll(budget);
+        }
+
+        @Override
+        public boolean finalCheck() {
+            boolean rxWork = rx.finalCheck();
+            return tx.finalCheck() || rxWork;
+        }
+    }
+
+    void start() {
+        pollers.forEach(PortPoller::start);
+    }
+
+    RxQueue rx() {
+        return rx;
+    }
+
+    TxQueue tx() {
+        return tx;
+    }
+
+    /// Serves nothing any more; every slot that was taken has been answered, but those of frames
+    /// that wait for credit.
+    void stop() {
+        pollers.forEach(PortPoller::stop);
+        tx.close();
+        rx.close();
+    }
+
+    void closeChannels() {
+        channels.forEach(EventChannel::close);
+    }
+}

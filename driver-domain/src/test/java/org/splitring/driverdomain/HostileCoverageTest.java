@@ -86,8 +86,8 @@ class HostileCoverageTest {
 
                         The numbers are those of a catalogue of attacks on split drivers and their \
                         hypervisors, drawn from published
-                        advisories: 1 to 13 rings, 20 to 31 the block backend, 60 to 69 event \
-                        channels, 70 to 89 grants, 100 to 130 the
+                        advisories: 1 to 13 rings, 20 to 31 the block backend, 40 to 52 the \
+                        network backend, 60 to 69 event channels, 70 to 89 grants, 100 to 130 the
                         store and the handshake, J what a JVM adds, N what neighbouring systems met \
                         (40 to 51 switches, routers and NAT).
                         `HostileCoverageTest` checks this page, says how to write it anew, and \
@@ -191,6 +191,19 @@ class HostileCoverageTest {
         add(all, "H-029", "a flood of flushes, flushes with data");
         add(all, "H-030", "the same page as source and target");
         add(all, "H-031", "image cut short while it is used");
+        add(all, "H-040", "a malformed frame whose error path does what its thread must not");
+        add(all, "H-041", "a fatal frame before, while and after the vif closes");
+        add(all, "H-042", "slots of a frame: too many, too few, across pages, odd extras");
+        add(all, "H-043", "headers cut into slots at any place");
+        add(all, "H-044", "many slots of a few bytes in a short frame");
+        add(all, "H-045", "slots of no bytes, with any reference");
+        add(all, "H-046", "nothing taken from the rx ring, or one slot left for ever");
+        add(all, "H-047", "frames dropped at full rate while the vif closes");
+        add(all, "H-048", "hash keys and mappings of the control ring that do not fit");
+        add(all, "H-049", "pages of a frontend lost or used twice");
+        add(all, "H-050", "queues, rings and channels that were not offered or are the same");
+        add(all, "H-051", "offloads that the headers do not bear out");
+        add(all, "H-052", "arithmetic of the rate limit");
         add(all, "H-060", "events at full rate");
         add(all, "H-061", "work done by another path makes honest events look spurious");
         add(all, "H-062", "a port closed while its handler runs");

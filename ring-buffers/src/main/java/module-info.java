@@ -5,8 +5,8 @@ module org.splitring.ringbuffers {
     requires transitive org.slf4j; // RateLimitedLog writes to a logger of its caller
     requires transitive io.netty.transport; // NettyDeviceLoop shares its event loop with sockets
     requires transitive io.netty.common;
-    requires io.netty.transport.classes.epoll;
-    requires io.netty.transport.unix.common;
+    requires transitive io.netty.transport.classes.epoll; // FdWatch is a handle of its loop
+    requires transitive io.netty.transport.unix.common; // and shows its descriptor
 
     exports org.splitring.hypervisor;
     exports org.splitring.hypervisor.attached;

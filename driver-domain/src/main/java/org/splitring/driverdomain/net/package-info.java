@@ -1,7 +1,7 @@
-/// Interfaces of Linux in the virtual network: one of this machine as a port of a switch
-/// ([TapPort]).
+/// Interfaces of Linux in the virtual network: a guest's own, in a namespace of its own
+/// ([TapVif]), and one of this machine as a port of a switch ([TapPort]).
 ///
-/// Frames go between a TAP's descriptor and the pages of the switch's other ports in one system
+/// Frames go between a TAP's descriptor and granted pages, or those of the switch, in one system
 /// call each; [VnetHeader][org.splitring.hypervisor.linux.VnetHeader] carries what is known of
 /// their checksums.
 @NullMarked

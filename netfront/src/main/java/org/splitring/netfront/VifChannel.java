@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 /// Frames are complete, with a checksum that the sender vouches for; the vif's options are those
 /// of [VifFrontendOptions#withoutOffloads]. Each frame is copied once between its buffer and the
 /// pages. A frame that finds no room stays in the outbound buffer, so that
-/// [Channel#isWritable] says what it says elsewhere.
+/// [#isWritable] says what it says elsewhere.
 public final class VifChannel extends AbstractChannel implements VifUser {
     private static final ChannelMetadata METADATA = new ChannelMetadata(false);
 

@@ -11,6 +11,7 @@ import org.splitring.hypervisor.DriverDomain;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.Timers;
+import org.splitring.xenbus.store.StoreAccess;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.Watch;
 
@@ -90,6 +91,31 @@ public final class BackendContext {
         } catch (StoreException e) {
             throw new DeviceException("parameter " + name + ": " + e.getMessage(), e);
         }
+    }
+
+    /// Writes a key into the backend's folder, for people and tools, unless that is gone. Any
+    /// thread; it is written a little later.
+    public void note(String key, String value) {
+        host.executor()
+                .execute(
+                        () -> {
+                            try {
+                                host.store().transaction(folder -> note(folder, key, value));
+                            } catch (StoreException e) {
+                                LOG.debug("{}: {}: {}", paths.backend(), key, e.getMessage());
+                            }
+                        });
+    }
+
+    private void note(StoreAccess store, String key, String value) throws StoreException {
+        if (store.read(paths.backend() + "/state").isPresent()) {
+            store.write(paths.backend() + "/" + key, value);
+        }
+    }
+
+    /// What the program lends to drivers of its own classes.
+    public <T> Optional<T> service(Class<T> type) {
+        return host.services().find(type);
     }
 
     /// The loop that owns the device: its ring is served there.

@@ -16,19 +16,33 @@ import org.splitring.xenbus.store.Store;
 /// @param loops gives each device the loop that will own it
 /// @param executor runs handshakes, one task at a time for each device
 /// @param timers the clock of deadlines
+/// @param services what the program lends to drivers of its own classes
 public record BackendHost(
         DriverDomain domain,
         Store store,
         Supplier<? extends DeviceLoop> loops,
         Executor executor,
         Timers timers,
-        MeterRegistry meters) {
-    /// On virtual threads and real time.
+        MeterRegistry meters,
+        HostServices services) {
+    /// On virtual threads and real time, without services.
     public BackendHost(
             DriverDomain domain,
             Store store,
             Supplier<? extends DeviceLoop> loops,
             MeterRegistry meters) {
-        this(domain, store, loops, DeviceEnd.VIRTUAL_THREADS, Timers.system(), meters);
+        this(
+                domain,
+                store,
+                loops,
+                DeviceEnd.VIRTUAL_THREADS,
+                Timers.system(),
+                meters,
+                HostServices.NONE);
+    }
+
+    /// The same host, lending other services.
+    public BackendHost with(HostServices lent) {
+        return new BackendHost(domain, store, loops, executor, timers, meters, lent);
     }
 }

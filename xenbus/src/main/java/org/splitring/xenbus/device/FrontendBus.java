@@ -186,7 +186,7 @@ public final class FrontendBus implements AutoCloseable {
     private void begin(Name name) {
         FrontendDriver driver = classes.get(name.deviceClass()).orElseThrow().frontend();
         FrontendContext context =
-                new FrontendContext(host, guest.id(), store, name.deviceClass(), name.device());
+                new FrontendContext(host, guest, store, name.deviceClass(), name.device());
         FrontendHooks hooks;
         try {
             hooks = driver.create(context);

@@ -4,7 +4,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Executor;
 import org.splitring.hypervisor.DeviceLoop;
-import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.GuestDomain;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.store.Store;
@@ -12,6 +12,7 @@ import org.splitring.xenbus.store.Store;
 /// What a frontend of one device has to work with, over all its connections. Any thread.
 public final class FrontendContext {
     private final FrontendHost host;
+    private final GuestDomain guest;
     private final String deviceClass;
     private final int device;
     private final Keys keys;
@@ -20,14 +21,30 @@ public final class FrontendContext {
     private final Endings endings;
 
     /// @param store the connection to the store at this time; it may be another one later
-    FrontendContext(FrontendHost host, DomId guest, Store store, String deviceClass, int device) {
+    FrontendContext(
+            FrontendHost host, GuestDomain guest, Store store, String deviceClass, int device) {
         this.host = host;
+        this.guest = guest;
         this.deviceClass = deviceClass;
         this.device = device;
-        keys = new Keys(store, "/local/domain/" + guest + "/device/" + deviceClass + "/" + device);
+        keys =
+                new Keys(
+                        store,
+                        "/local/domain/" + guest.id() + "/device/" + deviceClass + "/" + device);
         loop = host.loops().get();
-        meters = new DeviceMeters(host.meters(), "frontend", deviceClass, guest, device);
+        meters = new DeviceMeters(host.meters(), "frontend", deviceClass, guest.id(), device);
         endings = new Endings(keys.folder());
+    }
+
+    /// The guest as it is attached when the device comes. Its memory and pages stay the same; for
+    /// the rest see `FrontendHooks.prepare`.
+    public GuestDomain guest() {
+        return guest;
+    }
+
+    /// What the program lends to drivers of its own classes.
+    public <T> Optional<T> service(Class<T> type) {
+        return host.services().find(type);
     }
 
     /// Number of the device within its class: the last part of its folder's name.

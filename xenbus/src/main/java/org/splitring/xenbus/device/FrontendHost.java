@@ -14,14 +14,21 @@ import org.splitring.xenbus.Timers;
 /// @param sockets folder in which devices show themselves to the guest's users
 /// @param executor runs handshakes, one task at a time for each device
 /// @param timers the clock of deadlines
+/// @param services what the program lends to drivers of its own classes
 public record FrontendHost(
         Supplier<? extends DeviceLoop> loops,
         Path sockets,
         Executor executor,
         Timers timers,
-        MeterRegistry meters) {
-    /// On virtual threads and real time.
+        MeterRegistry meters,
+        HostServices services) {
+    /// On virtual threads and real time, without services.
     public FrontendHost(Supplier<? extends DeviceLoop> loops, Path sockets, MeterRegistry meters) {
-        this(loops, sockets, DeviceEnd.VIRTUAL_THREADS, Timers.system(), meters);
+        this(loops, sockets, DeviceEnd.VIRTUAL_THREADS, Timers.system(), meters, HostServices.NONE);
+    }
+
+    /// The same host, lending other services.
+    public FrontendHost with(HostServices lent) {
+        return new FrontendHost(loops, sockets, executor, timers, meters, lent);
     }
 }

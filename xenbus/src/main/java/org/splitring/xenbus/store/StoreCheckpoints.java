@@ -41,7 +41,7 @@ public final class StoreCheckpoints implements AutoCloseable {
     public static StoreCheckpoints start(StoreTree tree, Path file, Timers timers, Executor worker)
             throws IOException {
         StoreCheckpoints checkpoints = new StoreCheckpoints(tree, file, timers, worker);
-        checkpoints.writeIfChanged();
+        checkpoints.write();
         checkpoints.scheduleNext();
         return checkpoints;
     }
@@ -56,7 +56,7 @@ public final class StoreCheckpoints implements AutoCloseable {
         try {
             synchronized (writing) { // not after the last dump: the file may be a successor's
                 if (!isClosed()) {
-                    writeIfChanged();
+                    write();
                 }
             }
         } catch (IOException e) {
@@ -71,10 +71,20 @@ public final class StoreCheckpoints implements AutoCloseable {
         }
     }
 
-    /// Writes the dump if the store has changed since the last time.
+    /// Writes the dump now if the store has changed since the last time.
     ///
-    /// @throws IOException when it could not be written: the older one is still there
+    /// @throws IOException when it could not be written: the older one is still there; or after
+    ///     [#close]
     public void writeIfChanged() throws IOException {
+        synchronized (writing) { // as in `turn`
+            if (isClosed()) {
+                throw new IOException("store " + file + " is kept no longer");
+            }
+            write();
+        }
+    }
+
+    private void write() throws IOException {
         synchronized (writing) {
             StoreSnapshot snapshot = tree.snapshot();
             if (snapshot.version() != written) {
@@ -105,7 +115,7 @@ public final class StoreCheckpoints implements AutoCloseable {
                 closed = true;
                 cancel.run();
             }
-            writeIfChanged();
+            write();
         }
     }
 }

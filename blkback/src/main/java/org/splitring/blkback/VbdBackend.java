@@ -1,127 +1,104 @@
 package org.splitring.blkback;
 
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DriverDomain;
-import org.splitring.xenbus.BackendMachine;
-import org.splitring.xenbus.BackendOptions;
-import org.splitring.xenbus.DeviceEnd;
-import org.splitring.xenbus.DevicePaths;
-import org.splitring.xenbus.Timers;
-import org.splitring.xenbus.XenbusState;
-import org.splitring.xenbus.store.Store;
+import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.GrantException;
+import org.splitring.wire.BlkifInfo;
+import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.KeyException;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.RingKeys;
+import org.splitring.xenbus.device.DeviceMeters;
+import org.splitring.xenbus.store.StoreAccess;
 import org.splitring.xenbus.store.StoreException;
 
-/// Serves one vbd of one guest from a disk. The states are those of [BackendMachine]; what a vbd
-/// does at them is in [VbdDevice]. The ring belongs to the loop; the two meet in [VbdConnection].
-public final class VbdBackend implements AutoCloseable {
-    private final VbdDevice device;
-    private final BackendMachine machine;
+/// Serves one vbd from a disk: the keys it writes at the steps of its life, and the connection it
+/// makes. The states are those of `BackendMachine`; the ring belongs to the loop, and the two meet
+/// in [VbdConnection].
+final class VbdBackend implements BackendHooks {
+    private final DriverDomain domain;
+    private final DomId frontend;
+    private final DiskImage disk;
+    private final DeviceLoop loop;
+    private final VbdBackendOptions options;
+    private final VbdCounters counters = new VbdCounters();
+    private @Nullable Consumer<DiskFailure> diskListener; // guarded by this
+    private boolean ended; // guarded by this
 
-    private VbdBackend(VbdDevice device, BackendMachine machine) {
-        this.device = device;
-        this.machine = machine;
-    }
-
-    /// Offers the disk to a frontend and serves it whenever the frontend connects, until closed.
-    /// The toolstack has made both folders before.
-    ///
-    /// @param disk stays the caller's: close it after the backend
-    /// @param loop owns the ring
-    public static VbdBackend create(
+    /// @param disk open as long as the backend is there; it stays its owner's
+    VbdBackend(
             DriverDomain domain,
-            Store store,
             DomId frontend,
-            int virtualDevice,
             DiskImage disk,
             DeviceLoop loop,
-            VbdBackendOptions options)
-            throws StoreException {
-        return create(
+            VbdBackendOptions options) {
+        this.domain = domain;
+        this.frontend = frontend;
+        this.disk = disk;
+        this.loop = loop;
+        this.options = options;
+    }
+
+    VbdMetrics metrics() {
+        return counters.snapshot();
+    }
+
+    /// Counts with the meters of the device.
+    void countWith(DeviceMeters meters) {
+        counters.register(meters);
+    }
+
+    /// Hears of the disk's failure until the device ends.
+    synchronized void watchDisk(Consumer<DiskFailure> listener) {
+        if (!ended) {
+            diskListener = listener;
+            disk.onFailure(listener);
+        }
+    }
+
+    @Override
+    public void offer(StoreAccess keys, String folder) throws StoreException {
+        keys.write(folder + "/feature-flush-cache", "1");
+        int order = options.maxRingPageOrder();
+        keys.write(folder + "/max-ring-page-order", Integer.toString(order));
+        keys.write(folder + "/max-ring-pages", Integer.toString(1 << order));
+    }
+
+    @Override
+    public Connection connect(Keys keys, Consumer<String> broken)
+            throws StoreException, KeyException, GrantException, EventChannelException {
+        keys.number("multi-queue-num-queues", 1, 1, 1); // what was offered
+        RingKeys ring = RingKeys.read(keys, options.maxRingPageOrder());
+        return VbdConnection.open(
                 domain,
-                store,
                 frontend,
-                virtualDevice,
+                ring,
                 disk,
                 loop,
                 options,
-                DeviceEnd.VIRTUAL_THREADS,
-                Timers.system());
+                counters,
+                cause -> broken.accept("ring: " + cause.getMessage()));
     }
 
-    /// As above, with everything passed in that runs or waits: nothing here blocks but [#close] and
-    /// [#frontendGone], and [#closeAsync] stands for both where nobody may wait.
-    ///
-    /// @param control runs the lifecycle, one task at a time
-    /// @param timers the clock of deadlines
-    public static VbdBackend create(
-            DriverDomain domain,
-            Store store,
-            DomId frontend,
-            int virtualDevice,
-            DiskImage disk,
-            DeviceLoop loop,
-            VbdBackendOptions options,
-            Executor control,
-            Timers timers)
-            throws StoreException {
-        DevicePaths paths = DevicePaths.vbd(frontend, domain.id(), virtualDevice);
-        VbdDevice device = new VbdDevice(domain, frontend, disk, loop, options);
-        BackendMachine machine =
-                BackendMachine.create(
-                        store,
-                        paths,
-                        device,
-                        BackendOptions.DEFAULT.withDeadline(options.deadline()),
-                        control,
-                        timers);
-        device.watchDisk(failure -> machine.note("disk-failure", failure.toString()));
-        return new VbdBackend(device, machine);
-    }
-
-    /// Where the handshake stands. Any thread.
-    public XenbusState state() {
-        return machine.state();
-    }
-
-    /// What the device has done since it was created. Any thread.
-    public VbdMetrics metrics() {
-        return device.metrics();
-    }
-
-    /// The disk behind it.
-    public DiskImage disk() {
-        return device.disk();
-    }
-
-    /// The frontend's domain is gone: stops without asking it. When this returns no page of it is
-    /// mapped and no disk operation is under way. Not on the loop.
-    public void frontendGone() {
-        removeAsync().join(); // without a bound, as VbdConnection says
-    }
-
-    /// Begins what [#frontendGone] does, and completes when that would return. Any thread.
-    public CompletableFuture<Void> removeAsync() {
-        return machine.removeAsync();
-    }
-
-    /// Closes the device: says so to the frontend, waits for it within the deadline, and stops.
-    /// When this returns every request taken is answered, nothing is mapped, and no disk operation
-    /// is under way. Not on the loop.
     @Override
-    public void close() {
-        closeAsync().join();
+    public void publish(StoreAccess keys, String folder) throws StoreException {
+        keys.write(folder + "/sectors", Long.toString(disk.sizeSectors()));
+        keys.write(folder + "/sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
+        keys.write(folder + "/physical-sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
+        keys.write(folder + "/info", Integer.toString(disk.readOnly() ? BlkifInfo.READONLY : 0));
+        keys.write(folder + "/cache-mode", disk.mode().label());
     }
 
-    /// Begins what [#close] does, and completes when that would return. Any thread.
-    public CompletableFuture<Void> closeAsync() {
-        return machine.closeAsync();
-    }
-
-    /// Completes when the device has ended, also when it was unplugged by the toolstack.
-    public CompletableFuture<Void> whenEnded() {
-        return machine.whenEnded();
+    @Override
+    public synchronized void ended() {
+        ended = true;
+        Consumer<DiskFailure> listener = diskListener;
+        if (listener != null) {
+            disk.removeFailureListener(listener);
+        }
     }
 }

@@ -1,6 +1,5 @@
 package org.splitring.blkback;
 
-import java.time.Duration;
 import java.util.concurrent.Executor;
 
 /// Choices of a backend.
@@ -8,9 +7,7 @@ import java.util.concurrent.Executor;
 /// @param workers runs reads and writes that have to wait for storage, such as [DiskWorkers]
 /// @param maxRingPageOrder the largest ring offered, 0 to 4
 /// @param budget requests taken before other devices of the loop have their turn
-/// @param deadline how long closing may wait for the frontend
-public record VbdBackendOptions(
-        Executor workers, int maxRingPageOrder, int budget, Duration deadline) {
+public record VbdBackendOptions(Executor workers, int maxRingPageOrder, int budget) {
     public VbdBackendOptions {
         if (maxRingPageOrder < 0 || maxRingPageOrder > 4) {
             throw new IllegalArgumentException("maxRingPageOrder not in 0..4: " + maxRingPageOrder);
@@ -20,18 +17,14 @@ public record VbdBackendOptions(
         }
     }
 
-    /// Rings of up to 16 pages, 64 requests at a time, 5 seconds.
+    /// Rings of up to 16 pages, 64 requests at a time.
     ///
     /// @param workers usually shared by all devices of the driver domain
     public static VbdBackendOptions of(Executor workers) {
-        return new VbdBackendOptions(workers, 4, 64, Duration.ofSeconds(5));
+        return new VbdBackendOptions(workers, 4, 64);
     }
 
     public VbdBackendOptions withMaxRingPageOrder(int order) {
-        return new VbdBackendOptions(workers, order, budget, deadline);
-    }
-
-    public VbdBackendOptions withDeadline(Duration limit) {
-        return new VbdBackendOptions(workers, maxRingPageOrder, budget, limit);
+        return new VbdBackendOptions(workers, order, budget);
     }
 }

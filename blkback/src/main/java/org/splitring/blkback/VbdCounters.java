@@ -1,6 +1,7 @@
 package org.splitring.blkback;
 
 import java.util.concurrent.atomic.AtomicLong;
+import org.splitring.xenbus.device.DeviceMeters;
 
 /// What a vbd has done. Written by its loop only, read by any thread; lives as long as the backend,
 /// over all connections of the frontend.
@@ -18,6 +19,20 @@ final class VbdCounters {
     /// Adds without a locked instruction: there is one writer.
     static void add(AtomicLong counter, long amount) {
         counter.setRelease(counter.getPlain() + amount);
+    }
+
+    /// Shows all as meters of the device, under the names of Linux's `xen-blkback` sysfs files
+    /// ([VbdMetrics]).
+    void register(DeviceMeters meters) {
+        meters.counter("oo.req", this, all -> all.ooReq.getAcquire());
+        meters.counter("rd.req", this, all -> all.rdReq.getAcquire());
+        meters.counter("wr.req", this, all -> all.wrReq.getAcquire());
+        meters.counter("f.req", this, all -> all.fReq.getAcquire());
+        meters.counter("rd.sect", this, all -> all.rdSect.getAcquire());
+        meters.counter("wr.sect", this, all -> all.wrSect.getAcquire());
+        meters.counter("errors", this, all -> all.errors.getAcquire());
+        meters.counter("inline", this, all -> all.inline.getAcquire());
+        meters.gauge("in.flight", this, all -> all.inFlight.getAcquire());
     }
 
     VbdMetrics snapshot() {

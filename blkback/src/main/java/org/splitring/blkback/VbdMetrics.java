@@ -11,7 +11,7 @@ package org.splitring.blkback;
 /// @param errors requests answered with another status than `BLKIF_RSP_OKAY`
 /// @param inline reads and writes that were done at once, from or into the page cache
 /// @param inFlight requests taken and not answered yet
-public record VbdMetrics(
+record VbdMetrics(
         long ooReq,
         long rdReq,
         long wrReq,

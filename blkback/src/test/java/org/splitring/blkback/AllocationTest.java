@@ -15,10 +15,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
-import org.splitring.blkfront.VbdException;
-import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.HandshakeException;
 
 /// In steady state no byte is allocated for a request that the page cache serves, in either half:
 /// both run on one loop here, in this thread.
@@ -29,7 +29,7 @@ class AllocationTest {
 
     /// Keeps `DEPTH` transfers going for ever; each end starts the next one.
     private static final class Load implements Completion {
-        private final VbdFrontend front;
+        private final ConnectedVbd front;
         private final boolean writes;
         private final GuestBuffer[] buffers = new GuestBuffer[DEPTH];
         long started;
@@ -37,7 +37,7 @@ class AllocationTest {
         long errors;
         long limit;
 
-        Load(VbdFrontend front, boolean writes) {
+        Load(ConnectedVbd front, boolean writes) {
             this.front = front;
             this.writes = writes;
             for (int i = 0; i < DEPTH; i++) {
@@ -93,31 +93,33 @@ class AllocationTest {
     private static void measure(DiskImage disk, boolean writes, boolean inline) throws Exception {
         PumpedLoop loop = new PumpedLoop();
         try (VbdLab lab = new VbdLab()) {
-            VbdBackend back =
-                    VbdBackend.create(
+            ServedVbd back =
+                    ServedVbd.create(
                             lab.driver,
                             lab.toolstack,
                             VbdLab.GUEST,
                             VbdLab.XVDA,
                             disk,
                             loop,
-                            VbdBackendOptions.of(lab.workers));
-            CompletableFuture<VbdFrontend> connecting =
+                            VbdBackendOptions.of(lab.workers),
+                            ServedVbd.LIFECYCLE);
+            CompletableFuture<ConnectedVbd> connecting =
                     CompletableFuture.supplyAsync(
                             () -> {
                                 try {
-                                    return VbdFrontend.connect(
+                                    return ConnectedVbd.connect(
                                             lab.guest,
                                             lab.guestStore,
                                             VbdLab.XVDA,
                                             loop,
-                                            VbdFrontendOptions.DEFAULT.withRingPageOrder(1));
-                                } catch (VbdException e) {
+                                            VbdFrontendOptions.DEFAULT.withRingPageOrder(1),
+                                            FrontendOptions.DEFAULT);
+                                } catch (HandshakeException e) {
                                     throw new IllegalStateException(e);
                                 }
                             });
             loop.pumpUntil(connecting::isDone);
-            VbdFrontend front = connecting.join();
+            ConnectedVbd front = connecting.join();
             Load load = new Load(front, writes);
             load.run(loop, 40_000); // compiled by now
             long least = Long.MAX_VALUE;

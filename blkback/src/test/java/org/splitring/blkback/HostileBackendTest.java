@@ -20,14 +20,14 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.splitring.blkfront.GuestBuffer;
-import org.splitring.blkfront.VbdException;
-import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
+import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.HandshakeException;
 
 /// What a hostile or dying backend does to our frontend. The backend here is made of bare hands.
 @Timeout(60)
@@ -67,19 +67,17 @@ class HostileBackendTest {
     }
 
     /// Connects a frontend to this backend.
-    private VbdFrontend connect() throws Exception {
+    private ConnectedVbd connect() throws Exception {
         back("feature-flush-cache", "1");
         back("state", "2");
-        CompletableFuture<VbdFrontend> connecting =
+        CompletableFuture<ConnectedVbd> connecting =
                 CompletableFuture.supplyAsync(
                         () -> {
                             try {
                                 return lab.frontend(
-                                        VbdFrontendOptions.DEFAULT
-                                                .withBufferBytes(1 << 20)
-                                                .withDeadline(Duration.ofMillis(500))
-                                                .withBackendWait(Duration.ZERO));
-                            } catch (VbdException e) {
+                                        VbdFrontendOptions.DEFAULT.withBufferBytes(1 << 20),
+                                        new FrontendOptions(Duration.ofMillis(500), Duration.ZERO));
+                            } catch (HandshakeException e) {
                                 throw new IllegalStateException(e);
                             }
                         });
@@ -104,7 +102,7 @@ class HostileBackendTest {
     }
 
     /// Starts writes of a page each and notes their ends.
-    private List<Integer> start(VbdFrontend front, int count) {
+    private List<Integer> start(ConnectedVbd front, int count) {
         List<Integer> ends = new ArrayList<>();
         lab.frontLoop.run(
                 () -> {
@@ -138,7 +136,7 @@ class HostileBackendTest {
                 () -> assertEquals(java.util.Arrays.stream(expected).boxed().toList(), ends));
     }
 
-    private void assertBroken(VbdFrontend front, List<Integer> ends, int... expected) {
+    private void assertBroken(ConnectedVbd front, List<Integer> ends, int... expected) {
         assertEnds(ends, expected);
         assertFalse(front.isConnected());
         // Whatever the backend says now is heard by nobody.
@@ -149,7 +147,7 @@ class HostileBackendTest {
         unmapAndClose(front);
     }
 
-    private void unmapAndClose(VbdFrontend front) {
+    private void unmapAndClose(ConnectedVbd front) {
         pages.unmapContiguous(ring);
         back("state", "6");
         front.close();
@@ -160,7 +158,7 @@ class HostileBackendTest {
 
     @Test
     void aPoliteAnswerEndsATransfer() throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 3);
         respond(1, BlkifOp.WRITE, 0);
         respond(0, BlkifOp.WRITE, -1);
@@ -174,7 +172,7 @@ class HostileBackendTest {
     @ParameterizedTest
     @CsvSource({"3", "31", "32", "65535", "4294967296", "-1", "-9223372036854775808"})
     void h007_anIdThatIsNotOutstandingBreaksTheDevice(long id) throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 3);
         respond(id, BlkifOp.WRITE, 0);
         port.send();
@@ -183,7 +181,7 @@ class HostileBackendTest {
 
     @Test
     void h007_aSecondAnswerBreaksTheDevice() throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 3);
         respond(1, BlkifOp.WRITE, 0);
         respond(1, BlkifOp.WRITE, 0);
@@ -193,7 +191,7 @@ class HostileBackendTest {
 
     @Test
     void h007_anAnswerToAnotherOperationBreaksTheDevice() throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 3);
         respond(1, BlkifOp.READ, 0);
         port.send();
@@ -203,7 +201,7 @@ class HostileBackendTest {
     @ParameterizedTest
     @CsvSource({"4", "33", "-1", "-2147483648"})
     void h007_moreResponsesThanOutstandingBreakTheDevice(int index) throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 3);
         INT.setVolatile(ring, 8L, index);
         port.send();
@@ -212,7 +210,7 @@ class HostileBackendTest {
 
     @Test
     void h085_aPageThatIsStillMappedAfterItsAnswerIsPutAside() throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 2);
         GrantBatch kept = new GrantBatch(1);
         kept.add(BlkifLayout.gref(ring, LAYOUT.segmentOffset(64, 0)), false);
@@ -233,7 +231,7 @@ class HostileBackendTest {
 
     @Test
     void h085_aRingThatTheBackendKeepsIsPutAside() throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         back("state", "6");
         front.close();
         assertEquals(1, lab.guest.grants().quarantinedCount());
@@ -250,7 +248,7 @@ class HostileBackendTest {
         int gfn = lab.guest.pages().allocate(all);
         lab.guest.memory().pages(gfn, all).fill((byte) 0x5A);
         lab.guest.pages().free(gfn, all);
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         start(front, 5);
         for (long at = 64 + 5 * 112; at < 4096; at++) {
             assertEquals(0, ring.get(ValueLayout.JAVA_BYTE, at), "ring byte " + at);
@@ -274,7 +272,7 @@ class HostileBackendTest {
     @ParameterizedTest
     @CsvSource({"5", "6", "gone"})
     void aBackendThatGoesEndsEverythingOnce(String how) throws Exception {
-        VbdFrontend front = connect();
+        ConnectedVbd front = connect();
         List<Integer> ends = start(front, 40); // more than the ring holds
         if (how.equals("gone")) {
             lab.toolstack.remove(lab.paths.backend());
@@ -305,7 +303,7 @@ class HostileBackendTest {
                                     await().until(() -> front("state").equals("3"));
                                     back("state", "4");
                                 });
-        assertThrows(VbdException.class, () -> lab.frontend(0));
+        assertThrows(HandshakeException.class, () -> lab.frontend(0));
         answer.join();
         assertEquals(freePages, lab.guest.pages().freeCount());
     }

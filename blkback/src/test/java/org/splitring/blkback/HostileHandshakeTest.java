@@ -15,7 +15,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.splitring.blkfront.VbdFrontend;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.wire.BlkifOp;
 import org.splitring.xenbus.XenbusState;
@@ -28,7 +27,7 @@ class HostileHandshakeTest {
     private final VbdLab lab = new VbdLab();
     private final MemoryStore store = new MemoryStore(DISK);
     private final DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
-    private VbdBackend back = lab.backend(disk);
+    private ServedVbd back = lab.backend(disk);
     private RawFrontend front;
 
     HostileHandshakeTest() throws Exception {
@@ -334,7 +333,7 @@ class HostileHandshakeTest {
                         }
                     }
                 };
-        VbdBackend device = lab.backend(DiskImage.of(slow, DiskMode.WRITEBACK, Runnable::run));
+        ServedVbd device = lab.backend(DiskImage.of(slow, DiskMode.WRITEBACK, Runnable::run));
         back = device;
         front.state(3);
         awaitState(XenbusState.CONNECTED);
@@ -363,8 +362,8 @@ class HostileHandshakeTest {
         front.state(3);
         front.state(6);
         try (VbdLab other = new VbdLab();
-                VbdBackend otherBack = other.backend(disk);
-                VbdFrontend otherFront = other.frontend(0)) {
+                ServedVbd otherBack = other.backend(disk);
+                ConnectedVbd otherFront = other.frontend(0)) {
             assertEquals(0, VbdLab.flush(otherFront)); // time has passed, and others are served
             assertEquals(XenbusState.CONNECTED, otherBack.state());
         }

@@ -12,7 +12,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkfront.GuestBuffer;
-import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
@@ -25,6 +24,7 @@ import org.splitring.hypervisor.local.LocalHypervisor;
 import org.splitring.testkit.SimulatedLoop;
 import org.splitring.testkit.Simulation;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.FrontendOptions;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.store.Store;
@@ -81,7 +81,7 @@ final class SimulatedVbd {
     private final DevicePaths paths = DevicePaths.vbd(GUEST, DomId.ZERO, XVDA);
     private final Storage storage = new Storage();
     private @Nullable DiskImage disk;
-    private @Nullable VbdBackend back;
+    private @Nullable ServedVbd back;
     private @Nullable MortalDriver process; // of the backend, where that can be killed
     private @Nullable Store processStore;
     private Duration backendWait = Duration.ZERO;
@@ -93,7 +93,7 @@ final class SimulatedVbd {
     private long version;
 
     // The connection of now.
-    private @Nullable VbdFrontend front;
+    private @Nullable ConnectedVbd front;
     private int toStart;
     private int running;
     private boolean ending;
@@ -183,7 +183,7 @@ final class SimulatedVbd {
         until("the last transfers", () -> running == 0);
         check(failedTransfers == 0, "transfers failed: " + failedTransfers);
         readEverything();
-        VbdFrontend closing = front;
+        ConnectedVbd closing = front;
         if (closing != null) {
             closeFront(closing);
         }
@@ -199,7 +199,7 @@ final class SimulatedVbd {
     }
 
     private void readEverything() {
-        VbdFrontend device = front;
+        ConnectedVbd device = front;
         if (device == null) {
             throw new IllegalStateException("not connected");
         }
@@ -231,7 +231,7 @@ final class SimulatedVbd {
     /// Ends this backend in one way or another, and starts the next.
     private void replaceBackend() throws StoreException {
         replacements++;
-        VbdBackend old = backend();
+        ServedVbd old = backend();
         int way = sim.choose(4);
         sim.trace("replace", way);
         switch (way) {
@@ -260,7 +260,7 @@ final class SimulatedVbd {
     /// Store and backend die together; the next toolstack makes the device anew.
     private void killDriverDomain() throws StoreException {
         killProcess();
-        VbdFrontend device = front;
+        ConnectedVbd device = front;
         if (device == null) {
             throw new IllegalStateException("not connected");
         }
@@ -279,7 +279,7 @@ final class SimulatedVbd {
         processStore = tree.connection(DomId.ZERO, process.thread(backControl));
     }
 
-    private VbdBackend startBackend() throws StoreException {
+    private ServedVbd startBackend() throws StoreException {
         MortalDriver host = process;
         Store connection = processStore;
         if (host == null || connection == null) {
@@ -289,7 +289,7 @@ final class SimulatedVbd {
         DiskImage opened = DiskImage.of(storage, DiskMode.WRITEBACK, workers);
         disk = opened;
         DeviceLoop control = host.thread(backControl);
-        return VbdBackend.create(
+        return ServedVbd.create(
                 host,
                 connection,
                 GUEST,
@@ -297,6 +297,7 @@ final class SimulatedVbd {
                 opened,
                 host.thread(backLoop),
                 VbdBackendOptions.of(workers).withMaxRingPageOrder(sim.choose(2)),
+                ServedVbd.LIFECYCLE,
                 control,
                 Timers.of(control));
     }
@@ -310,7 +311,7 @@ final class SimulatedVbd {
             DiskImage opened = DiskImage.of(storage, DiskMode.WRITEBACK, disks);
             disk = opened;
             back =
-                    VbdBackend.create(
+                    ServedVbd.create(
                             driver,
                             toolstack,
                             GUEST,
@@ -318,19 +319,20 @@ final class SimulatedVbd {
                             opened,
                             backLoop,
                             VbdBackendOptions.of(disks).withMaxRingPageOrder(sim.choose(2)),
+                            ServedVbd.LIFECYCLE,
                             backControl,
                             Timers.of(backControl));
         }
-        VbdBackend offered = back;
+        ServedVbd offered = back;
         until("InitWait", () -> offered.state() == XenbusState.INIT_WAIT);
-        CompletableFuture<VbdFrontend> connecting =
-                VbdFrontend.connectAsync(
+        CompletableFuture<ConnectedVbd> connecting =
+                ConnectedVbd.connectAsync(
                         guestSeen,
                         guestStore,
                         XVDA,
                         frontLoop,
-                        new VbdFrontendOptions(
-                                sim.choose(3), 160 << 10, Duration.ofSeconds(5), backendWait),
+                        new VbdFrontendOptions(sim.choose(3), 160 << 10),
+                        new FrontendOptions(Duration.ofSeconds(5), backendWait),
                         frontControl,
                         Timers.of(frontControl));
         until("connect", connecting::isDone);
@@ -351,7 +353,7 @@ final class SimulatedVbd {
     }
 
     private void closeBoth() {
-        VbdFrontend closing = front;
+        ConnectedVbd closing = front;
         if (closing == null) {
             throw new IllegalStateException("not connected");
         }
@@ -382,15 +384,15 @@ final class SimulatedVbd {
         }
     }
 
-    private VbdBackend backend() {
-        VbdBackend open = back;
+    private ServedVbd backend() {
+        ServedVbd open = back;
         if (open == null) {
             throw new IllegalStateException("no backend");
         }
         return open;
     }
 
-    private void closeFront(VbdFrontend closing) {
+    private void closeFront(ConnectedVbd closing) {
         CompletableFuture<Void> closed = closing.closeAsync();
         until("the frontend closes", closed::isDone);
         closed.join();
@@ -406,7 +408,7 @@ final class SimulatedVbd {
     // The guest's work, on the frontend's loop.
 
     private void startOne() {
-        VbdFrontend device = front;
+        ConnectedVbd device = front;
         if (device == null || ending || toStart <= 0) {
             return;
         }
@@ -466,7 +468,7 @@ final class SimulatedVbd {
         }
     }
 
-    private void end(VbdFrontend device, GuestBuffer buffer, int first, int sectors) {
+    private void end(ConnectedVbd device, GuestBuffer buffer, int first, int sectors) {
         device.release(buffer);
         inUse.clear(first, first + sectors);
         ended();

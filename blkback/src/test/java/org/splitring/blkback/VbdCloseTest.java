@@ -13,6 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.XenbusState;
 
 /// Closing waits for a frontend that is using the ring, and for no other. The deadline here is far
@@ -25,8 +26,7 @@ class VbdCloseTest {
     private final VbdLab lab = new VbdLab();
     private final DiskImage disk =
             DiskImage.of(new MemoryStore(1 << 20), DiskMode.WRITEBACK, Runnable::run);
-    private final VbdBackend back =
-            lab.backend(disk, VbdBackendOptions.of(lab.workers).withDeadline(DEADLINE));
+    private final ServedVbd back = lab.backend(disk, BackendOptions.DEFAULT.withDeadline(DEADLINE));
     private final RawFrontend front;
 
     VbdCloseTest() throws Exception {

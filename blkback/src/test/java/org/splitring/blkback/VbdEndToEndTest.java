@@ -27,10 +27,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkfront.GuestBuffer;
-import org.splitring.blkfront.VbdException;
-import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.wire.BlkifStatus;
+import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.HandshakeException;
 import org.splitring.xenbus.XenbusState;
 
 @Timeout(60)
@@ -80,8 +80,8 @@ class VbdEndToEndTest {
         Random random = new Random(seed);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
-                VbdBackend back = lab.backend(disk)) {
-            try (VbdFrontend front = lab.frontend(order)) {
+                ServedVbd back = lab.backend(disk)) {
+            try (ConnectedVbd front = lab.frontend(order)) {
                 assertEquals(16 * MIB, front.geometry().sizeBytes());
                 assertEquals(512, front.geometry().sectorSizeBytes());
                 assertTrue(front.geometry().flush());
@@ -115,8 +115,8 @@ class VbdEndToEndTest {
         Path file = image(16 * MIB);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
-                VbdBackend back = lab.backend(disk);
-                VbdFrontend front = lab.frontend(0)) {
+                ServedVbd back = lab.backend(disk);
+                ConnectedVbd front = lab.frontend(0)) {
             // 64 transfers of 64 KiB are 128 requests: four times the ring of one page.
             CountDownLatch done = new CountDownLatch(64);
             AtomicInteger errors = new AtomicInteger();
@@ -160,8 +160,8 @@ class VbdEndToEndTest {
         byte[] before = Files.readAllBytes(file);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskAccess.READ_ONLY, DiskMode.WRITEBACK);
-                VbdBackend back = lab.backend(disk);
-                VbdFrontend front = lab.frontend(0)) {
+                ServedVbd back = lab.backend(disk);
+                ConnectedVbd front = lab.frontend(0)) {
             assertTrue(front.geometry().readOnly());
             byte[] data = new byte[MIB];
             assertEquals(0, VbdLab.read(front, 0, data));
@@ -178,8 +178,8 @@ class VbdEndToEndTest {
         Path file = image(MIB);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
-                VbdBackend back = lab.backend(disk);
-                VbdFrontend front = lab.frontend(0)) {
+                ServedVbd back = lab.backend(disk);
+                ConnectedVbd front = lab.frontend(0)) {
             lab.frontLoop.run(
                     () -> {
                         GuestBuffer buffer = front.acquire(8192);
@@ -220,10 +220,10 @@ class VbdEndToEndTest {
         Path file = image(MIB);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
-                VbdBackend back = lab.backend(disk)) {
+                ServedVbd back = lab.backend(disk)) {
             int free = lab.guest.pages().freeCount();
             for (int round = 0; round < 5; round++) {
-                try (VbdFrontend front = lab.frontend(round)) {
+                try (ConnectedVbd front = lab.frontend(round)) {
                     assertEquals(0, VbdLab.write(front, 0, stamped(0, 4096, round)));
                 }
                 assertEquals(0, lab.hypervisor.mappedTotal());
@@ -240,9 +240,11 @@ class VbdEndToEndTest {
         Path file = image(MIB);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK)) {
-            VbdBackend back = lab.backend(disk);
-            VbdFrontend front =
-                    lab.frontend(VbdFrontendOptions.DEFAULT.withBackendWait(Duration.ZERO));
+            ServedVbd back = lab.backend(disk);
+            ConnectedVbd front =
+                    lab.frontend(
+                            VbdFrontendOptions.DEFAULT,
+                            FrontendOptions.DEFAULT.withBackendWait(Duration.ZERO));
             CountDownLatch gone = new CountDownLatch(1);
             lab.frontLoop.run(() -> front.onDisconnect(gone::countDown));
             back.close();
@@ -259,8 +261,8 @@ class VbdEndToEndTest {
         Path file = image(4 * MIB);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK)) {
-            VbdBackend back = lab.backend(disk);
-            VbdFrontend front = lab.frontend(0);
+            ServedVbd back = lab.backend(disk);
+            ConnectedVbd front = lab.frontend(0);
             AtomicBoolean enough = new AtomicBoolean();
             List<CompletableFuture<Void>> writers = new ArrayList<>();
             for (int i = 0; i < 8; i++) {
@@ -285,7 +287,7 @@ class VbdEndToEndTest {
                         back.frontendGone();
                     }
                     back = lab.backend(disk);
-                    VbdBackend now = back;
+                    ServedVbd now = back;
                     Awaitility.await().until(() -> now.state() == XenbusState.CONNECTED);
                 }
             } finally {
@@ -305,12 +307,13 @@ class VbdEndToEndTest {
     void aFrontendWithoutABackendGivesUpAndGivesBack() throws Exception {
         try (VbdLab lab = new VbdLab()) {
             int free = lab.guest.pages().freeCount();
-            VbdException e =
+            HandshakeException e =
                     assertThrows(
-                            VbdException.class,
+                            HandshakeException.class,
                             () ->
                                     lab.frontend(
-                                            VbdFrontendOptions.DEFAULT.withDeadline(
+                                            VbdFrontendOptions.DEFAULT,
+                                            FrontendOptions.DEFAULT.withDeadline(
                                                     Duration.ofMillis(50))));
             String message = String.valueOf(e.getMessage());
             assertTrue(message.contains("for backend state 2 (InitWait), it is 1"), message);

@@ -8,7 +8,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
-import org.splitring.blkfront.VbdException;
 import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.hypervisor.DomId;
@@ -16,7 +15,10 @@ import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.DriverDomain;
 import org.splitring.hypervisor.GuestDomain;
 import org.splitring.hypervisor.local.LocalHypervisor;
+import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.HandshakeException;
 import org.splitring.xenbus.store.Permission;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
@@ -89,27 +91,45 @@ final class VbdLab implements AutoCloseable {
         }
     }
 
-    VbdBackend backend(DiskImage disk) {
-        return backend(disk, VbdBackendOptions.of(workers));
+    ServedVbd backend(DiskImage disk) {
+        return backend(disk, ServedVbd.LIFECYCLE);
     }
 
-    VbdBackend backend(DiskImage disk, VbdBackendOptions options) {
+    ServedVbd backend(DiskImage disk, BackendOptions lifecycle) {
         try {
-            return VbdBackend.create(driver, toolstack, GUEST, XVDA, disk, backLoop, options);
+            return ServedVbd.create(
+                    driver,
+                    toolstack,
+                    GUEST,
+                    XVDA,
+                    disk,
+                    backLoop,
+                    VbdBackendOptions.of(workers),
+                    lifecycle);
         } catch (StoreException e) {
             throw new IllegalStateException(e);
         }
     }
 
-    VbdFrontend frontend(VbdFrontendOptions options) throws VbdException {
-        return VbdFrontend.connect(guest, guestStore, XVDA, frontLoop, options);
+    ConnectedVbd frontend(VbdFrontendOptions options, FrontendOptions lifecycle)
+            throws HandshakeException {
+        return ConnectedVbd.connect(guest, guestStore, XVDA, frontLoop, options, lifecycle);
     }
 
-    VbdFrontend frontend(int ringPageOrder) throws VbdException {
+    ConnectedVbd frontend(int ringPageOrder) throws HandshakeException {
         return frontend(
                 VbdFrontendOptions.DEFAULT
                         .withRingPageOrder(ringPageOrder)
-                        .withBufferBytes(4 * MIB));
+                        .withBufferBytes(4 * MIB),
+                FrontendOptions.DEFAULT);
+    }
+
+    static int write(ConnectedVbd front, long offset, byte[] data) {
+        return write(front.disk(), offset, data);
+    }
+
+    static int read(ConnectedVbd front, long offset, byte[] data) {
+        return read(front.disk(), offset, data);
     }
 
     /// Writes and waits for the status.
@@ -132,7 +152,7 @@ final class VbdLab implements AutoCloseable {
                 buffer -> buffer.bytes().clear().get(data));
     }
 
-    static int flush(VbdFrontend front) {
+    static int flush(ConnectedVbd front) {
         CompletableFuture<Integer> done = new CompletableFuture<>();
         front.loop().execute(() -> front.flush(done::complete));
         return done.orTimeout(20, TimeUnit.SECONDS).join();

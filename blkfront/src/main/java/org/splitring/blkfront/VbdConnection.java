@@ -5,8 +5,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.function.BiConsumer;
-import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,10 +30,29 @@ final class VbdConnection implements FrontendHooks.Connection {
     private static final Logger LOG = LoggerFactory.getLogger(VbdConnection.class);
     private static final int BUDGET = 128;
 
+    /// Whose connection it is.
+    interface Owner {
+        /// What the backend says about the disk, when it connects and when that has changed. On the
+        /// control plane.
+        void seen(VbdConnection connection, VbdGeometry geometry);
+
+        /// Transfers get on. On the control plane.
+        ///
+        /// @throws HandshakeException when there is no use for the disk
+        void connected() throws HandshakeException;
+
+        /// The device is being unplugged: transfers are refused when `done` has run. Returns at
+        /// once.
+        void leaving(Runnable done);
+
+        /// How the backend broke the protocol. On the loop, once.
+        void broken(String reason);
+    }
+
     private final GuestDomain guest;
     private final TransferQueue transfers;
     private final boolean flushOffered;
-    private final BiConsumer<VbdConnection, VbdGeometry> onGeometry;
+    private final Owner owner;
 
     private final int ringGfn;
     private final int[] ringGrefs;
@@ -47,7 +64,7 @@ final class VbdConnection implements FrontendHooks.Connection {
             GuestDomain guest,
             TransferQueue transfers,
             boolean flushOffered,
-            BiConsumer<VbdConnection, VbdGeometry> onGeometry,
+            Owner owner,
             int ringGfn,
             int[] ringGrefs,
             EventChannel port,
@@ -55,7 +72,7 @@ final class VbdConnection implements FrontendHooks.Connection {
         this.guest = guest;
         this.transfers = transfers;
         this.flushOffered = flushOffered;
-        this.onGeometry = onGeometry;
+        this.owner = owner;
         this.ringGfn = ringGfn;
         this.ringGrefs = ringGrefs;
         this.port = port;
@@ -71,16 +88,13 @@ final class VbdConnection implements FrontendHooks.Connection {
 
     /// Makes a ring for what the backend offers. When this throws everything has been given back.
     ///
-    /// @param onGeometry is told on the control plane what the backend says about the disk
-    /// @param onBroken is told once, on the loop, how the backend broke the protocol
     static VbdConnection open(
             GuestDomain guest,
             DevicePaths paths,
             Keys offer,
             int wantedOrder,
             TransferQueue transfers,
-            BiConsumer<VbdConnection, VbdGeometry> onGeometry,
-            Consumer<String> onBroken)
+            Owner owner)
             throws StoreException, HandshakeException, EventChannelException {
         int order = Math.min(wantedOrder, (int) offer.number("max-ring-page-order", 0, 31, 0));
         boolean flushOffered = offer.number("feature-flush-cache", 0, 0xFFFF_FFFFL, 0) != 0;
@@ -123,18 +137,11 @@ final class VbdConnection implements FrontendHooks.Connection {
                         transfers);
         VbdConnection connection =
                 new VbdConnection(
-                        guest,
-                        transfers,
-                        flushOffered,
-                        onGeometry,
-                        ringGfn,
-                        ringGrefs,
-                        port,
-                        queue);
+                        guest, transfers, flushOffered, owner, ringGfn, ringGrefs, port, queue);
         queue.onBroken(
                 reason -> {
                     connection.poller.stop();
-                    onBroken.accept(reason);
+                    owner.broken(reason);
                 });
         return connection;
     }
@@ -165,15 +172,16 @@ final class VbdConnection implements FrontendHooks.Connection {
     @Override
     public void connected(Keys backend) throws StoreException, HandshakeException {
         VbdGeometry geometry = VbdGeometry.read(backend, flushOffered);
-        onGeometry.accept(this, geometry);
+        owner.seen(this, geometry);
         onLoop(() -> transfers.attach(queue, geometry));
         poller.start();
+        owner.connected();
     }
 
     @Override
     public void changed(Keys backend) throws StoreException, HandshakeException {
         VbdGeometry geometry = VbdGeometry.read(backend, flushOffered);
-        onGeometry.accept(this, geometry);
+        owner.seen(this, geometry);
         onLoop(() -> transfers.endWhatDoesNotFit(geometry));
     }
 
@@ -184,11 +192,12 @@ final class VbdConnection implements FrontendHooks.Connection {
 
     @Override
     public void drain(Executor executor, Runnable quiet) {
-        onLoop(
+        Runnable refuse =
                 () -> {
                     transfers.refuse();
                     transfers.whenIdle(() -> executor.execute(quiet));
-                });
+                };
+        owner.leaving(() -> onLoop(refuse));
     }
 
     @Override

@@ -1,140 +1,101 @@
 package org.splitring.blkfront;
 
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
-import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.GuestDomain;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
-import org.splitring.xenbus.DeviceEnd;
-import org.splitring.xenbus.FrontendMachine;
-import org.splitring.xenbus.FrontendOptions;
-import org.splitring.xenbus.Timers;
-import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.FrontendHooks;
+import org.splitring.xenbus.HandshakeException;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.device.DeviceException;
+import org.splitring.xenbus.store.StoreException;
 
-/// One virtual block device of a guest: connects to its backend and moves sectors.
+/// One virtual block device of a guest: moves sectors. It keeps transfers and buffers over all its
+/// connections.
 ///
-/// [#connect] and [#close] wait and belong on the control plane; [#connectAsync] and [#closeAsync]
-/// are the same without waiting. Everything else is called on the device's loop, unless it says
-/// otherwise. The states are those of [FrontendMachine]; what a vbd does at them is in [VbdDevice].
+/// What there is to do with a disk is called on the device's loop, unless it says otherwise. The
+/// states are those of `FrontendMachine`, which calls the methods of [FrontendHooks].
 ///
 /// A transfer ends exactly once, whatever the backend does. When the backend goes away, what it has
 /// not answered is sent again to the next one, in order, and callers see only a delay; it ends with
-/// an error when no backend comes within [VbdFrontendOptions#backendWait], when the device is
-/// unplugged, when the next disk is too small or read-only for it, or when the backend breaks the
-/// protocol.
-public final class VbdFrontend implements AutoCloseable {
+/// an error when no backend comes within `FrontendOptions.backendWait`, when the device is removed,
+/// when the next disk is too small or read-only for it, or when the backend breaks the protocol.
+public final class VbdFrontend implements FrontendHooks {
     private static final Logger LOG = LoggerFactory.getLogger(VbdFrontend.class);
     private static final int SECTOR_SIZE = 512;
 
-    private final String name;
-    private final VbdDevice device;
+    private final int device;
+    private final GuestDomain guest;
+    private final VbdUser user;
+    private final int ringPageOrder;
+    private final int poolGfn;
+    private final int poolPages;
     private final TransferQueue transfers;
-    private final FrontendMachine machine;
-    private final VbdFrontendOptions options;
-    private final Timers timers;
-    private @Nullable CompletableFuture<Void> closing; // guarded by this
+    private final CompletableFuture<Void> ended = new CompletableFuture<>();
+
+    private volatile String name = "";
+    private volatile VbdGeometry geometry = new VbdGeometry(512, 512, true, false);
+    private volatile @Nullable VbdConnection connected;
+    private boolean shown; // to the user; of the control plane
+    private boolean released; // of the loop
 
     private VbdFrontend(
-            String name,
-            VbdDevice device,
-            FrontendMachine machine,
-            VbdFrontendOptions options,
-            Timers timers) {
-        this.name = name;
+            int device,
+            GuestDomain guest,
+            DeviceLoop loop,
+            VbdUser user,
+            int ringPageOrder,
+            int poolGfn,
+            int poolPages) {
         this.device = device;
-        this.transfers = device.transfers();
-        this.machine = machine;
-        this.options = options;
-        this.timers = timers;
+        this.user = user;
+        this.guest = guest;
+        this.ringPageOrder = ringPageOrder;
+        this.poolGfn = poolGfn;
+        this.poolPages = poolPages;
+        BufferPool pool = new BufferPool(guest.memory().pages(poolGfn, poolPages));
+        transfers = new TransferQueue(loop, pool, poolGfn);
     }
 
-    /// Connects the device that the toolstack has made, and waits until it can be used.
+    /// Sets the buffers aside.
     ///
+    /// @param device its number: 51712 is xvda
+    /// @param guest its memory is that of every later attachment
     /// @param loop owns the device from now on
-    /// @throws VbdException when the backend refuses, offers nothing usable, or does not answer
-    public static VbdFrontend connect(
-            GuestDomain guest,
-            Store store,
-            int virtualDevice,
-            DeviceLoop loop,
-            VbdFrontendOptions options)
-            throws VbdException {
-        try {
-            return connectAsync(
-                            guest,
-                            store,
-                            virtualDevice,
-                            loop,
-                            options,
-                            DeviceEnd.VIRTUAL_THREADS,
-                            Timers.system())
-                    .join();
-        } catch (CompletionException e) {
-            if (e.getCause() instanceof VbdException failure) {
-                throw new VbdException(String.valueOf(failure.getMessage()), failure);
-            }
-            throw e;
+    /// @param user says how much memory, and hears of the disk
+    /// @throws DeviceException when there is not so much memory
+    public static VbdFrontend create(int device, GuestDomain guest, DeviceLoop loop, VbdUser user)
+            throws DeviceException {
+        VbdFrontendOptions options = user.options(device);
+        int pages = options.bufferBytes() / GuestMemory.PAGE_SIZE;
+        int gfn = guest.pages().allocate(pages); // zeroed: nothing of ours reaches the backend
+        if (gfn < 0) {
+            throw new DeviceException(
+                    "no " + pages + " adjacent pages of guest memory for buffers");
         }
+        return new VbdFrontend(device, guest, loop, user, options.ringPageOrder(), gfn, pages);
     }
 
-    /// Begins what [#connect] does. Any thread.
-    ///
-    /// @param control runs the handshake, one task at a time
-    /// @param timers the clock of deadlines
-    /// @return completes on `control`; with a [VbdException] when the device cannot be used, after
-    ///     everything that was taken for it has been given back
-    public static CompletableFuture<VbdFrontend> connectAsync(
-            GuestDomain guest,
-            Store store,
-            int virtualDevice,
-            DeviceLoop loop,
-            VbdFrontendOptions options,
-            Executor control,
-            Timers timers) {
-        String name = "vbd " + virtualDevice;
-        VbdDevice device;
-        try {
-            device = VbdDevice.create(guest, loop, options);
-        } catch (VbdException e) {
-            return CompletableFuture.failedFuture(
-                    new VbdException(name + ": " + e.getMessage(), e));
-        }
-        FrontendMachine machine =
-                FrontendMachine.create(
-                        guest,
-                        store,
-                        "vbd",
-                        virtualDevice,
-                        device,
-                        new FrontendOptions(options.deadline(), options.backendWait()),
-                        control,
-                        timers);
-        VbdFrontend frontend = new VbdFrontend(name, device, machine, options, timers);
-        return machine.connectAsync()
-                .thenApply(nothing -> frontend)
-                .exceptionallyCompose(
-                        failure ->
-                                device.release()
-                                        .thenComposeAsync(
-                                                released -> refused(name, failure), control));
-    }
+    // What there is to do with a disk.
 
-    private static CompletableFuture<VbdFrontend> refused(String name, Throwable failure) {
-        Throwable reason = failure.getCause(); // a stage before this one wraps it
-        String message = (reason == null ? failure : reason).getMessage();
-        return CompletableFuture.failedFuture(new VbdException(name + ": " + message, failure));
+    /// What the toolstack calls the disk (`dev`), such as `xvda`; empty when it does not say so, or
+    /// not yet. Nothing is known of this text. Any thread.
+    public String name() {
+        return name;
     }
 
     /// What the backend said about the disk when it connected, or since. Any thread.
     public VbdGeometry geometry() {
-        return device.geometry();
+        return geometry;
     }
 
     public DeviceLoop loop() {
@@ -143,7 +104,7 @@ public final class VbdFrontend implements AutoCloseable {
 
     /// Whether a backend serves the device now; without one transfers wait. Any thread.
     public boolean isConnected() {
-        return device.isConnected();
+        return connected != null;
     }
 
     /// Runs `listener` once, on the loop, when the device has ended and will serve nothing more; at
@@ -154,12 +115,13 @@ public final class VbdFrontend implements AutoCloseable {
 
     /// Most bytes that one buffer can have. Any thread.
     public int maxBufferBytes() {
-        return device.poolPages() * GuestMemory.PAGE_SIZE;
+        return poolPages * GuestMemory.PAGE_SIZE;
     }
 
-    /// Takes a buffer of at least `sizeBytes`; null when not so many adjacent pages are free.
+    /// Takes a buffer of at least `sizeBytes`; null when not so many adjacent pages are free, or
+    /// the device has given its buffers back.
     public @Nullable GuestBuffer acquire(int sizeBytes) {
-        return transfers.pool().acquire(sizeBytes);
+        return released ? null : transfers.pool().acquire(sizeBytes);
     }
 
     /// Gives a buffer back; no transfer is using it.
@@ -202,67 +164,109 @@ public final class VbdFrontend implements AutoCloseable {
     /// Gives up on the backend, for one who knows that it is gone for good: whatever is outstanding
     /// ends with an error. Any thread.
     public void disconnect(String reason) {
-        device.abandon(reason);
+        onLoop(
+                () -> {
+                    VbdConnection open = connected;
+                    if (open != null) {
+                        open.abandon(reason);
+                    }
+                    transfers.endAll(reason);
+                });
     }
 
-    /// Lets go of backend and store, which are gone, and waits for [#resume]. Transfers wait. Any
-    /// thread.
-    public void suspend() {
-        machine.suspend();
+    /// Runs `task` once, on the loop, when nothing is under way, or when nothing can get on because
+    /// there is no backend.
+    public void whenIdle(Runnable task) {
+        transfers.whenIdle(task);
     }
 
-    /// Goes on with another driver domain behind the same guest memory: what is outstanding is sent
-    /// again. Any thread.
-    ///
-    /// @param attached the domain as it is attached now, with the memory it had
-    /// @param store the new connection; it is not closed with the device
-    /// @return completes when the device is connected again, or with the reason why it has ended
-    public CompletableFuture<Void> resume(GuestDomain attached, Store store) {
-        return machine.resume(attached, store);
-    }
+    // The steps of its life.
 
-    /// Waits for what is outstanding, says goodbye to the backend, and gives pages, grants and port
-    /// back. Takes no longer than the deadline for each of these. Without a backend what is
-    /// outstanding ends with an error. Not on the loop.
     @Override
-    public void close() {
-        closeAsync().join();
+    public Connection prepare(
+            GuestDomain attached, DevicePaths paths, Keys backend, Consumer<String> broken)
+            throws StoreException, HandshakeException, EventChannelException {
+        if (!attached.memory().equals(guest.memory())) {
+            throw new HandshakeException("attached with another memory than that of the buffers");
+        }
+        name = backend.text("dev").orElse("");
+        return VbdConnection.open(
+                attached, paths, backend, ringPageOrder, transfers, new Connected(broken));
     }
 
-    /// Begins what [#close] does, and completes when that would return. Any thread.
-    public synchronized CompletableFuture<Void> closeAsync() {
-        CompletableFuture<Void> result = closing;
-        if (result == null) {
-            result =
-                    whenIdle()
-                            .thenCompose(nothing -> machine.closeAsync())
-                            .thenCompose(nothing -> device.release());
-            closing = result;
+    /// What connections have to say.
+    private final class Connected implements VbdConnection.Owner {
+        private final Consumer<String> broken;
+
+        Connected(Consumer<String> broken) {
+            this.broken = broken;
         }
-        return result.copy();
+
+        @Override
+        public void seen(VbdConnection connection, VbdGeometry disk) {
+            geometry = disk;
+            connected = connection;
+        }
+
+        @Override
+        public void connected() throws HandshakeException {
+            if (!shown) {
+                shown = true;
+                user.connected(device, VbdFrontend.this);
+            }
+        }
+
+        @Override
+        public void leaving(Runnable done) {
+            user.leaving(device, VbdFrontend.this, done);
+        }
+
+        @Override
+        public void broken(String reason) {
+            connected = null;
+            broken.accept(reason);
+        }
     }
 
-    /// Completes when nothing is outstanding, at the deadline at latest.
-    private CompletableFuture<Boolean> whenIdle() {
-        CompletableFuture<Boolean> idle = new CompletableFuture<>();
-        Runnable late =
+    @Override
+    public void lost(String reason) {
+        connected = null;
+    }
+
+    @Override
+    public void ended(String reason) {
+        connected = null;
+        onLoop(
                 () -> {
-                    LOG.warn("{}: still busy after {}", this, options.deadline());
-                    idle.complete(false);
-                };
-        Runnable cancel = timers.schedule(late, options.deadline().toNanos());
-        Runnable quiet =
-                () -> {
-                    cancel.run();
-                    idle.complete(true);
-                };
-        try {
-            loop().execute(() -> transfers.whenIdle(quiet));
-        } catch (RejectedExecutionException e) {
-            LOG.debug("{}: the loop has ended", this);
-            quiet.run();
+                    transfers.endAll(reason);
+                    ended.complete(null);
+                });
+    }
+
+    /// Gives the buffers back, once every transfer has ended and the user has let go of them. Any
+    /// thread, but not the loop.
+    public CompletableFuture<Void> release() {
+        user.gone(device, this);
+        CompletableFuture<Void> done = new CompletableFuture<>();
+        return ended.thenCompose(
+                nothing -> {
+                    onLoop(
+                            () -> {
+                                released = true;
+                                transfers.quarantineHeldPages();
+                                freePool();
+                                done.complete(null);
+                            });
+                    return done;
+                });
+    }
+
+    private void freePool() {
+        for (int page = 0; page < poolPages; page++) {
+            if (!transfers.pool().isLost(page)) {
+                guest.pages().free(poolGfn + page, 1);
+            }
         }
-        return idle;
     }
 
     private void checkRange(long offsetBytes, GuestBuffer buffer, int sizeBytes) {
@@ -286,8 +290,13 @@ public final class VbdFrontend implements AutoCloseable {
         }
     }
 
-    @Override
-    public String toString() {
-        return name;
+    /// On the loop, or here when the loop has ended: then nobody else is there.
+    private void onLoop(Runnable task) {
+        try {
+            transfers.loop().execute(task);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("the loop has ended before its vbd", e);
+            task.run();
+        }
     }
 }

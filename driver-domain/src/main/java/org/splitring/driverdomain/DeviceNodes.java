@@ -1,6 +1,8 @@
 package org.splitring.driverdomain;
 
+import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -8,15 +10,22 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.splitring.driverdomain.lab.DeviceSpec;
+import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.Suggestion;
 import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.device.DeviceClasses;
 import org.splitring.xenbus.store.Permission;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreAccess;
 import org.splitring.xenbus.store.StoreException;
+import org.splitring.xenbus.store.Watch;
 
 /// What the toolstack keeps in the store about devices that drivers of the SPI serve. Guests can
 /// write none of it.
@@ -25,13 +34,18 @@ import org.splitring.xenbus.store.StoreException;
 ///     /splitring/classes/CLASS/frontend, backend           names of the parameters of each half
 ///     /splitring/devices/DOMID/CLASS/ID/frontend/KEY       what a device was attached with,
 ///     /splitring/devices/DOMID/CLASS/ID/backend/KEY        to make it again for another guest
+///     /splitring/images/DOMID/ID                           image that a vbd holds open and locked
+///     /splitring/save/REQUEST                              somebody waits until the store is saved
 ///
 /// A successor of this driver domain finds them in the store that it takes over.
 record DeviceNodes(Store store) {
+    private static final Logger LOG = LoggerFactory.getLogger(DeviceNodes.class);
     private static final String TOP = "/splitring";
     private static final String PLUGINS = TOP + "/plugins";
     private static final String CLASSES = TOP + "/classes";
     private static final String DEVICES = TOP + "/devices";
+    private static final String IMAGES = TOP + "/images";
+    private static final String SAVE = TOP + "/save";
 
     /// A device that is attached whenever the guest is.
     record Attached(DevicePaths paths, Map<String, String> frontend, Map<String, String> backend) {}
@@ -68,6 +82,29 @@ record DeviceNodes(Store store) {
                 });
     }
 
+    /// A disk as a device to be attached.
+    static Attached disk(DomId guest, LabDisk disk) {
+        int number = disk.device().number();
+        return new Attached(
+                DevicePaths.vbd(guest, DomId.ZERO, number),
+                Toolstack.vbdFrontend(number),
+                Toolstack.vbdBackend(
+                        disk.device().name(), disk.readOnly(), disk.image().toString()));
+    }
+
+    /// `CLASS/ID`, for people; a disk by its name: `vbd/xvda`.
+    static String name(Attached device) {
+        String id = Integer.toString(device.paths().device());
+        return device.paths().type() + "/" + device.backend().getOrDefault("dev", id);
+    }
+
+    /// What a disk is called: `xvda`.
+    String diskName(DevicePaths paths) throws StoreException {
+        String number = Integer.toString(paths.device());
+        String now = store.read(paths.backend() + "/dev").orElse(number);
+        return store.read(folder(paths) + "/backend/dev").orElse(now);
+    }
+
     private static Set<String> words(StoreAccess from, String node) throws StoreException {
         Set<String> words = new TreeSet<>(List.of(from.read(node).orElse("").split(" ", -1)));
         words.remove("");
@@ -79,6 +116,9 @@ record DeviceNodes(Store store) {
     /// @throws CommandException when there is no such class, or it has no such parameter
     Attached plan(DomId guest, DeviceSpec spec) throws StoreException, CommandException {
         String name = spec.deviceClass();
+        if (name.equals("vbd")) {
+            throw new CommandException("a disk of a lab file stands in its key \"disk\"");
+        }
         List<String> known = store.list(CLASSES);
         if (!known.contains(name)) {
             throw new CommandException(
@@ -144,6 +184,11 @@ record DeviceNodes(Store store) {
         store.makeNode(folder(guest));
     }
 
+    /// Whether a device is remembered.
+    boolean knows(DevicePaths paths) throws StoreException {
+        return store.read(folder(paths)).isPresent();
+    }
+
     /// Remembers a device.
     void remember(Attached device) throws StoreException {
         String folder = folder(device.paths());
@@ -167,6 +212,18 @@ record DeviceNodes(Store store) {
 
     void forget(DevicePaths paths) throws StoreException {
         store.remove(folder(paths));
+    }
+
+    /// The devices of one class, as they were remembered.
+    List<Attached> remembered(DomId guest, String deviceClass) throws StoreException {
+        return remembered(guest).stream()
+                .filter(device -> device.paths().type().equals(deviceClass))
+                .toList();
+    }
+
+    /// Runs `listener` now, and whenever devices of a class have been remembered or forgotten.
+    Watch watch(DomId guest, String deviceClass, Runnable listener) throws StoreException {
+        return store.watch(folder(guest) + "/" + deviceClass, path -> listener.run());
     }
 
     /// The devices of a domain, as they were remembered.
@@ -197,5 +254,92 @@ record DeviceNodes(Store store) {
             keys.put(key, from.read(folder + "/" + key).orElse(""));
         }
         return keys;
+    }
+
+    private static String image(DevicePaths paths) {
+        return IMAGES + "/" + paths.frontendDomain() + "/" + paths.device();
+    }
+
+    /// No image is open, whatever an earlier driver domain has noted.
+    void beginImages() throws StoreException {
+        store.remove(IMAGES);
+    }
+
+    /// Says that the image of a vbd is open and locked.
+    void imageOpened(DevicePaths paths, Path image) throws StoreException {
+        store.write(image(paths), image.toString());
+    }
+
+    /// Says that it is closed, unless another has been opened since.
+    void imageClosed(DevicePaths paths, Path image) throws StoreException {
+        store.transaction(
+                transaction -> {
+                    if (transaction.read(image(paths)).orElse("").equals(image.toString())) {
+                        transaction.remove(image(paths));
+                    }
+                });
+    }
+
+    /// Waits until the image of a vbd is closed: then everything in it is stable, and others may
+    /// have it.
+    ///
+    /// @return the image, when it is still open at the end of the time
+    Optional<String> awaitImageClosed(DevicePaths paths, Duration limit)
+            throws StoreException, InterruptedException {
+        return awaitGone(image(paths), limit);
+    }
+
+    /// Waits until what was written before is in the dump that a successor will find.
+    ///
+    /// @return `false` when the time is over
+    boolean awaitSaved(Duration limit) throws StoreException, InterruptedException {
+        String request =
+                SAVE + "/" + ProcessHandle.current().pid() + "-" + Math.abs(System.nanoTime());
+        store.write(request, "");
+        return awaitGone(request, limit).isEmpty();
+    }
+
+    /// What it takes to save the store.
+    interface Saver {
+        void save() throws IOException;
+    }
+
+    /// Saves the store whenever somebody waits for it ([#awaitSaved]).
+    Watch saveOnRequest(Saver saver) throws StoreException {
+        return store.watch(
+                SAVE,
+                path -> {
+                    try {
+                        List<String> requests = store.list(SAVE);
+                        if (!requests.isEmpty()) {
+                            saver.save();
+                        }
+                        for (String request : requests) {
+                            store.remove(SAVE + "/" + request);
+                        }
+                    } catch (StoreException | IOException e) {
+                        LOG.error("the store cannot be saved now, for those who wait", e);
+                    }
+                });
+    }
+
+    /// @return the node's value, when it is still there at the end of the time
+    private Optional<String> awaitGone(String node, Duration limit)
+            throws StoreException, InterruptedException {
+        Semaphore changes = new Semaphore(0);
+        long end = System.nanoTime() + limit.toNanos();
+        Watch watch = store.watch(node, path -> changes.release());
+        try {
+            while (true) {
+                changes.drainPermits();
+                Optional<String> value = store.read(node);
+                if (value.isEmpty()
+                        || !changes.tryAcquire(end - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+                    return value;
+                }
+            }
+        } finally {
+            watch.close();
+        }
     }
 }

@@ -2,11 +2,8 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
-import org.splitring.driverdomain.lab.VirtualDevice;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -29,9 +26,6 @@ final class GuestCommand implements Callable<Integer> {
     @Option(names = "--memory", required = true, description = "Memory in MiB.")
     private int memoryMib;
 
-    @Option(names = "--disk", description = "Name of a virtual disk, such as xvda.")
-    private List<String> disks = new ArrayList<>();
-
     @Option(names = "--sockets", required = true, description = "Folder of the NBD sockets.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private Path sockets;
@@ -47,11 +41,8 @@ final class GuestCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        List<VirtualDevice> devices =
-                disks.stream().map(name -> VirtualDevice.parse(name).orElseThrow()).toList();
         try (GuestProgram program = new GuestProgram(attach, memoryMib, storeWay)) {
-            program.export(devices, sockets, tcpPort);
-            program.serveDevices(sockets);
+            program.serveDevices(sockets, tcpPort);
             System.out.println(READY);
             program.openConsole(sockets);
             program.awaitEnd();

@@ -43,11 +43,19 @@ final class GuestProcess {
         arguments.add("--attach=" + RunDirectory.attachSocket(runDir, domain.name()));
         arguments.add("--sockets=" + RunDirectory.domain(runDir, domain.name()));
         arguments.add("--memory=" + domain.memoryMib());
-        for (LabDisk disk : domain.disks()) {
-            arguments.add("--disk=" + disk.device().name());
-        }
         domain.tcpPort().ifPresent(port -> arguments.add("--tcp=" + port));
         return arguments;
+    }
+
+    /// All that a guest was started with. It finds its disks in the store, and keeps those that it
+    /// has: other disks in the lab file make it another guest.
+    private static List<String> beginning(LabDomain domain, Path runDir) {
+        List<String> words = new ArrayList<>(arguments(domain, runDir));
+        for (LabDisk disk : domain.disks()) {
+            String access = disk.readOnly() ? "ro" : "rw";
+            words.add("disk " + disk.device().name() + " " + access + " " + disk.image());
+        }
+        return words;
     }
 
     static GuestProcess start(LabDomain domain, Path runDir) throws IOException {
@@ -60,7 +68,8 @@ final class GuestProcess {
         ProcessIdentity identity =
                 ProcessIdentity.of(process.pid())
                         .orElseThrow(() -> new IOException("it ended at once"));
-        new GuestRecord(identity, arguments).write(RunDirectory.domain(runDir, domain.name()));
+        new GuestRecord(identity, beginning(domain, runDir))
+                .write(RunDirectory.domain(runDir, domain.name()));
         GuestProcess guest = new GuestProcess(domain, identity, process);
         Thread.ofVirtual()
                 .name("greeting of " + domain.name())
@@ -73,7 +82,7 @@ final class GuestProcess {
     /// @return nothing when there is none, or one that was started otherwise than we would
     static Optional<GuestProcess> adopt(LabDomain domain, Path runDir) throws IOException {
         return GuestRecord.living(RunDirectory.domain(runDir, domain.name()))
-                .filter(record -> record.arguments().equals(arguments(domain, runDir)))
+                .filter(record -> record.arguments().equals(beginning(domain, runDir)))
                 .map(record -> new GuestProcess(domain, record.process(), null));
     }
 

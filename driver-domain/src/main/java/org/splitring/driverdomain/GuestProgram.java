@@ -5,12 +5,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -20,11 +17,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.blkfront.VbdFrontend;
-import org.splitring.blkfront.VbdFrontendOptions;
-import org.splitring.driverdomain.lab.VirtualDevice;
-import org.splitring.driverdomain.nbd.NbdExport;
-import org.splitring.driverdomain.nbd.NbdLimits;
-import org.splitring.driverdomain.nbd.NbdServer;
+import org.splitring.blkfront.VbdUser;
 import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.attached.AttachedGuest;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
@@ -36,19 +29,14 @@ import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.device.DeviceClasses;
 import org.splitring.xenbus.device.FrontendBus;
 import org.splitring.xenbus.device.FrontendHost;
+import org.splitring.xenbus.device.HostServices;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreWireClient;
 
-/// What a `java` guest does: attaches, connects a frontend for each disk, and exports them over
-/// NBD.
-/// One loop serves the attach socket, the rings and the NBD clients.
+/// What a `java` guest does: attaches, connects its devices, and offers its disks over NBD. One
+/// loop serves the attach socket, the rings and the NBD clients.
 final class GuestProgram implements AutoCloseable {
-    /// Pages that grant table and rings need, generously.
-    private static final int RESERVED_BYTES = 2 << 20;
-
-    private static final int MAX_CLIENTS = 16;
-
     /// How long a guest lives without a driver domain.
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
@@ -66,8 +54,7 @@ final class GuestProgram implements AutoCloseable {
     private final StoreWay storeWay;
     private volatile StoreWireClient store; // changed by the control thread
     private final CountDownLatch end = new CountDownLatch(1);
-    private final List<VbdFrontend> frontends = new CopyOnWriteArrayList<>();
-    private final List<NbdServer> servers = new ArrayList<>();
+    private @Nullable DiskExports exports;
     private @Nullable DeviceClasses classes;
     private volatile @Nullable FrontendBus bus;
     private @Nullable GuestShell shell;
@@ -151,9 +138,6 @@ final class GuestProgram implements AutoCloseable {
             if (devices != null) {
                 report("devices", start, devices.resume(guest, connected));
             }
-            for (VbdFrontend frontend : frontends) {
-                report(frontend.toString(), start, frontend.resume(guest, connected));
-            }
         } catch (IOException e) {
             LOG.error("no driver domain: this guest ends: {}", e.getMessage());
             end.countDown();
@@ -173,21 +157,31 @@ final class GuestProgram implements AutoCloseable {
                         });
     }
 
-    /// Connects the devices whose drivers are on the class path or in the folder of plug-ins, and
-    /// those that come later. A device that does not connect is one line in the log.
+    /// Connects the devices that are there, and from then on those that come. Disks are offered on
+    /// sockets and on the port.
     ///
-    /// @param sockets folder in which they show themselves
-    void serveDevices(Path sockets) throws IOException, InterruptedException {
+    /// @param sockets folder in which devices show themselves
+    /// @throws IOException when a disk does not connect; another device that does not is one line
+    ///     in the log
+    void serveDevices(Path sockets, @Nullable Integer tcpPort)
+            throws IOException, InterruptedException {
         Optional<Path> plugins;
+        int disks;
         try {
             plugins = new DeviceNodes(store).plugins();
+            disks = store.list(DevicePaths.domain(guest.id()) + "/device/vbd").size();
         } catch (StoreException e) {
             throw new IOException("store: " + e.getMessage(), e);
         }
-        DeviceClasses found = LabDrivers.classes(plugins);
+        DeviceClasses found = DeviceClasses.find(plugins);
         classes = found;
         found.problems().forEach(LOG::warn);
-        FrontendHost host = new FrontendHost(() -> loop, sockets, new SimpleMeterRegistry());
+        DiskExports offered = new DiskExports(loop, guest.pages(), memoryMib, sockets, tcpPort);
+        exports = offered;
+        offered.expect(disks);
+        FrontendHost host =
+                new FrontendHost(() -> loop, sockets, new SimpleMeterRegistry())
+                        .with(HostServices.NONE.with(VbdUser.class, offered));
         FrontendBus opened;
         try {
             opened = FrontendBus.open(host, guest, store, found, FrontendOptions.DEFAULT).get();
@@ -195,17 +189,23 @@ final class GuestProgram implements AutoCloseable {
             for (FrontendBus.Frontend frontend : opened.frontends().get()) {
                 awaitFirstConnection(frontend);
             }
+            offered.expect(0);
         } catch (ExecutionException e) {
             throw new IOException("devices: " + e.getCause(), e);
         }
     }
 
     private static void awaitFirstConnection(FrontendBus.Frontend frontend)
-            throws InterruptedException {
+            throws IOException, InterruptedException {
         try {
             frontend.connected().get();
         } catch (ExecutionException e) {
-            LOG.warn("{}: {}", frontend.name(), String.valueOf(e.getCause()));
+            Throwable cause = e.getCause();
+            String reason = frontend.name() + ": " + (cause == null ? e : cause).getMessage();
+            if (frontend.hooks() instanceof VbdFrontend) {
+                throw new IOException(reason, e);
+            }
+            LOG.warn("{}", reason);
         }
     }
 
@@ -246,43 +246,6 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
-    /// Connects the disks, and offers each on its own socket and all of them on the port.
-    void export(List<VirtualDevice> disks, Path sockets, @Nullable Integer tcpPort)
-            throws IOException {
-        if (disks.isEmpty()) {
-            return;
-        }
-        long perDisk = (((long) memoryMib << 20) - RESERVED_BYTES) * 3 / 4 / disks.size();
-        int clients = Math.clamp(perDisk / NbdServer.BYTES_PER_CLIENT, 1, MAX_CLIENTS);
-        NbdLimits limits =
-                new NbdLimits(
-                        clients,
-                        NbdLimits.DEFAULT.handshakeNanos(),
-                        NbdLimits.DEFAULT.stallNanos());
-        List<NbdExport> exports = new ArrayList<>();
-        for (VirtualDevice device : disks) {
-            VbdFrontend frontend =
-                    VbdFrontend.connect(
-                            guest,
-                            store,
-                            device.number(),
-                            loop,
-                            VbdFrontendOptions.DEFAULT.withBufferBytes(
-                                    clients * NbdServer.BYTES_PER_CLIENT));
-            frontends.add(frontend);
-            NbdExport export = new NbdExport(device.name(), "", new VbdDisk(frontend));
-            exports.add(export);
-            NbdServer server = new NbdServer(loop.eventLoop(), List.of(export), limits);
-            servers.add(server);
-            server.listen(sockets.resolve(device.name() + ".nbd"));
-        }
-        if (tcpPort != null) {
-            NbdServer server = new NbdServer(loop.eventLoop(), exports, limits);
-            servers.add(server);
-            server.listenOnLoopback(tcpPort);
-        }
-    }
-
     /// Waits until the store tells us to end, or there is no driver domain any more.
     void awaitEnd() throws InterruptedException {
         end.await();
@@ -291,7 +254,10 @@ final class GuestProgram implements AutoCloseable {
     /// Clients first, so that everything they were promised is on the ring; then the devices.
     @Override
     public void close() {
-        servers.forEach(NbdServer::close);
+        DiskExports offered = exports;
+        if (offered != null) {
+            offered.close();
+        }
         GuestShell talking = shell;
         if (talking != null) {
             talking.close();
@@ -304,7 +270,6 @@ final class GuestProgram implements AutoCloseable {
         if (found != null) {
             found.close();
         }
-        frontends.forEach(VbdFrontend::close);
         guest.close(); // also ends a wait for another driver domain
         control.close();
         store.close();

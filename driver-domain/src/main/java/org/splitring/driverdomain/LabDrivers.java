@@ -5,14 +5,19 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.blkback.DiskImages;
+import org.splitring.blkback.ImageListener;
+import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.VbdHost;
 import org.splitring.driverdomain.lab.DeviceSpec;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
+import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
@@ -23,6 +28,7 @@ import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.device.BackendBus;
 import org.splitring.xenbus.device.BackendHost;
 import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.device.HostServices;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
@@ -30,30 +36,63 @@ import org.splitring.xenbus.store.StoreException;
 final class LabDrivers implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LabDrivers.class);
 
-    /// Disks have images that stay open and locked whether a guest is there or not: the lab sees to
-    /// them itself.
-    private static final Set<String> OTHERWISE_SERVED = Set.of("vbd");
-
     private final DeviceClasses classes;
     private final Store control;
     private final DeviceNodes nodes;
     private final MeterRegistry meters = new SimpleMeterRegistry();
+    private final DiskImages images = new DiskImages(new NotedImages());
+    private final HostServices services;
+    private final Map<DomId, String> domains = new ConcurrentHashMap<>();
 
-    private LabDrivers(DeviceClasses classes, Store control) {
+    private LabDrivers(DeviceClasses classes, Store control, VbdBackendOptions disks) {
         this.classes = classes;
         this.control = control;
         nodes = new DeviceNodes(control);
+        services = HostServices.NONE.with(VbdHost.class, new VbdHost(images, disks));
     }
 
-    /// Drivers on the class path and in a folder of plug-ins, but for those of disks.
-    static DeviceClasses classes(Optional<Path> plugins) {
-        return DeviceClasses.find(plugins).without(OTHERWISE_SERVED);
+    /// Notes in the store which images are open.
+    private final class NotedImages implements ImageListener {
+        @Override
+        public String name(DevicePaths vbd) {
+            String domain =
+                    domains.getOrDefault(vbd.frontendDomain(), vbd.frontendDomain().toString());
+            try {
+                return "vbd/" + nodes.diskName(vbd) + " of domain " + domain;
+            } catch (StoreException e) {
+                return vbd.backend();
+            }
+        }
+
+        @Override
+        public void opened(DevicePaths vbd, Path image) {
+            try {
+                nodes.imageOpened(vbd, image);
+            } catch (StoreException e) {
+                LOG.warn("image {}: cannot be noted as open: {}", image, e.getMessage());
+            }
+        }
+
+        @Override
+        public void closed(DevicePaths vbd, Path image) {
+            try {
+                nodes.imageClosed(vbd, image);
+            } catch (StoreException e) {
+                LOG.warn("image {}: cannot be noted as closed: {}", image, e.getMessage());
+            }
+        }
     }
 
     /// Finds the drivers, and says in the store what there is.
     ///
+    /// @param disks options of the backends of disks
     /// @param news takes a line for each plug-in that cannot be used
-    static LabDrivers find(Lab lab, Optional<Path> plugins, Store control, Consumer<String> news)
+    static LabDrivers find(
+            Lab lab,
+            Optional<Path> plugins,
+            Store control,
+            VbdBackendOptions disks,
+            Consumer<String> news)
             throws CommandException {
         DeviceNodes nodes = new DeviceNodes(control);
         try {
@@ -62,10 +101,12 @@ final class LabDrivers implements AutoCloseable {
                             .orElse(lab.file().toAbsolutePath().resolveSibling("plugins"))
                             .toAbsolutePath()
                             .normalize();
-            LabDrivers drivers = new LabDrivers(classes(Optional.of(folder)), control);
+            LabDrivers drivers =
+                    new LabDrivers(DeviceClasses.find(Optional.of(folder)), control, disks);
             drivers.classes.problems().forEach(news);
             nodes.publishPlugins(folder);
             nodes.publishClasses(drivers.classes);
+            nodes.beginImages();
             return drivers;
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
@@ -80,18 +121,32 @@ final class LabDrivers implements AutoCloseable {
         }
     }
 
-    /// Notes the devices that the lab file gives to a domain, and the console that each has, unless
-    /// they were noted by an earlier driver domain of this lab.
+    /// The images of disks that are open.
+    DiskImages images() {
+        return images;
+    }
+
+    /// What the devices count.
+    MeterRegistry meters() {
+        return meters;
+    }
+
+    /// Notes the disks and devices that the lab file gives to a domain, and the console that each
+    /// has, unless they were noted by an earlier driver domain of this lab.
     ///
     /// @param runDir where console and log are
     /// @throws CommandException with the place of a device that there cannot be
     void plan(LabDomain domain, DomId guest, Path runDir) throws CommandException {
+        domains.put(guest, domain.name());
         try {
             if (nodes.knows(guest)) {
                 return;
             }
             nodes.begin(guest);
             nodes.remember(console(domain, guest, runDir));
+            for (LabDisk disk : domain.disks()) {
+                nodes.remember(DeviceNodes.disk(guest, disk));
+            }
             for (LabDevice device : domain.devices()) {
                 try {
                     nodes.remember(
@@ -120,7 +175,7 @@ final class LabDrivers implements AutoCloseable {
     BackendBus serve(DriverDomain domain, DomId guest, Supplier<? extends DeviceLoop> loops)
             throws StoreException {
         return BackendBus.open(
-                new BackendHost(domain, control, loops, meters),
+                new BackendHost(domain, control, loops, meters).with(services),
                 guest,
                 classes,
                 BackendOptions.DEFAULT);

@@ -7,18 +7,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
-import org.splitring.blkback.DiskImage;
-import org.splitring.blkback.DiskMode;
-import org.splitring.blkback.VbdBackend;
-import org.splitring.blkback.VbdBackendOptions;
-import org.splitring.blkback.VbdMetrics;
-import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
@@ -34,9 +29,10 @@ import org.splitring.xenbus.device.BackendBus;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
+import org.splitring.xenbus.store.Watch;
 
-/// One domain of a running lab, as the driver domain sees it: its open images, its attach socket,
-/// and while a guest is attached the backends that serve it.
+/// One domain of a running lab, as the driver domain sees it: its disks, its attach socket, and
+/// while a guest is attached the backends that serve it.
 ///
 /// The images stay open and locked whether a guest is there or not. A guest comes and goes as often
 /// as it likes; what it does to the store is done one after the other on a thread of its own, never
@@ -44,41 +40,20 @@ import org.splitring.xenbus.store.StoreTree;
 final class LabGuest implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LabGuest.class);
 
-    private static final long LOOK_MILLIS = 2;
-
     private final LabDomain domain;
     private final DomId domid;
     private final StoreTree tree;
     private final Store control;
     private final Toolstack toolstack;
     private final NettyDeviceLoops loops;
-    private final VbdBackendOptions options;
     private final LabDrivers drivers;
     private final Consumer<String> news;
-    private final List<Disk> disks = new ArrayList<>();
+    private final HeldDisks disks;
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
     private @Nullable BackendBus backends; // while a guest is attached; control plane
     private volatile boolean known; // its nodes in the store are still those of this guest
     private volatile @Nullable GuestStore store; // of the guest that is attached; control plane
-
-    /// A disk, with its backend while a guest is attached.
-    static final class Disk {
-        final LabDisk lab;
-        final DiskImage image;
-        volatile @Nullable VbdBackend backend;
-
-        Disk(LabDisk lab, DiskImage image) {
-            this.lab = lab;
-            this.image = image;
-        }
-
-        /// What the device has done for the guest that is attached now.
-        @Nullable VbdMetrics metrics() {
-            VbdBackend serving = backend;
-            return serving == null ? null : serving.metrics();
-        }
-    }
 
     /// @param news takes lines for people
     LabGuest(
@@ -87,7 +62,6 @@ final class LabGuest implements AutoCloseable {
             StoreTree tree,
             Store control,
             NettyDeviceLoops loops,
-            VbdBackendOptions options,
             LabDrivers drivers,
             Consumer<String> news) {
         this.domain = domain;
@@ -96,9 +70,9 @@ final class LabGuest implements AutoCloseable {
         this.control = control;
         this.toolstack = new Toolstack(control);
         this.loops = loops;
-        this.options = options;
         this.drivers = drivers;
         this.news = news;
+        disks = new HeldDisks(domain, domid, control, drivers.images(), news);
         controlPlane =
                 Executors.newSingleThreadExecutor(
                         Thread.ofVirtual().name("control of " + domain.name()).factory());
@@ -112,20 +86,14 @@ final class LabGuest implements AutoCloseable {
         return domid;
     }
 
-    List<Disk> disks() {
-        return disks;
+    /// The disks of now, also those that were attached.
+    List<HeldDisks.Disk> disks() {
+        return disks.disks();
     }
 
     /// Opens and locks every image.
     void openImages() throws CommandException {
-        for (LabDisk disk : domain.disks()) {
-            try {
-                DiskAccess access = disk.readOnly() ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE;
-                disks.add(new Disk(disk, DiskImage.open(disk.image(), access, DiskMode.WRITEBACK)));
-            } catch (DiskException e) {
-                throw new CommandException(disk.place() + ": " + e.getMessage(), e);
-            }
-        }
+        disks.open();
     }
 
     /// Takes out of a store of an earlier driver domain what belongs to its time: the devices, and
@@ -185,21 +153,6 @@ final class LabGuest implements AutoCloseable {
                 toolstack.createDomain(domid, domain.name());
             }
             known = false;
-            for (Disk disk : disks) {
-                LabDisk lab = disk.lab;
-                DevicePaths paths = paths(disk);
-                toolstack.createVbd(
-                        paths, lab.device().name(), lab.readOnly(), lab.image().toString());
-                disk.backend =
-                        VbdBackend.create(
-                                peer.driverDomain(),
-                                control,
-                                domid,
-                                lab.device().number(),
-                                disk.image,
-                                loops.next(),
-                                options);
-            }
             backends = drivers.serve(peer.driverDomain(), domid, loops::next);
             drivers.createDevices(toolstack, domid);
             store = GuestStore.serve(tree, peer, loops.next());
@@ -221,23 +174,7 @@ final class LabGuest implements AutoCloseable {
             bus.guestGone().join(); // without a bound: nothing of the guest stays mapped
             drivers.removeDevices(toolstack, domid);
         }
-        for (Disk disk : disks) {
-            VbdBackend backend = disk.backend;
-            disk.backend = null;
-            try {
-                if (backend != null) {
-                    backend.frontendGone(); // nobody is left to be asked
-                }
-                toolstack.removeDevice(paths(disk));
-            } catch (StoreException | RuntimeException e) {
-                LOG.error("domain {}: {} is not quite closed", domain.name(), disk.lab, e);
-            }
-        }
         tree.release(domid);
-    }
-
-    private DevicePaths paths(Disk disk) {
-        return DevicePaths.vbd(domid, DomId.ZERO, disk.lab.device().number());
     }
 
     /// Tells the guest to end, as Xen's toolstack does.
@@ -260,25 +197,41 @@ final class LabGuest implements AutoCloseable {
     ///
     /// @param deadlineNanos on the clock of [System#nanoTime]
     boolean awaitConnected(long deadlineNanos) throws InterruptedException {
-        for (Disk disk : disks) {
-            while (!isConnected(paths(disk))) {
-                if (System.nanoTime() - deadlineNanos > 0) {
+        Semaphore changes = new Semaphore(0);
+        String frontends = DevicePaths.domain(domid) + "/device/vbd";
+        String backendsFolder = DevicePaths.domain(DomId.ZERO) + "/backend/vbd/" + domid;
+        List<Watch> watches = new ArrayList<>();
+        try {
+            watches.add(control.watch(frontends, path -> changes.release()));
+            watches.add(control.watch(backendsFolder, path -> changes.release()));
+            while (true) {
+                changes.drainPermits();
+                if (areConnected()) {
+                    return true;
+                }
+                long left = deadlineNanos - System.nanoTime();
+                if (!changes.tryAcquire(left, TimeUnit.NANOSECONDS)) {
                     return false;
                 }
-                Thread.sleep(LOOK_MILLIS);
+            }
+        } catch (StoreException e) {
+            LOG.warn("domain {}: store: {}", domain.name(), e.getMessage());
+            return false;
+        } finally {
+            watches.forEach(Watch::close);
+        }
+    }
+
+    private boolean areConnected() throws StoreException {
+        for (HeldDisks.Disk disk : disks.disks()) {
+            for (String folder : List.of(disk.paths().frontend(), disk.paths().backend())) {
+                XenbusState state = XenbusState.parse(control.read(folder + "/state").orElse(""));
+                if (state != XenbusState.CONNECTED) {
+                    return false;
+                }
             }
         }
         return true;
-    }
-
-    private boolean isConnected(DevicePaths paths) {
-        try {
-            String connected = Integer.toString(XenbusState.CONNECTED.number());
-            return control.read(paths.frontend() + "/state").orElse("").equals(connected)
-                    && control.read(paths.backend() + "/state").orElse("").equals(connected);
-        } catch (StoreException e) {
-            return false;
-        }
     }
 
     /// Ends the guest's attachment if there is one, and closes the images: everything written is on
@@ -290,16 +243,6 @@ final class LabGuest implements AutoCloseable {
             listening.close();
         }
         controlPlane.close(); // after what is queued, which is the guest's disconnection
-        DiskException first = null;
-        for (Disk disk : disks) {
-            try {
-                disk.image.close();
-            } catch (DiskException e) {
-                first = first == null ? e : first;
-            }
-        }
-        if (first != null) {
-            throw first;
-        }
+        disks.close();
     }
 }

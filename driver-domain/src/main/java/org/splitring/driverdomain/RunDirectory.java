@@ -8,6 +8,7 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -316,6 +317,16 @@ final class RunDirectory implements AutoCloseable {
 
     static Path nbdSocket(Path runDir, String domain, String vdev) {
         return domain(runDir, domain).resolve(vdev + ".nbd");
+    }
+
+    /// Takes away what a guest that was killed has left in place of its disks.
+    static void removeNbdSockets(Path runDir, String domain) throws IOException {
+        try (DirectoryStream<Path> sockets =
+                Files.newDirectoryStream(domain(runDir, domain), "*.nbd")) {
+            for (Path socket : sockets) {
+                Files.deleteIfExists(socket);
+            }
+        }
     }
 
     /// Where viewers of the guest's console connect.

@@ -1,5 +1,6 @@
 package org.splitring.driverdomain;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -33,6 +34,7 @@ import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreCheckpoints;
 import org.splitring.xenbus.store.StoreDump;
+import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreSocket;
 import org.splitring.xenbus.store.StoreTree;
 import org.splitring.xenbus.store.StoreWireServer;
@@ -66,6 +68,7 @@ final class RunningLab implements AutoCloseable {
     private final List<LabGuest> guests = new ArrayList<>();
     private final List<GuestProcess> processes = new ArrayList<>();
     private @Nullable RunDirectory directory;
+    private @Nullable LabDrivers drivers;
     private @Nullable StoreCheckpoints checkpoints;
     private volatile boolean stopping;
     private boolean handingOver;
@@ -176,25 +179,18 @@ final class RunningLab implements AutoCloseable {
         StoreSocket store = storeSocket(tree, loops);
         undoings.push(store::close);
 
-        LabDrivers drivers = LabDrivers.find(lab, plugins, control, news);
-        undoings.push(drivers::close);
+        LabDrivers found = LabDrivers.find(lab, plugins, control, options, news);
+        drivers = found;
+        undoings.push(found::close);
 
         int domid = FIRST_DOMID;
         for (LabDomain domain : lab.domains()) {
             LabGuest guest =
-                    new LabGuest(
-                            domain,
-                            new DomId(domid++),
-                            tree,
-                            control,
-                            loops,
-                            options,
-                            drivers,
-                            news);
+                    new LabGuest(domain, new DomId(domid++), tree, control, loops, found, news);
             guests.add(guest);
             undoings.push(guest::close);
             guest.clearStore(process(domain).isPresent());
-            drivers.plan(domain, guest.domid(), runDir);
+            found.plan(domain, guest.domid(), runDir);
             guest.openImages();
         }
         // Only now, with every image locked: a predecessor that had one would still be at work.
@@ -212,7 +208,7 @@ final class RunningLab implements AutoCloseable {
             process.onExit(() -> guestEnded(process));
         }
         awaitAdopted();
-        keepStore(tree, taken);
+        keepStore(tree, control, taken);
     }
 
     private void noteLab(RunDirectory taken) throws CommandException {
@@ -295,15 +291,19 @@ final class RunningLab implements AutoCloseable {
 
     /// From now on a successor finds the store as it was a second before the end, or better. After
     /// everything else, because it waits for the disk.
-    private void keepStore(StoreTree tree, RunDirectory taken) throws CommandException {
+    private void keepStore(StoreTree tree, Store control, RunDirectory taken)
+            throws CommandException {
         try {
             StoreCheckpoints kept =
                     StoreCheckpoints.start(
                             tree, taken.storeDump(), Timers.system(), DeviceEnd.VIRTUAL_THREADS);
             checkpoints = kept;
             undoings.push(kept::close);
+            new DeviceNodes(control).saveOnRequest(kept::writeIfChanged);
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
         }
     }
 
@@ -394,13 +394,10 @@ final class RunningLab implements AutoCloseable {
             return;
         }
         LabDomain domain = process.domain();
-        for (LabDisk disk : domain.disks()) {
-            Path socket = RunDirectory.nbdSocket(runDir, domain.name(), disk.device().name());
-            try {
-                Files.deleteIfExists(socket);
-            } catch (IOException e) {
-                news.accept("cannot remove " + socket + ": " + e.getMessage());
-            }
+        try {
+            RunDirectory.removeNbdSockets(runDir, domain.name());
+        } catch (IOException e) {
+            news.accept("domain " + domain.name() + ": its sockets are still there: " + e);
         }
         news.accept(
                 "domain "
@@ -418,6 +415,15 @@ final class RunningLab implements AutoCloseable {
 
     List<LabGuest> guests() {
         return guests;
+    }
+
+    /// What the devices count; once the lab is up.
+    MeterRegistry meters() {
+        LabDrivers found = drivers;
+        if (found == null) {
+            throw new IllegalStateException("the lab is not up");
+        }
+        return found.meters();
     }
 
     /// The process of a domain's guest, when we have started one.

@@ -17,7 +17,6 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.RunningLab.Entrance;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
-import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabFile;
 import picocli.CommandLine.Command;
@@ -152,7 +151,7 @@ final class UpCommand implements Callable<Integer> {
         PrintStream errors = System.err;
         System.setErr(live.beside(errors));
         try {
-            RateLines rates = new RateLines(running.guests());
+            RateLines rates = new RateLines(running.guests(), running.meters());
             while (!stop.await(1, TimeUnit.SECONDS)) {
                 live.show(rates.next());
             }
@@ -190,18 +189,17 @@ final class UpCommand implements Callable<Integer> {
                             domain.name(),
                             domain.memoryMib(),
                             who));
-            for (LabGuest.Disk disk : guest.disks()) {
-                LabDisk spec = disk.lab;
+            for (HeldDisks.Disk disk : guest.disks()) {
                 text.append(
                         String.format(
                                 Locale.ROOT,
                                 "    %s  %s  %s  %s%n",
-                                spec.device().name(),
-                                Sizes.text(disk.image.sizeBytes()),
-                                spec.readOnly() ? "ro" : "rw",
-                                spec.image()));
+                                disk.name(),
+                                Sizes.text(disk.hold().disk().sizeBytes()),
+                                disk.readOnly() ? "ro" : "rw",
+                                disk.image()));
                 if (domain.guest() == LabDomain.GuestKind.JAVA) {
-                    String uri = uri(running, domain, spec);
+                    String uri = uri(running, domain, disk.name());
                     text.append("      ").append(uri).append(System.lineSeparator());
                     domain.tcpPort()
                             .ifPresent(
@@ -211,8 +209,8 @@ final class UpCommand implements Callable<Integer> {
                                                             Locale.ROOT,
                                                             "      nbd://localhost:%d/%s%n",
                                                             port,
-                                                            spec.device().name())));
-                    example = example.isEmpty() ? example(uri, spec.readOnly()) : example;
+                                                            disk.name())));
+                    example = example.isEmpty() ? example(uri, disk.readOnly()) : example;
                 }
             }
         }
@@ -239,8 +237,8 @@ final class UpCommand implements Callable<Integer> {
         return RunDirectory.attachSocket(running.runDir(), domain.name());
     }
 
-    private static String uri(RunningLab running, LabDomain domain, LabDisk disk) {
-        Path socket = RunDirectory.nbdSocket(running.runDir(), domain.name(), disk.device().name());
+    private static String uri(RunningLab running, LabDomain domain, String disk) {
+        Path socket = RunDirectory.nbdSocket(running.runDir(), domain.name(), disk);
         String escaped = socket.toUri().getRawPath().replace("'", "%27");
         return "nbd+unix:///?socket=" + escaped;
     }

@@ -97,7 +97,6 @@ class CFrontendIT {
                                 "guest",
                                 "--attach=" + driverDomain.socket("web"),
                                 "--memory=16",
-                                "--disk=xvda",
                                 "--sockets=" + sockets,
                                 "--xenstore=PAGE"))) {
             guest.awaitLine(GuestCommand.READY);

@@ -1,5 +1,6 @@
 package org.splitring.driverdomain;
 
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -12,11 +13,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
-import org.splitring.blkback.DiskImage;
-import org.splitring.blkback.DiskMode;
+import org.splitring.blkback.DiskImages;
 import org.splitring.blkback.DiskWorkers;
-import org.splitring.blkback.VbdBackend;
+import org.splitring.blkback.VbdBackendDriver;
 import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.VbdHost;
+import org.splitring.blkfront.VbdFrontendDriver;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.attached.AttachServer;
@@ -24,8 +26,13 @@ import org.splitring.hypervisor.attached.AttachedPeer;
 import org.splitring.hypervisor.attached.GuestListener;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.device.BackendBus;
+import org.splitring.xenbus.device.BackendHost;
+import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.device.HostServices;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
@@ -39,6 +46,9 @@ import org.splitring.xenbus.store.StoreTree;
 final class DriverDomainMain {
     private static final Logger LOG = LoggerFactory.getLogger(DriverDomainMain.class);
 
+    private static final DeviceClasses CLASSES =
+            DeviceClasses.of(new VbdBackendDriver(), new VbdFrontendDriver());
+
     private DriverDomainMain() {}
 
     public static void main(String[] args) throws Exception {
@@ -48,13 +58,13 @@ final class DriverDomainMain {
         StoreTree tree = new StoreTree();
         new DeviceNodes(tree.connection(DomId.ZERO, Runnable::run))
                 .publishPlugins(runDir.resolve("plugins")); // where guests of ours look for them
-        DiskWorkers workers = new DiskWorkers(4);
+        VbdHost disks = new VbdHost(new DiskImages(), VbdBackendOptions.of(new DiskWorkers(4)));
         for (int i = 1; i < args.length; i++) {
             String[] words = args[i].split(":", -1);
             Path folder = Files.createDirectories(runDir.resolve(words[0]));
             ServedDomain domain =
                     new ServedDomain(
-                            new DomId(i), words[0], words.length > 2, tree, loops.next(), workers);
+                            new DomId(i), words[0], words.length > 2, tree, loops.next(), disks);
             domain.open(Path.of(words[1]));
             server.listen(folder.resolve("attach"), domain.domid, DomainLimits.DEFAULT, domain);
         }
@@ -69,7 +79,7 @@ final class DriverDomainMain {
         private final boolean readOnly;
         private final StoreTree tree;
         private final NettyDeviceLoop loop;
-        private final DiskWorkers workers;
+        private final VbdHost disks;
         private final Store store;
         private final Toolstack toolstack;
         private final DevicePaths paths;
@@ -77,8 +87,8 @@ final class DriverDomainMain {
         private final ExecutorService control =
                 Executors.newSingleThreadExecutor(Thread.ofVirtual().factory());
 
-        private @Nullable DiskImage disk;
-        private @Nullable VbdBackend backend;
+        private Path image = Path.of("");
+        private @Nullable BackendBus backends;
         private @Nullable GuestStore guestStore;
 
         ServedDomain(
@@ -87,21 +97,23 @@ final class DriverDomainMain {
                 boolean readOnly,
                 StoreTree tree,
                 NettyDeviceLoop loop,
-                DiskWorkers workers) {
+                VbdHost disks) {
             this.domid = domid;
             this.name = name;
             this.readOnly = readOnly;
             this.tree = tree;
             this.loop = loop;
-            this.workers = workers;
+            this.disks = disks;
             store = tree.connection(DomId.ZERO, Executors.newVirtualThreadPerTaskExecutor());
             toolstack = new Toolstack(store);
             paths = DevicePaths.vbd(domid, DomId.ZERO, DriverDomainUnderTest.VDEV);
         }
 
-        void open(Path image) throws DiskException {
-            DiskAccess access = readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE;
-            disk = DiskImage.open(image, access, DiskMode.WRITEBACK);
+        /// Holds the image from now on, whether a guest is there or not.
+        void open(Path path) throws DiskException {
+            image = path.toAbsolutePath();
+            disks.images()
+                    .hold(paths, image, readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE);
         }
 
         @Override
@@ -118,17 +130,19 @@ final class DriverDomainMain {
             try {
                 tree.introduce(domid);
                 toolstack.createDomain(domid, name);
-                guestStore = GuestStore.serve(tree, peer, loop);
-                toolstack.createVbd(paths, "xvda", readOnly, "file");
-                backend =
-                        VbdBackend.create(
-                                peer.driverDomain(),
-                                store,
+                backends =
+                        BackendBus.open(
+                                new BackendHost(
+                                                peer.driverDomain(),
+                                                store,
+                                                () -> loop,
+                                                new SimpleMeterRegistry())
+                                        .with(HostServices.NONE.with(VbdHost.class, disks)),
                                 domid,
-                                DriverDomainUnderTest.VDEV,
-                                java.util.Objects.requireNonNull(disk),
-                                loop,
-                                VbdBackendOptions.of(workers));
+                                CLASSES,
+                                BackendOptions.DEFAULT);
+                toolstack.createVbd(paths, "xvda", readOnly, image.toString());
+                guestStore = GuestStore.serve(tree, peer, loop);
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             } catch (StoreException e) {
@@ -137,9 +151,9 @@ final class DriverDomainMain {
         }
 
         private void cleanUp() {
-            if (backend != null) {
-                backend.frontendGone();
-                backend = null;
+            if (backends != null) {
+                backends.guestGone().join();
+                backends = null;
             }
             if (guestStore != null) {
                 guestStore.close();

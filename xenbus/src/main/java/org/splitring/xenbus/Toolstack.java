@@ -63,25 +63,33 @@ public final class Toolstack {
     ///
     /// @param name the guest's name for it, such as `xvda`
     /// @param readOnly whether the guest may only read
-    /// @param params what stands behind it, for people and tools
+    /// @param params path of the image
     public void createVbd(DevicePaths paths, String name, boolean readOnly, String params)
             throws StoreException {
-        createDevice(
-                paths,
-                Map.of("virtual-device", Integer.toString(paths.device()), "device-type", "disk"),
-                Map.of(
-                        "params",
-                        params,
-                        "type",
-                        "file",
-                        "dev",
-                        name,
-                        "mode",
-                        readOnly ? "r" : "w",
-                        "device-type",
-                        "disk",
-                        "removable",
-                        "0"));
+        createDevice(paths, vbdFrontend(paths.device()), vbdBackend(name, readOnly, params));
+    }
+
+    /// What a vbd's frontend folder has besides the keys of every device.
+    public static Map<String, String> vbdFrontend(int device) {
+        return Map.of("virtual-device", Integer.toString(device), "device-type", "disk");
+    }
+
+    /// What a vbd's backend folder has besides the keys of every device. Only the backend's domain
+    /// can write it.
+    public static Map<String, String> vbdBackend(String name, boolean readOnly, String params) {
+        return Map.of(
+                "params",
+                params,
+                "type",
+                "file",
+                "dev",
+                name,
+                "mode",
+                readOnly ? "r" : "w",
+                "device-type",
+                "disk",
+                "removable",
+                "0");
     }
 
     /// Makes a device: both folders in one transaction, both ends in state 1, `online` 1.

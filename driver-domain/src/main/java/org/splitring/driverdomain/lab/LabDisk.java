@@ -1,5 +1,6 @@
 package org.splitring.driverdomain.lab;
 
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.OptionalLong;
 
@@ -13,4 +14,19 @@ public record LabDisk(
         Path image,
         boolean readOnly,
         OptionalLong createBytes,
-        String place) {}
+        String place) {
+    /// A disk in xl's syntax, without a lab file. The image is not looked at.
+    ///
+    /// @param folder what a relative path is relative to
+    /// @throws LabException with a message that says what is wrong
+    public static LabDisk parse(String text, Path folder) throws LabException {
+        DiskSpec spec = DiskSpec.parse(text);
+        try {
+            Path image = folder.toAbsolutePath().resolve(spec.target()).normalize();
+            return new LabDisk(spec.device(), image, spec.readOnly(), OptionalLong.empty(), "disk");
+        } catch (InvalidPathException e) {
+            throw new LabException(
+                    "target \"" + LabFile.printable(spec.target()) + "\" is not a path", e);
+        }
+    }
+}

@@ -18,19 +18,22 @@ import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentNavigableMap;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /// Serves disks to NBD clients from one event loop, on any number of Unix sockets and loopback
-/// ports. The first export is the default one, under the empty name.
+/// ports. Disks may come and go. The export of the lowest name is the default one, under the empty
+/// name.
 @SuppressWarnings("FutureReturnValueIgnored") // closing has one listener, set at the start
 public final class NbdServer implements AutoCloseable {
     /// What each client takes of a disk's memory.
@@ -40,10 +43,10 @@ public final class NbdServer implements AutoCloseable {
     private static final WriteBufferWaterMark WATER_MARK =
             new WriteBufferWaterMark(256 << 10, 1 << 20);
 
-    private static final long DRAIN_NANOS = TimeUnit.SECONDS.toNanos(2);
+    private static final Duration DRAIN = Duration.ofSeconds(2);
 
     private final EventLoop loop;
-    private final Map<String, NbdExport> exports = new LinkedHashMap<>();
+    private final ConcurrentNavigableMap<String, NbdExport> exports = new ConcurrentSkipListMap<>();
     private final NbdLimits limits;
     private final NbdMetrics metrics = new NbdMetrics();
 
@@ -52,17 +55,56 @@ public final class NbdServer implements AutoCloseable {
     private final Set<Channel> clients = new HashSet<>(); // on the loop
     private final Set<NbdTransmission> transmissions = new HashSet<>(); // on the loop
     private final CountDownLatch quiet = new CountDownLatch(1);
+    private final List<Removal> removals = new ArrayList<>(); // on the loop
     private boolean closing; // on the loop
+
+    /// A disk that is offered no longer, and whose clients are on their way out.
+    private record Removal(ExportedDisk disk, CountDownLatch gone) {}
 
     /// @param loop an epoll loop, the one on which the disks are called
     public NbdServer(EventLoop loop, List<NbdExport> exports, NbdLimits limits) {
-        if (exports.isEmpty()) {
-            throw new IllegalArgumentException("nothing to export");
-        }
         this.loop = loop;
         this.limits = limits;
         for (NbdExport export : exports) {
             this.exports.put(export.name(), export);
+        }
+    }
+
+    /// Offers one more disk. Any thread.
+    public void add(NbdExport export) {
+        exports.put(export.name(), export);
+    }
+
+    /// Offers a disk no longer: its clients are answered what they have asked for, and end. Those
+    /// that have not taken their answers in time are cut off. Not from the loop.
+    public void remove(String name, Duration drain) {
+        NbdExport export = exports.remove(name);
+        if (export == null) {
+            return;
+        }
+        Removal removal = new Removal(export.disk(), new CountDownLatch(1));
+        loop.execute(
+                () -> {
+                    removals.add(removal);
+                    users(removal.disk).forEach(NbdTransmission::drain);
+                    finishWhenQuiet();
+                });
+        await(removal.gone, drain, () -> users(removal.disk).forEach(NbdTransmission::closeNow));
+    }
+
+    private List<NbdTransmission> users(ExportedDisk disk) {
+        return transmissions.stream().filter(it -> it.disk().equals(disk)).toList();
+    }
+
+    /// Waits for the end of clients; runs `cutOff` on the loop when it does not come in time.
+    private void await(CountDownLatch end, Duration drain, Runnable cutOff) {
+        try {
+            if (!end.await(drain.toNanos(), TimeUnit.NANOSECONDS)) {
+                loop.execute(cutOff);
+                end.await(DRAIN.toNanos(), TimeUnit.NANOSECONDS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -142,7 +184,8 @@ public final class NbdServer implements AutoCloseable {
 
     /// The export under a name that a client sent; the empty name means the first.
     @Nullable NbdExport export(String name) {
-        return name.isEmpty() ? exports.values().iterator().next() : exports.get(name);
+        Map.Entry<String, NbdExport> first = exports.firstEntry();
+        return !name.isEmpty() ? exports.get(name) : first == null ? null : first.getValue();
     }
 
     NbdLimits limits() {
@@ -163,6 +206,14 @@ public final class NbdServer implements AutoCloseable {
     }
 
     private void finishWhenQuiet() {
+        removals.removeIf(
+                removal -> {
+                    boolean over = users(removal.disk).isEmpty();
+                    if (over) {
+                        removal.gone.countDown();
+                    }
+                    return over;
+                });
         if (closing && clients.isEmpty() && transmissions.isEmpty()) {
             quiet.countDown();
         }
@@ -171,7 +222,12 @@ public final class NbdServer implements AutoCloseable {
     /// Takes no more clients and requests, answers what is in flight, and ends. Clients that do not
     /// take their answers within two seconds are cut off. Not from the loop.
     @Override
-    public synchronized void close() {
+    public void close() {
+        close(DRAIN);
+    }
+
+    /// As [#close()], with another time for clients.
+    public synchronized void close(Duration drain) {
         for (Channel listener : listeners) {
             listener.close().awaitUninterruptibly();
         }
@@ -187,14 +243,7 @@ public final class NbdServer implements AutoCloseable {
                     List.copyOf(transmissions).forEach(NbdTransmission::drain);
                     finishWhenQuiet();
                 });
-        try {
-            if (!quiet.await(DRAIN_NANOS, TimeUnit.NANOSECONDS)) {
-                loop.execute(() -> List.copyOf(clients).forEach(Channel::close));
-                quiet.await(DRAIN_NANOS, TimeUnit.NANOSECONDS);
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        await(quiet, drain, () -> List.copyOf(clients).forEach(Channel::close));
         for (Path file : socketFiles) {
             try {
                 Files.deleteIfExists(file);

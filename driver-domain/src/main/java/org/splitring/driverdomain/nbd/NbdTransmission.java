@@ -58,6 +58,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private int diskOperations;
     private int sending;
     private boolean passScheduled;
+    private boolean draining;
     private boolean closed;
     private boolean givenBack;
 
@@ -174,7 +175,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
                     in.skipBytes(step);
                     toSkip -= step;
                     if (toSkip == 0) {
-                        reading = Reading.HEADER;
+                        reading = afterRequest();
                         finishRefused();
                     }
                 }
@@ -462,7 +463,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         boolean last = request.moved == request.length;
         if (last) {
             incoming = null;
-            reading = Reading.HEADER;
+            reading = afterRequest();
         }
         request.outstanding++;
         diskOperations++;
@@ -604,14 +605,22 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
 
     // ---- the end -------------------------------------------------------------------------------
 
-    /// Takes no more requests; closes when those in flight are answered.
+    /// Takes no more requests, but for the rest of a WRITE whose payload is coming in; closes when
+    /// all are answered.
     void drain() {
-        reading = Reading.ENDED;
-        NbdRequest half = incoming;
-        if (half != null) {
-            closeNow(); // in the middle of a WRITE: it was never answered
+        draining = true;
+        if (incoming == null) {
+            reading = Reading.ENDED;
+            closeWhenIdle();
         }
-        closeWhenIdle();
+    }
+
+    private Reading afterRequest() {
+        return draining ? Reading.ENDED : Reading.HEADER;
+    }
+
+    ExportedDisk disk() {
+        return disk;
     }
 
     private void closeWhenIdle() {

@@ -35,8 +35,12 @@ public final class RawNbdClient implements AutoCloseable {
 
     /// Greets and enters the transmission phase.
     public RawNbdClient go() throws IOException {
+        return go("");
+    }
+
+    RawNbdClient go(String export) throws IOException {
         greet();
-        option(NbdProtocol.OPT_GO, goData("", 0));
+        option(NbdProtocol.OPT_GO, goData(export, 0));
         for (; ; ) {
             OptionReply reply = optionReply();
             if (reply.type() == NbdProtocol.REP_ACK) {

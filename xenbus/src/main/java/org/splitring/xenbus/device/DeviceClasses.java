@@ -79,12 +79,6 @@ public final class DeviceClasses implements AutoCloseable {
         return given;
     }
 
-    /// Leaves out classes that somebody serves by other means.
-    public DeviceClasses without(Set<String> names) {
-        classes.keySet().removeAll(names);
-        return this;
-    }
-
     /// The class of that name.
     public Optional<DeviceClass> get(String name) {
         return Optional.ofNullable(classes.get(name));

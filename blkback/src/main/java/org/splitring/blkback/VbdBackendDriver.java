@@ -1,0 +1,96 @@
+package org.splitring.blkback;
+
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.device.BackendContext;
+import org.splitring.xenbus.device.BackendDriver;
+import org.splitring.xenbus.device.DeviceException;
+
+/// Makes backends of vbds. Parameters, as xl's toolstack writes them into the backend's folder,
+/// which the guest cannot change:
+///
+/// - `params`: path of the raw image
+/// - `mode`: `w`, or `r` for a disk that is not changed
+/// - `type`: `file`; `device-type`: `disk`; other kinds are not served
+/// - `dev`: what the guest calls it, such as `xvda`; `removable`, `bootable`: for the guest
+public final class VbdBackendDriver implements BackendDriver {
+    private static final int OWN_WORKERS = 2;
+
+    /// For the service loader.
+    public VbdBackendDriver() {}
+
+    @Override
+    public String deviceClass() {
+        return "vbd";
+    }
+
+    @Override
+    public Set<String> parameters() {
+        return Set.of("params", "mode", "type", "dev", "device-type", "removable", "bootable");
+    }
+
+    @Override
+    public BackendHooks create(BackendContext context) throws DeviceException {
+        oneOf(context, "type", List.of("file"));
+        oneOf(context, "device-type", List.of("disk"));
+        DiskAccess access =
+                oneOf(context, "mode", List.of("w", "r")).equals("r")
+                        ? DiskAccess.READ_ONLY
+                        : DiskAccess.READ_WRITE;
+        Path image = image(context);
+        Optional<VbdHost> host = context.service(VbdHost.class);
+        DiskImages images = host.map(VbdHost::images).orElseGet(DiskImages::new);
+        DiskImages.Hold hold;
+        try {
+            hold = images.hold(context.paths(), image, access);
+        } catch (DiskException e) {
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+        context.onEnd(hold);
+        VbdBackendOptions options = host.map(VbdHost::options).orElseGet(() -> ownOptions(context));
+        VbdBackend backend =
+                new VbdBackend(
+                        context.domain(),
+                        context.paths().frontendDomain(),
+                        hold.disk(),
+                        context.loop(),
+                        options);
+        backend.countWith(context.meters());
+        backend.watchDisk(failure -> context.note("disk-failure", failure.toString()));
+        return backend;
+    }
+
+    private static VbdBackendOptions ownOptions(BackendContext context) {
+        DiskWorkers workers = new DiskWorkers(OWN_WORKERS);
+        context.onEnd(workers);
+        return VbdBackendOptions.of(workers);
+    }
+
+    private static Path image(BackendContext context) throws DeviceException {
+        String params = context.parameter("params").orElse("");
+        try {
+            Path image = Path.of(params);
+            if (image.isAbsolute()) {
+                return image;
+            }
+        } catch (InvalidPathException e) {
+            throw new DeviceException("params is \"" + params + "\", which is no path", e);
+        }
+        throw new DeviceException(
+                "params is \"" + params + "\": give the image's path, from the root on");
+    }
+
+    private static String oneOf(BackendContext context, String name, List<String> allowed)
+            throws DeviceException {
+        String value = context.parameter(name).orElse(allowed.getFirst());
+        if (!allowed.contains(value)) {
+            throw new DeviceException(
+                    name + " is \"" + value + "\": expected " + String.join(" or ", allowed));
+        }
+        return value;
+    }
+}

@@ -1,0 +1,112 @@
+package org.splitring.blkback;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.splitring.hypervisor.DomId;
+import org.splitring.xenbus.DevicePaths;
+
+@Timeout(30)
+class DiskImagesTest {
+    private static final DevicePaths WEB = DevicePaths.vbd(new DomId(1), DomId.ZERO, 51712);
+    private static final DevicePaths DB = DevicePaths.vbd(new DomId(2), DomId.ZERO, 51712);
+
+    @TempDir Path folder;
+    private Path image;
+    private final List<String> heard = new ArrayList<>();
+
+    private final DiskImages images =
+            new DiskImages(
+                    new ImageListener() {
+                        @Override
+                        public String name(DevicePaths vbd) {
+                            return "disk of domain " + vbd.frontendDomain();
+                        }
+
+                        @Override
+                        public void opened(DevicePaths vbd, Path opened) {
+                            heard.add("opened " + vbd.frontendDomain());
+                        }
+
+                        @Override
+                        public void closed(DevicePaths vbd, Path closed) {
+                            heard.add("closed " + vbd.frontendDomain());
+                        }
+                    });
+
+    @BeforeEach
+    void makeImage() throws IOException {
+        image = Files.write(folder.resolve("disk.img"), new byte[4096]);
+    }
+
+    private String refusedBeside(DevicePaths vbd, Path path, DiskAccess access) {
+        DiskException e =
+                assertThrows(DiskException.class, () -> images.hold(vbd, path, access).close());
+        return String.valueOf(e.getMessage());
+    }
+
+    @Test
+    void anImageIsOpenOnceAndLockedUntilTheLastHoldEnds() throws Exception {
+        DiskImages.Hold lab = images.hold(WEB, image, DiskAccess.READ_WRITE);
+        DiskImages.Hold backend = images.hold(WEB, image, DiskAccess.READ_WRITE);
+        assertSame(lab.disk(), backend.disk());
+        backend.close();
+        backend.close(); // a hold ends once
+        assertThrows(DiskException.class, () -> DiskImage.open(image, DiskMode.WRITEBACK).close());
+        DiskImages.Hold again = images.hold(WEB, image, DiskAccess.READ_WRITE);
+        assertSame(lab.disk(), again.disk());
+        lab.close();
+        assertThrows(DiskException.class, () -> DiskImage.open(image, DiskMode.WRITEBACK).close());
+        again.close();
+        DiskImage.open(image, DiskMode.WRITEBACK).close();
+        assertEquals(List.of("opened 1", "closed 1"), heard);
+    }
+
+    @Test
+    void aSecondWriterIsRefusedByNameAlsoThroughALink() throws Exception {
+        Path link = Files.createSymbolicLink(folder.resolve("link.img"), image);
+        try (DiskImages.Hold web = images.hold(WEB, image, DiskAccess.READ_WRITE)) {
+            for (DiskAccess access : DiskAccess.values()) {
+                assertEquals(
+                        "image " + link + " is in use by disk of domain 1",
+                        refusedBeside(DB, link, access));
+            }
+            assertTrue(
+                    refusedBeside(WEB, link, DiskAccess.READ_WRITE).contains("is in use"),
+                    "the same vbd, opened otherwise");
+            assertEquals(4096, web.disk().sizeBytes());
+        }
+        images.hold(DB, image, DiskAccess.READ_WRITE).close();
+    }
+
+    @Test
+    void readersShareAFileAndKeepWritersOut() throws Exception {
+        try (DiskImages.Hold web = images.hold(WEB, image, DiskAccess.READ_ONLY);
+                DiskImages.Hold db = images.hold(DB, image, DiskAccess.READ_ONLY)) {
+            assertNotSame(web.disk(), db.disk());
+            assertTrue(refusedBeside(DB, image, DiskAccess.READ_WRITE).contains("is in use by"));
+        }
+    }
+
+    @Test
+    void anImageThatCannotBeOpenedLeavesNothing() throws Exception {
+        assertTrue(
+                refusedBeside(WEB, folder.resolve("none.img"), DiskAccess.READ_WRITE)
+                        .contains("none.img: no such file"));
+        assertTrue(refusedBeside(WEB, folder, DiskAccess.READ_WRITE).contains("is a folder"));
+        assertEquals(List.of(), heard);
+        images.hold(WEB, image, DiskAccess.READ_WRITE).close();
+    }
+}

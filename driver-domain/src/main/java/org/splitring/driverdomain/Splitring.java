@@ -20,6 +20,8 @@ import picocli.CommandLine.ParseResult;
             ReplaceCommand.class,
             AttachCommand.class,
             DetachCommand.class,
+            BlockAttachCommand.class,
+            BlockDetachCommand.class,
             BenchCommand.class,
             GuestCommand.class
         },

@@ -42,6 +42,8 @@ final class VerifiedDisk implements AutoCloseable {
     private final Thread thread;
     private long nextCookie = 1;
     private volatile boolean stopping;
+    private volatile boolean mayEnd;
+    private volatile int refused;
     private volatile @Nullable String failure;
     private final AtomicLong answers = new AtomicLong();
     private volatile long lastAnswerNanos = System.nanoTime();
@@ -71,7 +73,11 @@ final class VerifiedDisk implements AutoCloseable {
                 }
                 LockSupport.parkNanos(PAUSE_NANOS);
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException e) {
+            if (!mayEnd) {
+                failure = e.toString();
+            }
+        } catch (RuntimeException e) {
             failure = e.toString();
         }
     }
@@ -114,6 +120,11 @@ final class VerifiedDisk implements AutoCloseable {
         if (request == null) {
             throw new IOException("answered twice, or never asked: " + reply.cookie());
         }
+        if (reply.error() != 0 && mayEnd) {
+            refused++; // whether a write was done nobody knows: the history says so
+            stopping = true;
+            return;
+        }
         if (reply.error() != 0) {
             throw new IOException("error " + reply.error() + " for " + request);
         }
@@ -149,6 +160,22 @@ final class VerifiedDisk implements AutoCloseable {
                                 + history.answered(block));
             }
         }
+    }
+
+    /// From now on the disk may be taken away: then requests are refused, or the connection ends.
+    void expectEnd() {
+        mayEnd = true;
+    }
+
+    /// Waits until the disk has been taken away.
+    ///
+    /// @return how many requests were refused before the connection ended
+    int awaitEnd() throws InterruptedException {
+        thread.join(TimeUnit.SECONDS.toMillis(20));
+        if (thread.isAlive()) {
+            failure = "the connection neither ends nor goes on";
+        }
+        return refused;
     }
 
     /// How many requests have been answered.

@@ -1,0 +1,193 @@
+package org.splitring.driverdomain;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.splitring.driverdomain.lab.DeviceSpec;
+import org.splitring.driverdomain.lab.LabDisk;
+import org.splitring.driverdomain.lab.LabException;
+import org.splitring.driverdomain.lab.VirtualDevice;
+import org.splitring.hypervisor.DomId;
+import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.HandshakeException;
+import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.store.StoreError;
+import org.splitring.xenbus.store.StoreException;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/// What the commands share that plug devices into running guests and take them out.
+final class DeviceCommand {
+    private static final Pattern NAME =
+            Pattern.compile("([A-Za-z0-9_-]{1,64})/([A-Za-z0-9]{1,16})");
+
+    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+
+    @Parameters(index = "0", paramLabel = "DOMAIN", description = "Name of the guest.")
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private String domain;
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            description = "How long to wait for the two ends (default: ${DEFAULT-VALUE}).")
+    private int seconds = 15;
+
+    @Spec(Spec.Target.MIXEE)
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    private PrintWriter out() {
+        return spec.commandLine().getOut();
+    }
+
+    /// Attaches what `CLASS,KEY=VALUE...` says; with the class `vbd` a disk in xl's syntax.
+    void attachDevice(List<String> words)
+            throws CommandException, LabException, InterruptedException {
+        String text = String.join(",", words);
+        int comma = text.indexOf(',');
+        if ((comma < 0 ? text : text.substring(0, comma)).strip().equals("vbd")) {
+            attachDisk(comma < 0 ? "" : text.substring(comma + 1));
+            return;
+        }
+        DeviceSpec wanted = DeviceSpec.parse(text, Path.of(""));
+        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
+            DomId guest = running.domain(domain);
+            attach(running, new DeviceNodes(running.store()).plan(guest, wanted));
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    /// Attaches a disk in xl's syntax; a relative path is one from here.
+    void attachDisk(String text) throws CommandException, LabException, InterruptedException {
+        LabDisk disk = LabDisk.parse(text, Path.of(""));
+        RunDirectory.checkSocketPath(
+                RunDirectory.nbdSocket(runDirectory.path(), domain, disk.device().name()));
+        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
+            attach(running, DeviceNodes.disk(running.domain(domain), disk));
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private void attach(RunningStore running, DeviceNodes.Attached device)
+            throws CommandException, StoreException, InterruptedException {
+        DeviceNodes nodes = new DeviceNodes(running.store());
+        String name = DeviceNodes.name(device);
+        if (nodes.knows(device.paths())) { // also when the guest is not there
+            throw taken(name);
+        }
+        try {
+            new Toolstack(running.store())
+                    .attach(
+                            device.paths(),
+                            device.frontend(),
+                            device.backend(),
+                            Duration.ofSeconds(seconds));
+        } catch (HandshakeException e) {
+            throw new CommandException(
+                    "attach " + name + " to " + domain + ": " + e.getMessage(), e);
+        } catch (StoreException e) {
+            if (e.error() == StoreError.EEXIST) {
+                throw taken(name);
+            }
+            throw e;
+        }
+        nodes.remember(device); // from now on the domain has it, whoever serves it
+        String done = "attached " + name + " to " + domain;
+        awaitSaved(nodes, done);
+        out().println(done);
+    }
+
+    private CommandException taken(String name) {
+        return new CommandException(
+                "domain "
+                        + domain
+                        + " has a device "
+                        + name
+                        + " already; ./splitring detach "
+                        + domain
+                        + " "
+                        + name
+                        + " takes it away");
+    }
+
+    /// Detaches `CLASS/ID`; a disk also by its name.
+    ///
+    /// @param force without the guest's help: what it still wanted is answered with errors
+    void detach(String text, boolean force) throws CommandException, InterruptedException {
+        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
+            DevicePaths paths = device(text, running.domain(domain));
+            DeviceNodes nodes = new DeviceNodes(running.store());
+            Toolstack toolstack = new Toolstack(running.store());
+            if (running.store().read(paths.backend() + "/state").isPresent()) {
+                if (force) {
+                    toolstack.removeDevice(paths);
+                } else {
+                    toolstack.detach(paths, Duration.ofSeconds(seconds));
+                }
+            } else if (!nodes.knows(paths)) {
+                throw new CommandException("domain " + domain + " has no device " + text);
+            }
+            nodes.forget(paths);
+            String done = "detached " + text + " from " + domain;
+            awaitClosed(nodes, paths, done);
+            awaitSaved(nodes, done);
+            out().println(done);
+        } catch (HandshakeException e) {
+            throw new CommandException(
+                    "detach " + text + ": " + e.getMessage() + "; --force does not wait", e);
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    /// Until then nobody else can have the image.
+    private void awaitClosed(DeviceNodes nodes, DevicePaths paths, String done)
+            throws CommandException, StoreException, InterruptedException {
+        if (!paths.type().equals("vbd")) {
+            return;
+        }
+        var open = nodes.awaitImageClosed(paths, Duration.ofSeconds(seconds));
+        if (open.isPresent()) {
+            throw new CommandException(
+                    done + ", but storage does not let go of image " + open.get() + " yet");
+        }
+    }
+
+    /// Until then a driver domain that takes over from one that is killed knows nothing of it.
+    private void awaitSaved(DeviceNodes nodes, String done)
+            throws CommandException, StoreException, InterruptedException {
+        if (!nodes.awaitSaved(Duration.ofSeconds(seconds))) {
+            throw new CommandException(
+                    done
+                            + ", but that is not saved in "
+                            + runDirectory.path()
+                            + " yet: the driver domain's log says why");
+        }
+    }
+
+    private static DevicePaths device(String text, DomId guest) throws CommandException {
+        Matcher name = NAME.matcher(text);
+        if (name.matches()) {
+            String type = name.group(1);
+            String id = name.group(2);
+            if (id.matches("[0-9]{1,9}")) {
+                return new DevicePaths(type, guest, DomId.ZERO, Integer.parseInt(id));
+            }
+            var disk = VirtualDevice.parse(id);
+            if (type.equals("vbd") && disk.isPresent()) {
+                return DevicePaths.vbd(guest, DomId.ZERO, disk.get().number());
+            }
+        }
+        throw new CommandException(
+                "\"" + text + "\" is not CLASS/ID, such as vrng/0, vbd/51728 or vbd/xvdb");
+    }
+}

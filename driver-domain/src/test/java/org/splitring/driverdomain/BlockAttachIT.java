@@ -1,0 +1,246 @@
+package org.splitring.driverdomain;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.DiskImage;
+import org.splitring.blkback.DiskMode;
+import org.splitring.driverdomain.LabUnderTest.Ended;
+
+/// Disks come to running guests and go, as their users do it: with clients at work on them, with a
+/// driver domain that is killed meanwhile, and with what users get wrong.
+@Timeout(180)
+class BlockAttachIT {
+    private static final int IMAGE_MIB = 4;
+
+    @TempDir static Path dir;
+    private static LabUnderTest program;
+    private final List<VerifiedDisk> clients = new ArrayList<>();
+
+    @BeforeAll
+    static void up() throws Exception {
+        program = new LabUnderTest(dir);
+        program.image("web.img", IMAGE_MIB);
+        program.image("db.img", IMAGE_MIB);
+        Files.writeString(
+                program.lab(),
+                """
+                [domains.web]
+                disk = ["web.img,raw,xvda,rw"]
+                memory = 32
+                [domains.db]
+                disk = ["db.img,raw,xvda,rw"]
+                memory = 32
+                [domains.victim]
+                memory = 16
+                """);
+        program.up();
+    }
+
+    @AfterAll
+    static void down() throws Exception {
+        try {
+            program.down();
+        } finally {
+            program.cleanUp();
+        }
+    }
+
+    @AfterEach
+    void hangUp() throws Exception {
+        for (VerifiedDisk client : clients) {
+            client.close();
+        }
+        Ended io = program.qemuIo("write -P 5 0 64k", "flush", "read -P 5 0 64k");
+        assertEquals(0, io.code(), "the guest's first disk was disturbed: " + io.output());
+    }
+
+    /// A command of the program, in this process.
+    private static Ended command(String... words) {
+        StringWriter said = new StringWriter();
+        List<String> line = new ArrayList<>(List.of(words));
+        line.addAll(List.of("--run-dir", program.run().toString()));
+        int code =
+                Splitring.commandLine()
+                        .setOut(new PrintWriter(said))
+                        .setErr(new PrintWriter(said))
+                        .execute(line.toArray(String[]::new));
+        return new Ended(code, said.toString());
+    }
+
+    private static void succeeds(String output, String... words) {
+        Ended ended = command(words);
+        assertEquals(0, ended.code(), ended.output());
+        assertEquals(output + System.lineSeparator(), ended.output());
+    }
+
+    private static void fails(String message, String... words) {
+        Ended ended = command(words);
+        assertEquals(1, ended.code(), ended.output());
+        assertEquals(1, ended.output().lines().count(), ended.output());
+        assertTrue(ended.output().startsWith("splitring: "), ended.output());
+        assertTrue(ended.output().contains(message), ended.output());
+    }
+
+    private VerifiedDisk client(String disk, long seed) throws Exception {
+        VerifiedDisk client =
+                new VerifiedDisk(disk, program.run().resolve(disk + ".nbd"), IMAGE_MIB, seed);
+        clients.add(client);
+        return client;
+    }
+
+    private static void progress(VerifiedDisk client, int answers) {
+        long before = client.answers();
+        await().atMost(Duration.ofSeconds(40))
+                .pollInterval(Duration.ofMillis(2))
+                .until(() -> client.answers() >= before + answers || client.failure() != null);
+        assertEquals(null, client.failure());
+    }
+
+    private static void isGone(Path socket) {
+        await().atMost(PATIENCE).until(() -> Files.notExists(socket));
+    }
+
+    @Test
+    void aDiskThatIsDetachedUnderLoadIsDrained() throws Exception {
+        Path image = program.image("data.img", IMAGE_MIB);
+        Path socket = program.run().resolve("web/xvdb.nbd");
+        succeeds(
+                "attached vbd/xvdb to web",
+                "attach",
+                "web",
+                "vbd",
+                "format=raw, vdev=xvdb, access=rw, target=" + image);
+        assertTrue(Files.exists(socket), "attached, and not offered");
+        VerifiedDisk client = client("web/xvdb", 1);
+        progress(client, 5); // at once: what attach has said must be saved already
+
+        // A driver domain that replaces one that was killed has the disk too, and its image.
+        assertTrue(program.driverDomain().destroyForcibly());
+        Ended replaced = program.splitring("replace", "--run-dir", program.run().toString());
+        assertEquals(0, replaced.code(), replaced.output());
+        progress(client, 100);
+        fails(
+                "image " + image + " is in use by vbd/xvdb of domain web",
+                "block-attach",
+                "db",
+                image + ",raw,xvdb,ro");
+
+        client.expectEnd();
+        succeeds("detached vbd/51728 from web", "detach", "web", "vbd/51728");
+        assertEquals(0, client.awaitEnd(), "requests were refused");
+        assertEquals(null, client.failure());
+        assertEquals(List.of(), client.broken(image));
+        isGone(socket);
+
+        // The image is free at once.
+        succeeds("attached vbd/xvdb to db", "block-attach", "db", image + ",raw,xvdb,ro");
+        succeeds("detached vbd/xvdb from db", "block-detach", "db", "xvdb");
+        DiskImage.open(image, DiskMode.WRITEBACK).close();
+        // A successor does not bring back what was detached.
+        Ended again = program.splitring("replace", "--run-dir", program.run().toString());
+        assertEquals(0, again.code(), again.output());
+        assertFalse(Files.exists(socket));
+        DiskImage.open(image, DiskMode.WRITEBACK).close();
+    }
+
+    @Test
+    void aDiskThatIsDetachedByForceAnswersAndLosesNothing() throws Exception {
+        Path image = program.image("force.img", IMAGE_MIB);
+        String disk = "format=raw, vdev=xvdc, target=" + image;
+        for (int round = 0; round < 3; round++) {
+            succeeds("attached vbd/xvdc to web", "block-attach", "web", disk);
+            VerifiedDisk client = client("web/xvdc", 10 + round);
+            progress(client, 50);
+            client.expectEnd();
+            succeeds("detached vbd/xvdc from web", "detach", "web", "vbd/xvdc", "--force");
+            client.awaitEnd();
+            assertEquals(null, client.failure());
+            assertEquals(List.of(), client.broken(image));
+            isGone(program.run().resolve("web/xvdc.nbd"));
+            program.image("force.img", IMAGE_MIB); // zeroes, as the next client expects
+        }
+    }
+
+    /// The lock outlives the guest, and ends with the disk.
+    @Test
+    void theImageOfAGuestThatWasKilledStaysLockedUntilItsDiskIsDetached() throws Exception {
+        Path image = program.image("victim.img", 1);
+        succeeds("attached vbd/xvda to victim", "block-attach", "victim", image + ",raw,xvda");
+        assertTrue(program.guest("victim").destroyForcibly());
+        isGone(program.run().resolve("victim/xvda.nbd"));
+        fails(
+                "image " + image + " is in use by vbd/xvda of domain victim",
+                "block-attach",
+                "db",
+                image + ",raw,xvdd");
+        fails(
+                "domain victim has a device vbd/xvda already",
+                "block-attach",
+                "victim",
+                image + ",raw,xvda");
+        succeeds("detached vbd/xvda from victim", "detach", "victim", "vbd/xvda");
+        succeeds("attached vbd/xvdd to db", "block-attach", "db", image + ",raw,xvdd");
+        succeeds("detached vbd/xvdd from db", "detach", "db", "vbd/xvdd");
+    }
+
+    @Test
+    void whatCannotBeAttachedIsOneLineAndDisturbsNobody() throws Exception {
+        Path image = program.image("mine.img", 1);
+        Path missing = dir.resolve("missing.img");
+        fails("image " + missing + ": no such file", "attach", "web", "vbd", missing + ",raw,xvde");
+        fails("image " + dir + ": is a folder", "block-attach", "web", dir + ",raw,xvde");
+        fails(
+                "image " + dir.resolve("db.img") + " is in use by vbd/xvda of domain db",
+                "block-attach",
+                "web",
+                dir.resolve("db.img") + ",raw,xvde,ro");
+        try (DiskImage held = DiskImage.open(image, DiskMode.WRITEBACK)) {
+            assertFalse(held.readOnly());
+            fails(
+                    "image " + image + " is in use by process " + ProcessHandle.current().pid(),
+                    "block-attach",
+                    "web",
+                    image + ",raw,xvde");
+        }
+        fails(
+                "domain web has a device vbd/xvda already",
+                "block-attach",
+                "web",
+                image + ",raw,xvda");
+        fails(
+                "unknown key \"acces\" (did you mean access?)",
+                "attach",
+                "web",
+                "vbd",
+                "vdev=xvde,acces=rw,target=" + image);
+        fails("vdev is missing", "attach", "web", "vbd", "target=" + image);
+        fails("vdev \"sdz9x\" is no name of a disk", "attach", "web", "vbd,vdev=sdz9x,target=x");
+        fails("no domain \"wbe\" runs", "block-attach", "wbe", image + ",raw,xvde");
+        fails("domain web has no device vbd/xvde", "detach", "web", "vbd/xvde");
+        fails("is not CLASS/ID", "detach", "web", "vbd/first");
+        try (var sockets = Files.list(program.run().resolve("web"))) {
+            assertEquals(
+                    List.of("xvda.nbd"),
+                    sockets.map(path -> path.getFileName().toString())
+                            .filter(name -> name.endsWith(".nbd"))
+                            .toList());
+        }
+    }
+}

@@ -238,7 +238,10 @@ class PluginsIT {
         String device = "9pfs,tag=share,path=" + dir;
         LabUnderTest.Ended attached = inLab("attach", "web", device);
         assertEquals("attached 9pfs/0 to web\n", attached.output());
-        refused(inLab("attach", "web", device), "attach 9pfs to web: ", " refused: ");
+        refused(
+                inLab("attach", "web", device),
+                "attach 9pfs to web: frontend /local/domain/1/device/9pfs/1 refused: ",
+                "share.9p");
         refused(inLab("detach", "web", "9pfs/1"), "domain web has no device 9pfs/1");
         assertEquals(0, inLab("detach", "web", "9pfs/0").code());
         assertEquals("attached 9pfs/0 to web\n", inLab("attach", "web", device).output());

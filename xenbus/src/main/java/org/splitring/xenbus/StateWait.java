@@ -51,11 +51,8 @@ final class StateWait implements AutoCloseable {
                 () -> {
                     XenbusState front = state(paths.frontend());
                     XenbusState back = state(paths.backend());
-                    if (isLeaving(back)) {
-                        throw failed("backend", paths.backend(), back, paths.backendError());
-                    }
-                    if (isLeaving(front)) {
-                        throw failed("frontend", paths.frontend(), front, paths.frontendError());
+                    if (isLeaving(back) || isLeaving(front)) {
+                        throw refused(back, front);
                     }
                     return front == XenbusState.CONNECTED && back == XenbusState.CONNECTED;
                 });
@@ -94,15 +91,23 @@ final class StateWait implements AutoCloseable {
         return XenbusState.parse(store.read(folder + "/state").orElse(""));
     }
 
-    private HandshakeException failed(
-            String side, String folder, XenbusState state, String errorNode) throws StoreException {
-        Optional<String> reason = store.read(errorNode);
+    /// Who left a message is who refused: the other end only follows.
+    private HandshakeException refused(XenbusState back, XenbusState front) throws StoreException {
+        Optional<String> ofBackend = store.read(paths.backendError());
+        Optional<String> ofFrontend = store.read(paths.frontendError());
+        boolean backend =
+                ofBackend.isPresent() || (ofFrontend.isEmpty() && isLeaving(back));
+        String reason =
+                (backend ? ofBackend : ofFrontend)
+                        .orElseGet(
+                                () ->
+                                        "it went to state "
+                                                + (backend ? back : front)
+                                                + " and left no message");
         return new HandshakeException(
-                side
-                        + " "
-                        + folder
+                (backend ? "backend " + paths.backend() : "frontend " + paths.frontend())
                         + " refused: "
-                        + reason.orElse("it went to state " + state + " and left no message"));
+                        + reason);
     }
 
     /// Names the step that is under way: who waits for whom.

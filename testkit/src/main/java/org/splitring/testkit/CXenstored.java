@@ -1,7 +1,5 @@
 package org.splitring.testkit;
 
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -14,6 +12,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// Xen's own xenstored as Debian builds it, running without Xen: a preload library
 /// (`fakexen.c`) stands in for the hypervisor. Domain 0 connects to [#socket]; any other domain

@@ -1,7 +1,5 @@
 package org.splitring.testkit;
 
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.UnixDomainSocketAddress;
@@ -12,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// One connection to a store daemon, with no opinion of its own: any type, any payload, one request
 /// at a time. One thread.

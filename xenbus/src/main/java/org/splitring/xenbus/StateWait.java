@@ -95,8 +95,7 @@ final class StateWait implements AutoCloseable {
     private HandshakeException refused(XenbusState back, XenbusState front) throws StoreException {
         Optional<String> ofBackend = store.read(paths.backendError());
         Optional<String> ofFrontend = store.read(paths.frontendError());
-        boolean backend =
-                ofBackend.isPresent() || (ofFrontend.isEmpty() && isLeaving(back));
+        boolean backend = ofBackend.isPresent() || (ofFrontend.isEmpty() && isLeaving(back));
         String reason =
                 (backend ? ofBackend : ofFrontend)
                         .orElseGet(

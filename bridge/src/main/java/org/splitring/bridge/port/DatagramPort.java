@@ -15,7 +15,10 @@ import io.netty.channel.socket.DatagramPacket;
 import io.netty.channel.unix.DomainDatagramPacket;
 import io.netty.channel.unix.DomainSocketAddress;
 import io.netty.util.ReferenceCountUtil;
-
+import java.io.File;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import org.jspecify.annotations.Nullable;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.FramePort;
@@ -24,11 +27,6 @@ import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
-
-import java.io.File;
-import java.io.IOException;
-import java.net.InetSocketAddress;
-import java.net.SocketAddress;
 
 /// A port over a datagram socket, as QEMU's `-netdev dgram` speaks it: each datagram is a frame.
 /// Between Unix sockets, or UDP on loopback. There is no connection: frames for a peer that is not

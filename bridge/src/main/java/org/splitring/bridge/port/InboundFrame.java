@@ -1,12 +1,10 @@
 package org.splitring.bridge.port;
 
 import io.netty.buffer.ByteBuf;
-
-import org.splitring.bridge.Frame;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import org.splitring.bridge.Frame;
 
 /// Memory for one frame that is coming in, from however many buffers of a channel. On the loop of
 /// the channel.

@@ -2,10 +2,8 @@ package org.splitring.bridge.port;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
-
-import org.splitring.bridge.Frame;
-
 import java.lang.foreign.MemorySegment;
+import org.splitring.bridge.Frame;
 
 /// Copies frames into the buffers of datagrams.
 final class OutboundFrames {

@@ -4,7 +4,9 @@ import io.netty.buffer.ByteBuf;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
-
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.FramePort;
@@ -13,10 +15,6 @@ import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
-
-import java.io.IOException;
-import java.lang.foreign.MemorySegment;
-import java.util.function.Consumer;
 
 /// A port over one connected stream socket, as QEMU's `-netdev stream` and passt speak it:
 ///

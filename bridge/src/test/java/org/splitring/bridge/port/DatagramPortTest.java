@@ -11,12 +11,6 @@ import static org.splitring.bridge.port.PortLab.TEST_MAC;
 import static org.splitring.bridge.port.PortLab.frame;
 
 import io.netty.channel.unix.DomainSocketAddress;
-
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.splitring.bridge.PortCounter;
-import org.splitring.bridge.PortSettings;
-
 import java.io.IOException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
@@ -25,6 +19,10 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.splitring.bridge.PortCounter;
+import org.splitring.bridge.PortSettings;
 
 class DatagramPortTest {
     private static final PortSettings VM = PortSettings.of("vm");

@@ -6,17 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import io.netty.channel.EventLoop;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
-
-import org.awaitility.Awaitility;
-import org.splitring.bridge.JavaPort;
-import org.splitring.bridge.LearningSwitch;
-import org.splitring.bridge.PortCapabilities;
-import org.splitring.bridge.PortCounter;
-import org.splitring.bridge.PortLink;
-import org.splitring.bridge.PortSettings;
-import org.splitring.bridge.SwitchSettings;
-import org.splitring.bridge.VirtualNetwork;
-
 import java.io.EOFException;
 import java.io.IOException;
 import java.net.SocketAddress;
@@ -30,6 +19,15 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import org.awaitility.Awaitility;
+import org.splitring.bridge.JavaPort;
+import org.splitring.bridge.LearningSwitch;
+import org.splitring.bridge.PortCapabilities;
+import org.splitring.bridge.PortCounter;
+import org.splitring.bridge.PortLink;
+import org.splitring.bridge.PortSettings;
+import org.splitring.bridge.SwitchSettings;
+import org.splitring.bridge.VirtualNetwork;
 
 /// A switch with one port for the test, `test`, and whatever ports it is about.
 final class PortLab implements AutoCloseable {

@@ -11,14 +11,6 @@ import static org.splitring.bridge.port.PortLab.TEST_MAC;
 import static org.splitring.bridge.port.PortLab.frame;
 
 import io.netty.channel.unix.DomainSocketAddress;
-
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
-import org.splitring.bridge.PortCounter;
-import org.splitring.bridge.port.PortLab.Peer;
-
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -29,6 +21,12 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.splitring.bridge.PortCounter;
+import org.splitring.bridge.port.PortLab.Peer;
 
 class StreamPortTest {
     @TempDir Path folder;

@@ -12,10 +12,6 @@ import static org.splitring.bridge.port.PortLab.PEER_MAC;
 import static org.splitring.bridge.port.PortLab.TEST_MAC;
 import static org.splitring.bridge.port.PortLab.frame;
 
-import org.junit.jupiter.api.Test;
-import org.splitring.bridge.PortCounter;
-import org.splitring.bridge.PortSettings;
-
 import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -23,6 +19,9 @@ import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.splitring.bridge.PortCounter;
+import org.splitring.bridge.PortSettings;
 
 /// Peers are sockets on addresses of loopback of their own.
 class VxlanPortTest {

@@ -1,5 +1,10 @@
 package org.splitring.driverdomain.net;
 
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -16,12 +21,6 @@ import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.TapDevice;
 import org.splitring.hypervisor.linux.VnetHeader;
-
-import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
 
 /// A port of a switch that is an interface of this machine: the way from guests to its network, and
 /// back. Partial checksums and large segments pass as they are, both ways.

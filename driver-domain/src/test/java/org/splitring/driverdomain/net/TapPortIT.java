@@ -3,6 +3,13 @@ package org.splitring.driverdomain.net;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -19,14 +26,6 @@ import org.splitring.hypervisor.linux.NetworkNamespace;
 import org.splitring.hypervisor.linux.TapDevice;
 import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.testkit.ExternalTools;
-
-import java.io.IOException;
-import java.net.InetSocketAddress;
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 
 /// Real network stacks on both sides of a switch: Linux interfaces in namespaces of this test, and
 /// the kernel's VXLAN device.

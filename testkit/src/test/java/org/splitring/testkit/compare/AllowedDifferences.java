@@ -1,12 +1,11 @@
 package org.splitring.testkit.compare;
 
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// Where our server may answer otherwise than xenstored, in one sequence.
 ///

@@ -1,11 +1,10 @@
 package org.splitring.testkit.compare;
 
-import org.jspecify.annotations.Nullable;
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// Gives the same steps to both daemons, until one of them does something else.
 final class Comparison {

@@ -4,12 +4,10 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelHandler;
 import io.netty.channel.embedded.EmbeddedChannel;
-
-import org.splitring.testkit.RawStoreClient;
-
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.TimeUnit;
+import org.splitring.testkit.RawStoreClient;
 
 /// Carries bytes to a handler in this thread, so that what our server does has one order.
 final class EmbeddedCarrier implements RawStoreClient.Carrier {

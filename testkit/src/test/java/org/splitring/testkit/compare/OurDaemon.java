@@ -1,5 +1,11 @@
 package org.splitring.testkit.compare;
 
+import java.io.IOException;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
@@ -16,13 +22,6 @@ import org.splitring.xenbus.store.StoreLimits;
 import org.splitring.xenbus.store.StorePageServer;
 import org.splitring.xenbus.store.StoreTree;
 import org.splitring.xenbus.store.StoreWireServer;
-
-import java.io.IOException;
-import java.util.Objects;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 
 /// Our store: domain 0 over a channel in the calling thread, and so guests, or these over their
 /// pages,

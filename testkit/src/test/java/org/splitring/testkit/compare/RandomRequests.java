@@ -1,12 +1,11 @@
 package org.splitring.testkit.compare;
 
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// Makes requests of every kind, sensible and not, about a few paths that meet often.
 final class RandomRequests {

@@ -2,6 +2,15 @@ package org.splitring.testkit.compare;
 
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Timeout;
@@ -12,16 +21,6 @@ import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.store.Quota;
 import org.splitring.xenbus.store.StoreLimits;
-
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Random;
-import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
-import java.util.stream.LongStream;
 
 /// The same random requests to Xen's own xenstored and to our server: each answer and each event
 /// must

@@ -1,9 +1,8 @@
 package org.splitring.testkit.compare;
 
+import java.io.IOException;
 import org.splitring.testkit.PageCarrier;
 import org.splitring.testkit.RawStoreClient;
-
-import java.io.IOException;
 
 /// One of the daemons under comparison.
 interface StoreDaemon extends AutoCloseable {

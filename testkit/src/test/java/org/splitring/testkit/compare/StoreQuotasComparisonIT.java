@@ -1,10 +1,16 @@
 package org.splitring.testkit.compare;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import static java.nio.charset.StandardCharsets.US_ASCII;
-
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -17,14 +23,6 @@ import org.splitring.testkit.RawStoreClient.Message;
 import org.splitring.wire.XsdSockmsgLayout;
 import org.splitring.xenbus.store.Quota;
 import org.splitring.xenbus.store.StoreLimits;
-
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.Locale;
 
 /// The two quotas that cannot be met request by request, beside Xen's own xenstored: how many
 /// answers

@@ -1,10 +1,5 @@
 package org.splitring.testkit.compare;
 
-import org.jspecify.annotations.Nullable;
-import org.splitring.testkit.RawStoreClient;
-import org.splitring.testkit.RawStoreClient.Message;
-import org.splitring.wire.XsdSockmsgLayout;
-
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,6 +12,10 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.splitring.testkit.RawStoreClient;
+import org.splitring.testkit.RawStoreClient.Message;
+import org.splitring.wire.XsdSockmsgLayout;
 
 /// One of the two daemons, with its connections, in terms that can be compared: transactions have
 /// the numbers of the sequence, and events are sorted by token; the same event of two watches with

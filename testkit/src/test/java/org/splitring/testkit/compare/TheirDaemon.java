@@ -1,13 +1,12 @@
 package org.splitring.testkit.compare;
 
-import org.splitring.testkit.CXenstored;
-import org.splitring.testkit.PageCarrier;
-import org.splitring.testkit.RawStoreClient;
-
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.splitring.testkit.CXenstored;
+import org.splitring.testkit.PageCarrier;
+import org.splitring.testkit.RawStoreClient;
 
 /// Xen's xenstored: domain 0 over its socket, guests over their pages.
 final class TheirDaemon implements StoreDaemon {

@@ -42,6 +42,7 @@ class StoreComparisonIT {
     private static final long SHRINK_NANOS = TimeUnit.MINUTES.toNanos(1);
 
     // xenstored allows one more watch and one more transaction than its options say.
+    @SuppressWarnings("ImmutableEnumChecker") // their values have no setters, the lists are List.of
     enum Setup {
         USUAL(
                 StoreLimits.DEFAULT,
@@ -62,8 +63,7 @@ class StoreComparisonIT {
                 List.of("--entry-nb=12", "--transaction=9", "--watch-nb=127"),
                 new RandomRequests.Mix(false, false)),
         /// Guests are released and introduced again. Rights of domains that are gone count for the
-        /// size
-        /// of a node there, so that has no limit.
+        /// size of a node there, so that has no limit.
         GUESTS_COME_AND_GO(
                 StoreLimits.DEFAULT.with(Quota.NODE_SIZE, 1_000_000),
                 List.of("--entry-size=1000000", "--transaction=9", "--watch-nb=127"),

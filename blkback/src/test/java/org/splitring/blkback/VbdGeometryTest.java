@@ -18,7 +18,6 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
-import org.splitring.blkfront.VbdFrontend;
 import org.splitring.wire.BlkifStatus;
 
 /// A backend that comes in the place of another has another disk: what was asked for meanwhile is
@@ -43,7 +42,7 @@ class VbdGeometryTest {
         void start(GuestBuffer buffer, Completion done);
     }
 
-    private static CompletableFuture<Integer> start(VbdFrontend front, Start transfer) {
+    private static CompletableFuture<Integer> start(ConnectedVbd front, Start transfer) {
         CompletableFuture<Integer> result = new CompletableFuture<>();
         front.loop()
                 .execute(
@@ -64,11 +63,11 @@ class VbdGeometryTest {
         return result;
     }
 
-    private static CompletableFuture<Integer> read(VbdFrontend front, long offset) {
+    private static CompletableFuture<Integer> read(ConnectedVbd front, long offset) {
         return start(front, (buffer, done) -> front.read(offset, buffer, SIZE, done));
     }
 
-    private static CompletableFuture<Integer> write(VbdFrontend front, long offset) {
+    private static CompletableFuture<Integer> write(ConnectedVbd front, long offset) {
         return start(front, (buffer, done) -> front.write(offset, buffer, SIZE, done));
     }
 
@@ -78,7 +77,7 @@ class VbdGeometryTest {
 
     @FunctionalInterface
     private interface Meanwhile {
-        void run(VbdFrontend front, Runnable replace) throws Exception;
+        void run(ConnectedVbd front, Runnable replace) throws Exception;
     }
 
     /// A disk of 8 MiB is replaced by another while nothing of it is served.
@@ -86,17 +85,17 @@ class VbdGeometryTest {
         try (VbdLab lab = new VbdLab();
                 DiskImage before = image("before.img", 8, 1, DiskAccess.READ_WRITE);
                 after;
-                VbdBackend first = lab.backend(before);
-                VbdFrontend front = lab.frontend(0)) {
+                ServedVbd first = lab.backend(before);
+                ConnectedVbd front = lab.frontend(0)) {
             assertEquals(8 * MIB, front.geometry().sizeBytes());
             assertFalse(front.geometry().readOnly());
-            first.close();
+            first.closeAsync().join();
             await().until(() -> !front.isConnected());
-            VbdBackend[] second = new VbdBackend[1];
+            ServedVbd[] second = new ServedVbd[1];
             try {
                 meanwhile.run(front, () -> second[0] = lab.backend(after));
             } finally {
-                front.close();
+                front.closeAsync().join();
                 if (second[0] != null) {
                     second[0].close();
                 }

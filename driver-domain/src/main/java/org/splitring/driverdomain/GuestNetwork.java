@@ -1,5 +1,9 @@
 package org.splitring.driverdomain;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -12,11 +16,6 @@ import org.splitring.netfront.VifFrontendDriver;
 import org.splitring.netfront.VifFrontendOptions;
 import org.splitring.xenbus.device.DeviceException;
 import org.splitring.xenbus.device.FrontendContext;
-
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Optional;
 
 /// The network of a `java` guest: one namespace, made with its first vif, and in it an interface
 /// `ethN` for each. Programs that run inside (`exec`) have nothing else.

@@ -2,8 +2,6 @@ package org.splitring.driverdomain;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import org.splitring.hypervisor.linux.NetworkNamespace;
-
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -11,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Optional;
+import org.splitring.hypervisor.linux.NetworkNamespace;
 
 /// What a guest says about its network namespace, so that `exec` finds it: the file
 /// `DIR/DOMAIN/netns`, with the process that keeps it in the first line and its name, if it has

@@ -42,6 +42,7 @@ import org.splitring.xenbus.device.BackendHost;
 import org.splitring.xenbus.device.DeviceClasses;
 import org.splitring.xenbus.device.FrontendBus;
 import org.splitring.xenbus.device.FrontendHost;
+import org.splitring.xenbus.device.HostServices;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
@@ -111,7 +112,14 @@ final class VifLab implements AutoCloseable {
                     }
                 };
         return BackendBus.open(
-                new BackendHost(driver, store, () -> netLoop, control, Timers.of(control), meters),
+                new BackendHost(
+                        driver,
+                        store,
+                        () -> netLoop,
+                        control,
+                        Timers.of(control),
+                        meters,
+                        HostServices.NONE),
                 new DomId(domid),
                 DeviceClasses.of(
                         driverOfVif, new VifFrontendDriver((c, o) -> never(), frontOptions())),
@@ -258,7 +266,8 @@ final class VifLab implements AutoCloseable {
                                     Path.of("none"),
                                     control,
                                     Timers.of(control),
-                                    new SimpleMeterRegistry()),
+                                    new SimpleMeterRegistry(),
+                                    HostServices.NONE),
                             domain,
                             guestStore,
                             DeviceClasses.of(

@@ -1,5 +1,7 @@
 package org.splitring.driverdomain.net;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -17,9 +19,6 @@ import org.splitring.netfront.TxFrame;
 import org.splitring.netfront.VifFeatures;
 import org.splitring.netfront.VifFrontend;
 import org.splitring.netfront.VifUser;
-
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 
 /// What uses a vif in a guest of ours: a TAP, behind which is a real network stack.
 ///

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -43,7 +44,7 @@ final class VerifiedDisk implements AutoCloseable {
     private long nextCookie = 1;
     private volatile boolean stopping;
     private volatile boolean mayEnd;
-    private volatile int refused;
+    private final AtomicInteger refused = new AtomicInteger();
     private volatile @Nullable String failure;
     private final AtomicLong answers = new AtomicLong();
     private volatile long lastAnswerNanos = System.nanoTime();
@@ -121,7 +122,7 @@ final class VerifiedDisk implements AutoCloseable {
             throw new IOException("answered twice, or never asked: " + reply.cookie());
         }
         if (reply.error() != 0 && mayEnd) {
-            refused++; // whether a write was done nobody knows: the history says so
+            refused.incrementAndGet(); // whether a write was done nobody knows: the history says so
             stopping = true;
             return;
         }
@@ -175,7 +176,7 @@ final class VerifiedDisk implements AutoCloseable {
         if (thread.isAlive()) {
             failure = "the connection neither ends nor goes on";
         }
-        return refused;
+        return refused.get();
     }
 
     /// How many requests have been answered.

@@ -141,7 +141,10 @@ final class RandomRequests {
             return inside(
                     connection,
                     XsdSockmsgLayout.SET_PERMS,
-                    (special ? "a" : path) + "\0" + permissions());
+                    (special ? "a" : path)
+                            + "\0"
+                            + (mix.guestsComeAndGo && path.equals("/") ? "n0\0" : "")
+                            + permissions());
         }
         if (kind < 76) {
             return begin(connection);

@@ -35,7 +35,7 @@ import org.splitring.xenbus.store.StoreWireServer;
 
 /// A driver domain, a store and guests, on one of the platforms, all in this process.
 final class ContractLab implements AutoCloseable {
-    static final long MEMORY_BYTES = 16L << 20;
+    static final long MEMORY_BYTES = 64L << 20;
 
     final ContractPlatform platform;
     final NettyDeviceLoops backLoops = new NettyDeviceLoops("contract-back", 2, 0);

@@ -23,8 +23,8 @@ import org.splitring.xenbus.store.Quota;
 import org.splitring.xenbus.store.StoreLimits;
 
 /// The same random requests to Xen's own xenstored and to our server: each answer and each event
-/// must be the same, and so must the tree in the end. Guests are on pages with two rings there; here
-/// so in sequences of an even seed, on channels in those of an odd one.
+/// must be the same, and so must the tree in the end. Guests are on pages with two rings there;
+/// here so in sequences of an even seed, on channels in those of an odd one.
 ///
 /// The sequences are the same in every run. `-Dstore.sequences=N` runs N new ones instead,
 /// `-Dstore.seed=N` replays one. One that fails is shown as short as it can be made in a minute.

@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.devices.DeviceLab;
 import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.ring.ByteRingReader;
 import org.splitring.ring.ConsoleRing;
@@ -41,6 +42,7 @@ class ConsoleFrontendTest {
         private final FrontendHooks.Connection connection;
         private final MemorySegment page;
         private final ByteRingReader reader;
+        private final EventChannel port;
 
         Backend() throws Exception {
             Keys keys = new Keys(lab.control, CONSOLE.backend());
@@ -49,6 +51,12 @@ class ConsoleFrontendTest {
             String gref = lab.control.read(CONSOLE.frontend() + "/ring-ref").orElseThrow();
             page = pages.mapContiguous(new int[] {Integer.parseInt(gref)});
             reader = ConsoleRing.backend(page).reader();
+            String number = lab.control.read(CONSOLE.frontend() + "/port").orElseThrow();
+            port =
+                    lab.hypervisor
+                            .driverDomain(DomId.ZERO)
+                            .eventChannels()
+                            .bindInterdomain(DeviceLab.GUEST, Integer.parseInt(number));
             connection.connected(keys);
         }
 
@@ -56,6 +64,7 @@ class ConsoleFrontendTest {
             await().atMost(10, TimeUnit.SECONDS).until(() -> reader.readableBytes() >= count);
             byte[] bytes = new byte[count];
             assertEquals(count, reader.read(MemorySegment.ofArray(bytes), 0, count));
+            port.send(); // there is room again
             return new String(bytes, StandardCharsets.US_ASCII);
         }
 
@@ -65,6 +74,7 @@ class ConsoleFrontendTest {
 
         void leave() {
             pages.unmapContiguous(page);
+            port.close();
             connection.close(Runnable::run, () -> {});
         }
     }

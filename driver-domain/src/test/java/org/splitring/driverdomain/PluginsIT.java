@@ -1,5 +1,6 @@
 package org.splitring.driverdomain;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -200,7 +201,8 @@ class PluginsIT {
         givesRandomBytes(1);
         LabUnderTest.Ended detached = inLab("detach", "web", "vrng/1");
         assertEquals("detached vrng/1 from web\n", detached.output());
-        assertTrue(Files.notExists(lab.run().resolve("web/vrng1.sock")));
+        await().atMost(LabUnderTest.PATIENCE)
+                .until(() -> Files.notExists(lab.run().resolve("web/vrng1.sock")));
         refused(inLab("detach", "web", "vrng/1"), "domain web has no device vrng/1");
         givesRandomBytes(0);
     }
@@ -223,7 +225,7 @@ class PluginsIT {
                 "web | vrng,colour | \"colour\" is not key=value | ",
                 "web | vr/ng | \"vr/ng\" is no class of devices | ",
                 "wed | vrng | no domain \"wed\" runs | web",
-                "web | 9pfs,tag=a,path=/no/such/folder | attach 9pfs to web | /no/such/folder"
+                "web | 9pfs,tag=a,path=/no/such/folder | attach 9pfs/ | /no/such/folder"
             })
     void whatCannotBeAttachedIsOneLine(String domain, String device, String what, String more)
             throws Exception {
@@ -240,7 +242,7 @@ class PluginsIT {
         assertEquals("attached 9pfs/0 to web\n", attached.output());
         refused(
                 inLab("attach", "web", device),
-                "attach 9pfs to web: frontend /local/domain/1/device/9pfs/1 refused: ",
+                "attach 9pfs/1 to web: frontend /local/domain/1/device/9pfs/1 refused: ",
                 "share.9p");
         refused(inLab("detach", "web", "9pfs/1"), "domain web has no device 9pfs/1");
         assertEquals(0, inLab("detach", "web", "9pfs/0").code());

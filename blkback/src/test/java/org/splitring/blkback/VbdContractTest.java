@@ -7,7 +7,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendDriver;
 import org.splitring.testkit.contract.DeviceContract;
@@ -16,14 +15,16 @@ import org.splitring.wire.BlkifOp;
 import org.splitring.xenbus.device.BackendDriver;
 import org.splitring.xenbus.device.FrontendDriver;
 
-/// A vbd keeps the contract of devices. A piece of work writes a block of an image of its own and
-/// reads it back.
+/// A vbd keeps the contract of devices. A piece of work writes the block that its thread alone has,
+/// and reads it back.
 public class VbdContractTest extends DeviceContract {
     private static final int BLOCK_BYTES = 16 << 10;
     private static final int BLOCKS = 64;
     private static final BlkifLayout LAYOUT = BlkifLayout.X86_64;
 
-    @TempDir private static Path folder;
+    private final AtomicInteger threads = new AtomicInteger();
+    private final ThreadLocal<Integer> block =
+            ThreadLocal.withInitial(() -> threads.getAndIncrement() % BLOCKS);
     private final AtomicInteger turn = new AtomicInteger();
 
     @Override
@@ -38,7 +39,7 @@ public class VbdContractTest extends DeviceContract {
 
     @Override
     protected Map<String, String> backendParameters(int device) throws IOException {
-        Path image = folder.resolve("disk" + device + ".img");
+        Path image = files().resolve("disk" + device + ".img");
         if (Files.notExists(image)) {
             Files.write(image, new byte[BLOCKS * BLOCK_BYTES]);
         }
@@ -48,10 +49,9 @@ public class VbdContractTest extends DeviceContract {
     @Override
     protected void work(Instance device) throws IOException {
         VbdFrontend disk = (VbdFrontend) device.hooks();
-        int piece = turn.incrementAndGet();
-        long offset = (long) (piece % BLOCKS) * BLOCK_BYTES; // no other thread comes round so soon
+        long offset = (long) block.get() * BLOCK_BYTES;
         byte[] written = new byte[BLOCK_BYTES];
-        Arrays.fill(written, (byte) piece);
+        Arrays.fill(written, (byte) turn.incrementAndGet());
         byte[] read = new byte[BLOCK_BYTES];
         check("write", VbdLab.write(disk, offset, written));
         check("read", VbdLab.read(disk, offset, read));

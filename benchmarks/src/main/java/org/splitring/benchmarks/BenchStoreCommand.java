@@ -66,6 +66,7 @@ public final class BenchStoreCommand implements Callable<Integer> {
             Files.delete(folder);
         }
         rows.addAll(ratios(rows));
+        rows.addAll(ratiosToC(rows));
         rows.sort(
                 Comparator.comparing((BenchRow row) -> row.metric().equals("ratio"))
                         .thenComparing(BenchRow::variant));
@@ -107,6 +108,35 @@ public final class BenchStoreCommand implements Callable<Integer> {
         return options.quick() ? MANY_GUESTS_QUICKLY : MANY_GUESTS;
     }
 
+    /// How many times the operations of C xenstored ours does in a second. As with the guests, the
+    /// ratio of a row is that of two medians, and the spread is that of either.
+    private static List<BenchRow> ratiosToC(List<BenchRow> rows) {
+        List<BenchRow> ratios = new ArrayList<>();
+        for (BenchRow row : rows) {
+            if (!row.subject().equals("splitring") || !row.isRate()) {
+                continue;
+            }
+            rows.stream()
+                    .filter(other -> other.subject().equals("c") && other.isRate())
+                    .filter(other -> other.variant().equals(row.variant()))
+                    .findFirst()
+                    .ifPresent(c -> ratios.add(ratio("splitring:c", row.variant(), row, c)));
+        }
+        return ratios;
+    }
+
+    private static BenchRow ratio(String subject, String variant, BenchRow one, BenchRow by) {
+        return new BenchRow(
+                "store",
+                subject,
+                variant,
+                "ratio",
+                one.median() / by.median(),
+                one.min() / by.max(),
+                one.max() / by.min(),
+                one.runs());
+    }
+
     /// How many times as much an operation costs beside many guests as beside few. The spread is
     /// that of either, so the ratio of a row is that of two medians.
     private List<BenchRow> ratios(List<BenchRow> rows) {
@@ -118,28 +148,13 @@ public final class BenchStoreCommand implements Callable<Integer> {
                 continue;
             }
             String test = row.variant().substring(many.length());
+            String variant = "guests-" + manyGuests() + ":" + FEW_GUESTS + "/" + test;
             rows.stream()
                     .filter(other -> other.subject().equals(row.subject()))
                     .filter(other -> other.metric().equals(P50))
                     .filter(other -> other.variant().equals(few + test))
                     .findFirst()
-                    .ifPresent(
-                            other ->
-                                    ratios.add(
-                                            new BenchRow(
-                                                    "store",
-                                                    row.subject(),
-                                                    "guests-"
-                                                            + manyGuests()
-                                                            + ":"
-                                                            + FEW_GUESTS
-                                                            + "/"
-                                                            + test,
-                                                    "ratio",
-                                                    row.median() / other.median(),
-                                                    row.min() / other.max(),
-                                                    row.max() / other.min(),
-                                                    row.runs())));
+                    .ifPresent(other -> ratios.add(ratio(row.subject(), variant, row, other)));
         }
         return ratios;
     }

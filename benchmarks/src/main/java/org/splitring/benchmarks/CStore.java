@@ -93,6 +93,11 @@ final class CStore implements StoreDaemon {
     }
 
     @Override
+    public Process process() {
+        return process;
+    }
+
+    @Override
     public Path socket() {
         return folder.resolve("socket");
     }

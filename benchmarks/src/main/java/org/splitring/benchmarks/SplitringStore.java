@@ -37,6 +37,11 @@ final class SplitringStore implements StoreDaemon {
     }
 
     @Override
+    public Process process() {
+        return process;
+    }
+
+    @Override
     public Path socket() {
         return socket;
     }

@@ -33,7 +33,7 @@ record StoreContender(
         List<String> names = tests.stream().map(StoreOperation::toString).toList();
         command.addAll(names);
         return new FigureProgram(toString(), command, Map.of(), names)
-                .run(120 + (long) (10 * seconds * (tests.size() + 8)));
+                .run(120 + (long) (10 * seconds * (tests.size() + 16)));
     }
 
     @Override

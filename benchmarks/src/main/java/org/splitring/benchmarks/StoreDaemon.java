@@ -9,6 +9,18 @@ interface StoreDaemon extends AutoCloseable {
     /// Where domain 0 connects.
     Path socket();
 
+    Process process();
+
+    /// Processor time that it has taken so far, with all its threads.
+    default long cpuNanos() {
+        return process()
+                .toHandle()
+                .info()
+                .totalCpuDuration()
+                .orElseThrow(() -> new IllegalStateException("the store has ended"))
+                .toNanos();
+    }
+
     /// Connects guests that are known, each as guests connect, with watches in its folder.
     void connectGuests(int first, int last) throws IOException;
 

@@ -27,16 +27,31 @@ public final class StoreWorker implements AutoCloseable {
     private static final int STRIDE = 7; // does not divide the number of guests
     private static final int WATCHED_PLACES = 5;
 
+    /// Warm is a server that has not become cheaper by more than 2 % in five slices.
+    private static final int STEADY_SLICES = 5;
+
+    private static final double STEADY = 0.98;
+
+    /// Processor time is counted in hundredths of a second: nothing for shorter tests.
+    private static final long SHORTEST_WITH_CPU_NANOS = 200_000_000;
+
+    private static final int MOST_WARM_SLICES = 20;
+
     private final StoreDaemon daemon;
     private final StoreClient control;
     private final List<Client> clients = new ArrayList<>();
+    private final ExecutorService threads = Executors.newCachedThreadPool();
 
     /// One client with what it goes through.
+    ///
+    /// @param samples room for what it measures
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Client(
             StoreClient client,
             StoreClient watcher,
             List<StorePlace> places,
-            List<StorePlace> watched) {}
+            List<StorePlace> watched,
+            long[] samples) {}
 
     /// What one client measured.
     @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -97,58 +112,81 @@ public final class StoreWorker implements AutoCloseable {
                 place.watch(watcher);
             }
             StoreClient client = StoreClient.connect(daemon.socket());
-            clients.add(new Client(client, watcher, places, watched));
+            clients.add(new Client(client, watcher, places, watched, new long[MOST_SAMPLES]));
         }
     }
 
-    /// All operations in turn, so that no test profits from a JIT that knows nothing else.
-    private void warmUp(long nanos) throws IOException {
-        long start = System.nanoTime();
-        long least = Math.max(200_000_000L, 8 * nanos);
-        for (int turn = 0; System.nanoTime() - start < least; turn++) {
-            for (StoreOperation test : StoreOperation.repeatable()) {
-                run(test, clients.get(turn % clients.size()), nanos / 50);
+    /// All operations in turn, so that no test profits from a JIT that knows nothing else, until
+    /// the server's processor time for an operation falls no further: a fresh JVM takes seconds for
+    /// that, and longer on a busy machine, a program in C none.
+    private void warmUp(long nanos) throws Exception {
+        long slice = 3 * nanos;
+        double best = Double.MAX_VALUE;
+        int steady = 0;
+        for (int i = 0; i < MOST_WARM_SLICES && steady < STEADY_SLICES; i++) {
+            long cpu = daemon.cpuNanos();
+            long operations = 0;
+            long start = System.nanoTime();
+            while (System.nanoTime() - start < slice) {
+                for (StoreOperation test : StoreOperation.repeatable()) {
+                    for (Samples samples : together(test, nanos / 25)) {
+                        operations += samples.operations;
+                    }
+                }
             }
+            double each = (double) (daemon.cpuNanos() - cpu) / operations;
+            steady = each < best * STEADY ? 0 : steady + 1;
+            best = Math.min(best, each);
         }
     }
 
     private void measure(StoreOperation test, long nanos) throws Exception {
-        List<Samples> found = new ArrayList<>();
-        if (test == StoreOperation.RELEASE) {
-            found.add(releases(nanos));
-        } else {
-            CountDownLatch ready = new CountDownLatch(clients.size());
-            try (ExecutorService threads = Executors.newFixedThreadPool(clients.size())) {
-                List<Future<Samples>> running = new ArrayList<>();
-                for (Client client : clients) {
-                    running.add(
-                            threads.submit(
-                                    () -> {
-                                        ready.countDown();
-                                        ready.await();
-                                        return run(test, client, nanos);
-                                    }));
-                }
-                for (Future<Samples> one : running) {
-                    found.add(one.get());
-                }
-            } catch (ExecutionException e) {
-                throw new IOException(test + " failed", e.getCause());
-            }
-        }
+        long cpu = daemon.cpuNanos();
+        List<Samples> found =
+                test == StoreOperation.RELEASE ? List.of(releases(nanos)) : together(test, nanos);
+        cpu = daemon.cpuNanos() - cpu;
         double rate = 0;
+        long operations = 0;
         for (Samples samples : found) {
             rate += samples.operations * 1e9 / samples.nanos;
+            operations += samples.operations;
         }
         long[] all = found.stream().flatMapToLong(s -> Arrays.stream(s.each)).sorted().toArray();
         System.out.printf(Locale.ROOT, "%s operations_per_second %.1f%n", test, rate);
         System.out.printf(Locale.ROOT, "%s p50_ns %d%n", test, all[all.length / 2]);
         System.out.printf(Locale.ROOT, "%s p99_ns %d%n", test, all[(int) (all.length * 0.99)]);
+        if (nanos >= SHORTEST_WITH_CPU_NANOS && test != StoreOperation.RELEASE) {
+            System.out.printf(Locale.ROOT, "%s server_cpu_ns %d%n", test, cpu / operations);
+        }
+    }
+
+    /// All clients at the same time.
+    private List<Samples> together(StoreOperation test, long nanos) throws Exception {
+        CountDownLatch ready = new CountDownLatch(clients.size());
+        List<Future<Samples>> running = new ArrayList<>();
+        for (Client client : clients) {
+            running.add(
+                    threads.submit(
+                            () -> {
+                                ready.countDown();
+                                ready.await();
+                                return run(test, client, nanos);
+                            }));
+        }
+        List<Samples> found = new ArrayList<>();
+        for (Future<Samples> one : running) {
+            try {
+                found.add(one.get());
+            } catch (ExecutionException e) {
+                throw new IOException(test + " failed", e.getCause());
+            }
+        }
+        return found;
     }
 
     private static Samples run(StoreOperation test, Client client, long nanos) throws IOException {
         List<StorePlace> places = test == StoreOperation.WATCH ? client.watched : client.places;
-        long[] each = new long[MOST_SAMPLES];
+        long[] each = client.samples;
         int operations = 0;
         int at = 0;
         long start = System.nanoTime();
@@ -166,7 +204,8 @@ public final class StoreWorker implements AutoCloseable {
                 Arrays.copyOf(each, Math.min(operations, MOST_SAMPLES)));
     }
 
-    /// Releases one guest after the other; making them again is not measured.
+    /// Releases one guest after the other; making them again is not measured (but is work of the
+    /// server, so that its processor time says nothing).
     private Samples releases(long nanos) throws IOException {
         Client client = clients.getFirst();
         List<StorePlace> places = client.places;
@@ -191,6 +230,7 @@ public final class StoreWorker implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
+        threads.shutdownNow();
         for (Client client : clients) {
             client.client.close();
             client.watcher.close();

@@ -59,6 +59,11 @@ final class BenchStoreCommandTest {
             withRelease.forEach(
                     test -> expected.add(subject + " guests-100:10/" + test + " ratio"));
         }
+        for (String situation : Set.of("clients-2/", "guests-10/", "guests-100/")) {
+            TESTS.forEach(test -> expected.add("splitring:c " + situation + test + " ratio"));
+        }
+        expected.add("splitring:c guests-10/release ratio");
+        expected.add("splitring:c guests-100/release ratio");
         assertEquals(expected, found);
         assertTrue(err.toString().contains("watch"), "the table goes beside the rows");
     }

@@ -42,6 +42,9 @@ final class Announcements {
     /// An event tells that a node exists: only for who may read it, before or after the change, or
     /// its folder (hostile catalogue H-105).
     private void fire(StorePath path, Node before, Node after) {
+        if (!watches.isWatched(path)) {
+            return;
+        }
         List<String> parts = path.parts();
         Node then = Draft.find(before, parts);
         Node now = Draft.find(after, parts);

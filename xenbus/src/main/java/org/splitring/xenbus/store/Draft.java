@@ -50,8 +50,8 @@ final class Draft {
 
     static @Nullable Node find(Node root, List<String> parts) {
         Node at = root;
-        for (String part : parts) {
-            at = at.children().get(part);
+        for (int i = 0; i < parts.size(); i++) {
+            at = at.children().get(parts.get(i));
             if (at == null) {
                 return null;
             }
@@ -174,6 +174,9 @@ final class Draft {
 
     /// Counts a node that becomes another one, that is new, or that goes.
     private void own(@Nullable Node before, @Nullable Node after) {
+        if (before != null && after != null && before.isChargedLike(after)) {
+            return; // the common case: another value as long as the last one
+        }
         if (before != null) {
             Usage less = Usage.NONE.minus(Usage.of(before));
             owned.merge(before.owner(), less, Usage::plus);

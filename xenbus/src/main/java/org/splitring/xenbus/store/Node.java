@@ -76,6 +76,11 @@ record Node(
                 + children.nameBytes();
     }
 
+    /// Whether another version of this node costs its owner the same, and has the same rights.
+    boolean isChargedLike(Node other) {
+        return permissions.equals(other.permissions) && value.length == other.value.length;
+    }
+
     Node withChildren(NodeMap changed) {
         return new Node(value, permissions, changed, generation, place, changer);
     }

@@ -8,11 +8,17 @@ import org.jspecify.annotations.Nullable;
 
 /// The children of a node by name: an immutable balanced tree (AVL), so that a changed copy of a
 /// folder with 1000 guests costs ten new objects and old versions stay as they are.
+///
+/// Its order is that of the names' hashes, and of the names where those are equal: a step down then
+/// looks at the entry alone, and not at a text somewhere else in memory, which is most of what a
+/// step costs in a large store. Names made to have equal hashes cost their maker some comparing,
+/// and no more steps.
 final class NodeMap {
     static final NodeMap EMPTY = new NodeMap(null);
 
     private record Entry(
             String name,
+            int hash,
             Node node,
             @Nullable Entry left,
             @Nullable Entry right,
@@ -23,12 +29,22 @@ final class NodeMap {
             int height = 1 + Math.max(heightOf(left), heightOf(right));
             return new Entry(
                     name,
+                    name.hashCode(),
                     node,
                     left,
                     right,
                     height,
                     1 + sizeOf(left) + sizeOf(right),
                     name.length() + 1 + nameBytesOf(left) + nameBytesOf(right));
+        }
+
+        /// Where a name is: here (0), to the left (negative), or to the right.
+        int order(String sought, int soughtHash) {
+            return soughtHash == hash ? sought.compareTo(name) : Integer.compare(soughtHash, hash);
+        }
+
+        Entry withNode(Node changed) {
+            return new Entry(name, hash, changed, left, right, height, size, nameBytes);
         }
     }
 
@@ -65,9 +81,10 @@ final class NodeMap {
     }
 
     @Nullable Node get(String name) {
+        int hash = name.hashCode();
         Entry at = top;
         while (at != null) {
-            int order = name.compareTo(at.name);
+            int order = at.order(name, hash);
             if (order == 0) {
                 return at.node;
             }
@@ -76,12 +93,18 @@ final class NodeMap {
         return null;
     }
 
+    /// @param node in place of the one of that name, or a new one
     NodeMap with(String name, Node node) {
-        return new NodeMap(put(top, name, node));
+        Entry changed = put(top, name, name.hashCode(), node);
+        NodeMap map = new NodeMap(changed);
+        if (changed.size == sizeOf(top)) {
+            map.namesByBirth = namesByBirth; // the same names in the same places
+        }
+        return map;
     }
 
     NodeMap without(String name) {
-        return get(name) == null ? this : new NodeMap(drop(top, name));
+        return get(name) == null ? this : new NodeMap(drop(top, name, name.hashCode()));
     }
 
     void forEach(BiConsumer<String, Node> action) {
@@ -99,29 +122,29 @@ final class NodeMap {
         }
     }
 
-    private static Entry put(@Nullable Entry at, String name, Node node) {
+    private static Entry put(@Nullable Entry at, String name, int hash, Node node) {
         if (at == null) {
             return Entry.of(name, node, null, null);
         }
-        int order = name.compareTo(at.name);
+        int order = at.order(name, hash);
         if (order == 0) {
-            return new Entry(name, node, at.left, at.right, at.height, at.size, at.nameBytes);
+            return at.withNode(node);
         }
         return order < 0
-                ? balanced(at, put(at.left, name, node), at.right)
-                : balanced(at, at.left, put(at.right, name, node));
+                ? balanced(at, put(at.left, name, hash, node), at.right)
+                : balanced(at, at.left, put(at.right, name, hash, node));
     }
 
-    private static @Nullable Entry drop(@Nullable Entry at, String name) {
+    private static @Nullable Entry drop(@Nullable Entry at, String name, int hash) {
         if (at == null) {
             return null;
         }
-        int order = name.compareTo(at.name);
+        int order = at.order(name, hash);
         if (order < 0) {
-            return balanced(at, drop(at.left, name), at.right);
+            return balanced(at, drop(at.left, name, hash), at.right);
         }
         if (order > 0) {
-            return balanced(at, at.left, drop(at.right, name));
+            return balanced(at, at.left, drop(at.right, name, hash));
         }
         if (at.left == null) {
             return at.right;
@@ -133,7 +156,7 @@ final class NodeMap {
         while (next.left != null) {
             next = next.left;
         }
-        return balanced(next, at.left, drop(at.right, next.name));
+        return balanced(next, at.left, drop(at.right, next.name, next.hash));
     }
 
     /// An entry with the name and node of `at` over two subtrees whose heights differ by at most 2.

@@ -31,9 +31,7 @@ record StorePath(String text, List<String> parts, int cut) {
         if (given.isEmpty()
                 || (relative && given.length() > MAX_RELATIVE)
                 || text.length() > MAX_ABSOLUTE
-                || (text.length() > 1 && text.endsWith("/"))
-                || text.contains("//")
-                || !charactersAllowed(text)
+                || !isWellFormed(text)
                 || (!self.equals(DomId.ZERO)
                         && mostOfGuest != 0
                         && text.length() - domainPrefix(text) > mostOfGuest)) {
@@ -48,7 +46,23 @@ record StorePath(String text, List<String> parts, int cut) {
 
     /// The parts of a canonical path.
     static List<String> split(String text) {
-        return text.length() == 1 ? List.of() : List.of(text.substring(1).split("/", -1));
+        if (text.length() == 1) {
+            return List.of();
+        }
+        int count = 0;
+        for (int i = 0; i < text.length(); i++) {
+            if (text.charAt(i) == '/') {
+                count++;
+            }
+        }
+        String[] parts = new String[count];
+        int start = 1;
+        for (int i = 0; i < count; i++) {
+            int end = text.indexOf('/', start);
+            parts[i] = text.substring(start, end < 0 ? text.length() : end);
+            start = end + 1;
+        }
+        return List.of(parts);
     }
 
     /// Checks a path to watch: a node, or a special name such as `@releaseDomain`. Names that
@@ -126,7 +140,9 @@ record StorePath(String text, List<String> parts, int cut) {
         return end < 0 ? 0 : end + 1;
     }
 
-    private static boolean charactersAllowed(String text) {
+    /// Allowed characters, no empty part, and no `/` at the end but in `/` itself.
+    private static boolean isWellFormed(String text) {
+        char before = 0;
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             boolean allowed =
@@ -134,14 +150,15 @@ record StorePath(String text, List<String> parts, int cut) {
                             || (c >= 'A' && c <= 'Z')
                             || (c >= '0' && c <= '9')
                             || c == '-'
-                            || c == '/'
+                            || (c == '/' && before != '/')
                             || c == '_'
                             || c == '@';
             if (!allowed) {
                 return false;
             }
+            before = c;
         }
-        return true;
+        return before != '/' || text.length() == 1;
     }
 
     /// A hostile path for a message: printable and short.

@@ -183,6 +183,9 @@ public final class StoreTree {
         }
     }
 
+    /// Sets a node's value.
+    ///
+    /// @param value belongs to the tree from here on
     void write(
             TreeConnection connection,
             @Nullable TreeTransaction transaction,
@@ -198,7 +201,7 @@ public final class StoreTree {
         synchronized (lock) {
             permitted(connection, transaction, parsed, true);
             checkMaking(connection, transaction, parsed, value.length);
-            Change change = new Change.Write(parsed, value.clone());
+            Change change = new Change.Write(parsed, value);
             apply(connection, transaction, change, announcements);
         }
         announcements.send();

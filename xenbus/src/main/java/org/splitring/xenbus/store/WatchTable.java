@@ -4,6 +4,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -64,6 +65,20 @@ final class WatchTable {
             at.above.below.remove(at.name);
             at = at.above;
         }
+    }
+
+    /// Whether there are watches on the path itself or on a node above it.
+    boolean isWatched(StorePath path) {
+        Place at = root;
+        List<String> parts = path.parts();
+        for (int i = 0; at.watches.isEmpty(); i++) {
+            Place next = i == parts.size() ? null : at.below.get(parts.get(i));
+            if (next == null) {
+                return false;
+            }
+            at = next;
+        }
+        return true;
     }
 
     /// Watches on the path itself and on every node above it.

@@ -100,6 +100,24 @@ record WireMessage(int type, int requestId, int transactionId, byte[] payload) {
         return found;
     }
 
+    /// The payload as one string.
+    String string() throws StoreException {
+        int end = payload.length - 1;
+        if (end < 0 || payload[end] != 0 || indexOfNul() != end) {
+            throw new StoreException(StoreError.EINVAL, "not one string");
+        }
+        return new String(payload, 0, end, StandardCharsets.ISO_8859_1);
+    }
+
+    /// Where the first NUL of the payload is; its length when there is none.
+    int indexOfNul() {
+        int at = 0;
+        while (at < payload.length && payload[at] != 0) {
+            at++;
+        }
+        return at;
+    }
+
     /// Exactly `count` strings.
     List<String> strings(int count) throws StoreException {
         List<String> found = strings();

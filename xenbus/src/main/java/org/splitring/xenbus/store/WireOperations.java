@@ -3,10 +3,10 @@ package org.splitring.xenbus.store;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DomId;
@@ -15,40 +15,6 @@ import org.splitring.wire.XsdSockmsgLayout;
 /// What the operations of the wire format do, for one connection. One thread.
 final class WireOperations {
     private static final byte[] OK = WireMessage.strings("OK");
-
-    private static final Set<Integer> FOR_ALL =
-            Set.of(
-                    XsdSockmsgLayout.READ,
-                    XsdSockmsgLayout.WRITE,
-                    XsdSockmsgLayout.MKDIR,
-                    XsdSockmsgLayout.RM,
-                    XsdSockmsgLayout.DIRECTORY,
-                    XsdSockmsgLayout.DIRECTORY_PART,
-                    XsdSockmsgLayout.GET_PERMS,
-                    XsdSockmsgLayout.SET_PERMS,
-                    XsdSockmsgLayout.WATCH,
-                    XsdSockmsgLayout.UNWATCH,
-                    XsdSockmsgLayout.RESET_WATCHES,
-                    XsdSockmsgLayout.TRANSACTION_START,
-                    XsdSockmsgLayout.TRANSACTION_END,
-                    XsdSockmsgLayout.GET_DOMAIN_PATH);
-
-    private static final Set<Integer> FOR_DOMAIN_0 =
-            Set.of(
-                    XsdSockmsgLayout.CONTROL,
-                    XsdSockmsgLayout.INTRODUCE,
-                    XsdSockmsgLayout.RELEASE,
-                    XsdSockmsgLayout.RESUME,
-                    XsdSockmsgLayout.SET_TARGET,
-                    XsdSockmsgLayout.IS_DOMAIN_INTRODUCED,
-                    XsdSockmsgLayout.GET_FEATURE,
-                    XsdSockmsgLayout.SET_FEATURE,
-                    XsdSockmsgLayout.GET_QUOTA,
-                    XsdSockmsgLayout.SET_QUOTA);
-
-    /// In a transaction or not is the same.
-    private static final Set<Integer> IGNORE_TRANSACTION =
-            Set.of(XsdSockmsgLayout.WATCH, XsdSockmsgLayout.UNWATCH);
 
     /// @param path absolute: a watch is the same one however its path is given
     private record WatchKey(String path, String token) {}
@@ -92,12 +58,11 @@ final class WireOperations {
     ///
     /// @return the payload of the answer
     byte[] handle(WireMessage request) throws StoreException {
-        if (FOR_DOMAIN_0.contains(request.type())) {
-            requireControlDomain();
-        } else if (!FOR_ALL.contains(request.type())) {
-            throw new StoreException(StoreError.ENOSYS, "operation " + request.type());
-        }
-        if (!IGNORE_TRANSACTION.contains(request.type())) {
+        requireAllowed(request.type());
+        boolean ignored =
+                request.type() == XsdSockmsgLayout.WATCH
+                        || request.type() == XsdSockmsgLayout.UNWATCH;
+        if (!ignored) {
             transaction(request); // one that is not open is refused before anything else
         }
         return switch (request.type()) {
@@ -158,16 +123,12 @@ final class WireOperations {
 
     private byte[] write(WireMessage request) throws StoreException {
         byte[] payload = request.payload();
-        int pathEnd = 0;
-        while (pathEnd < payload.length && payload[pathEnd] != 0) {
-            pathEnd++;
-        }
+        int pathEnd = request.indexOfNul();
         if (pathEnd == payload.length) {
             throw new StoreException(StoreError.EINVAL, "no NUL after the path");
         }
         String path = new String(payload, 0, pathEnd, ISO_8859_1);
-        byte[] value = new byte[payload.length - pathEnd - 1];
-        System.arraycopy(payload, pathEnd + 1, value, 0, value.length);
+        byte[] value = Arrays.copyOfRange(payload, pathEnd + 1, payload.length);
         tree.write(store, transaction(request), path, value);
         return OK;
     }
@@ -331,12 +292,41 @@ final class WireOperations {
     }
 
     private static String only(WireMessage request) throws StoreException {
-        return request.strings(1).getFirst();
+        return request.string();
     }
 
-    private void requireControlDomain() throws StoreException {
-        if (!domain.equals(DomId.ZERO)) {
-            throw new StoreException(StoreError.EACCES, "only for domain 0");
+    /// @throws StoreException when there is no such operation, or it is not for this domain
+    private void requireAllowed(int type) throws StoreException {
+        switch (type) {
+            case XsdSockmsgLayout.READ,
+                    XsdSockmsgLayout.WRITE,
+                    XsdSockmsgLayout.MKDIR,
+                    XsdSockmsgLayout.RM,
+                    XsdSockmsgLayout.DIRECTORY,
+                    XsdSockmsgLayout.DIRECTORY_PART,
+                    XsdSockmsgLayout.GET_PERMS,
+                    XsdSockmsgLayout.SET_PERMS,
+                    XsdSockmsgLayout.WATCH,
+                    XsdSockmsgLayout.UNWATCH,
+                    XsdSockmsgLayout.RESET_WATCHES,
+                    XsdSockmsgLayout.TRANSACTION_START,
+                    XsdSockmsgLayout.TRANSACTION_END,
+                    XsdSockmsgLayout.GET_DOMAIN_PATH -> {}
+            case XsdSockmsgLayout.CONTROL,
+                    XsdSockmsgLayout.INTRODUCE,
+                    XsdSockmsgLayout.RELEASE,
+                    XsdSockmsgLayout.RESUME,
+                    XsdSockmsgLayout.SET_TARGET,
+                    XsdSockmsgLayout.IS_DOMAIN_INTRODUCED,
+                    XsdSockmsgLayout.GET_FEATURE,
+                    XsdSockmsgLayout.SET_FEATURE,
+                    XsdSockmsgLayout.GET_QUOTA,
+                    XsdSockmsgLayout.SET_QUOTA -> {
+                if (!domain.equals(DomId.ZERO)) {
+                    throw new StoreException(StoreError.EACCES, "only for domain 0");
+                }
+            }
+            default -> throw new StoreException(StoreError.ENOSYS, "operation " + type);
         }
     }
 }

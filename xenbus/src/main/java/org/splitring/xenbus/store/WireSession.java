@@ -74,7 +74,9 @@ final class WireSession {
         boolean full;
         do {
             workAgain = false;
-            unsent = transport.flush();
+            if (unsent > 0) {
+                unsent = transport.flush();
+            }
             while (turn > 0 && hasRoom() && !rests() && handleNext()) {
                 turn--;
             }

@@ -18,7 +18,12 @@ final class SplitringStore implements StoreDaemon {
     SplitringStore(Path folder) throws IOException {
         socket = folder.resolve("socket");
         List<String> command =
-                JavaProgram.command(StoreServer.class, "-XX:+UseSerialGC", "-Xms32m", "-Xmx512m");
+                JavaProgram.command(
+                        StoreServer.class,
+                        "-XX:+UseSerialGC",
+                        "-Xms32m",
+                        "-Xmx512m",
+                        "-Dio.netty.leakDetection.level=disabled");
         command.add(socket.toString());
         process =
                 new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();

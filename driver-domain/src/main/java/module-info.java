@@ -5,6 +5,7 @@ module org.splitring.driverdomain {
     requires org.splitring.blkback;
     requires org.splitring.bridge;
     requires org.splitring.netfront;
+    requires org.splitring.netback;
     requires org.splitring.devices; // console and 9pfs: found through the SPI, never named
     requires org.splitring.xenbus;
     requires org.splitring.ringbuffers;

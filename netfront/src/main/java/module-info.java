@@ -1,4 +1,7 @@
-/// Network frontend: a vif of a guest.
+import org.splitring.netfront.VifFrontendDriver;
+import org.splitring.xenbus.device.FrontendDriver;
+
+/// Network frontend: a vif of a guest. The SPI finds its driver.
 module org.splitring.netfront {
     requires transitive org.splitring.xenbus;
     requires transitive io.netty.transport; // VifChannel is a channel
@@ -7,4 +10,7 @@ module org.splitring.netfront {
     requires org.slf4j;
 
     exports org.splitring.netfront;
+
+    provides FrontendDriver with
+            VifFrontendDriver;
 }

@@ -6,7 +6,8 @@ import java.util.Optional;
 /// What is configured for one port. Immutable; [PortLink#configure] replaces it while traffic
 /// flows.
 ///
-/// @param name for people and for rules that redirect: unique in its network, for example `vif3.0`
+/// @param name for people and for rules that redirect: unique in its network, for example
+///     `vif3.0`
 /// @param vlans which VLANs it is in; a switch's only
 /// @param isolated whether it exchanges no frames with other isolated ports; a switch's only
 /// @param pins which source addresses it may use
@@ -66,6 +67,11 @@ public record PortSettings(
                 false,
                 List.of(),
                 Optional.empty());
+    }
+
+    public PortSettings withName(String now) {
+        return new PortSettings(
+                now, vlans, isolated, pins, rules, storm, loopGuard, sticky, addresses, mirror);
     }
 
     public PortSettings withVlans(PortVlans now) {

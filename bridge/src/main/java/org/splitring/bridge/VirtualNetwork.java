@@ -99,6 +99,11 @@ public final class VirtualNetwork {
         }
     }
 
+    /// Stops one capture, wherever it was started. It is then to be closed.
+    public void stopCapture(Capture ended) {
+        stopCapturing(ended);
+    }
+
     void capturing(Capture into) {
         if (!captures.contains(into)) {
             captures.add(into);

@@ -19,7 +19,8 @@ import picocli.CommandLine.Parameters;
             "",
             "For example:",
             "  ./splitring attach web 9pfs,tag=share,path=./dir",
-            "  ./splitring attach web vbd 'format=raw, vdev=xvdb, access=rw, target=data.img'"
+            "  ./splitring attach web vbd 'format=raw, vdev=xvdb, access=rw, target=data.img'",
+            "  ./splitring attach web vif 'bridge=lan, ip=10.20.0.9'"
         })
 final class AttachCommand implements Callable<Integer> {
     @Mixin private DeviceCommand command = new DeviceCommand();
@@ -30,7 +31,7 @@ final class AttachCommand implements Callable<Integer> {
             paramLabel = "CLASS[,KEY=VALUE...]",
             description = {
                 "The device, in one word or several; a value that begins with ./ is a path.",
-                "With the class vbd a disk in xl's syntax follows."
+                "With the class vbd a disk in xl's syntax follows, with vif a network interface."
             })
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private List<String> device;

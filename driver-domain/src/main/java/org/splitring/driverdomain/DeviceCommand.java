@@ -1,14 +1,19 @@
 package org.splitring.driverdomain;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.splitring.driverdomain.lab.DeviceSpec;
+import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabException;
+import org.splitring.driverdomain.lab.LabFile;
+import org.splitring.driverdomain.lab.VifTables;
 import org.splitring.driverdomain.lab.VirtualDevice;
 import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
@@ -47,13 +52,19 @@ final class DeviceCommand {
         return spec.commandLine().getOut();
     }
 
-    /// Attaches what `CLASS,KEY=VALUE...` says; with the class `vbd` a disk in xl's syntax.
+    /// Attaches what `CLASS,KEY=VALUE...` says; with the classes `vbd` and `vif`
+    /// what xl has for them.
     void attachDevice(List<String> words)
             throws CommandException, LabException, InterruptedException {
         String text = String.join(",", words);
         int comma = text.indexOf(',');
-        if ((comma < 0 ? text : text.substring(0, comma)).strip().equals("vbd")) {
+        String deviceClass = (comma < 0 ? text : text.substring(0, comma)).strip();
+        if (deviceClass.equals("vbd")) {
             attachDisk(comma < 0 ? "" : text.substring(comma + 1));
+            return;
+        }
+        if (deviceClass.equals("vif")) {
+            attachVif(comma < 0 ? "" : text.substring(comma + 1));
             return;
         }
         DeviceSpec wanted = DeviceSpec.parse(text, Path.of(""));
@@ -75,6 +86,64 @@ final class DeviceCommand {
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
         }
+    }
+
+    /// Attaches a network interface in xl's syntax to a network of the running lab.
+    void attachVif(String text) throws CommandException, LabException, InterruptedException {
+        Path runDir = runDirectory.path();
+        try (RunningStore running = RunningStore.connect(runDir)) {
+            DomId guest = running.domain(domain);
+            DeviceNodes nodes = new DeviceNodes(running.store());
+            VifTables tables = VifTables.of(lab(runDir));
+            int device = 0;
+            for (DomId each : nodes.domains()) {
+                for (DeviceNodes.Attached vif : nodes.remembered(each, "vif")) {
+                    tables.take(
+                            "vif/" + vif.paths().device() + " of domain " + running.name(each),
+                            vif.backend());
+                    if (each.equals(guest) && vif.paths().device() >= device) {
+                        device = vif.paths().device() + 1;
+                    }
+                }
+            }
+            attach(running, DeviceNodes.vif(guest, tables.plan(text, domain, device, "vif")));
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private static Lab lab(Path runDir) throws CommandException, LabException {
+        try {
+            Optional<Path> file = RunDirectory.lab(runDir);
+            if (file.isPresent()) {
+                return LabFile.read(file.get());
+            }
+        } catch (IOException e) {
+            throw new CommandException("run directory " + runDir + " cannot be read: " + e, e);
+        }
+        throw new CommandException("no lab runs in " + runDir);
+    }
+
+    /// Detaches a network interface by its number or its MAC address, as xl does.
+    void detachVif(String text, boolean force) throws CommandException, InterruptedException {
+        if (text.indexOf(':') < 0) {
+            detach("vif/" + text, force);
+            return;
+        }
+        Optional<DeviceNodes.Attached> found;
+        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
+            found =
+                    new DeviceNodes(running.store())
+                            .remembered(running.domain(domain), "vif").stream()
+                                    .filter(vif -> text.equalsIgnoreCase(vif.backend().get("mac")))
+                                    .findFirst();
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+        if (found.isEmpty()) {
+            throw new CommandException("domain " + domain + " has no vif with mac " + text);
+        }
+        detach("vif/" + found.get().paths().device(), force);
     }
 
     private void attach(RunningStore running, DeviceNodes.Attached device)

@@ -10,12 +10,11 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.driverdomain.lab.DeviceSpec;
 import org.splitring.driverdomain.lab.LabDisk;
+import org.splitring.driverdomain.lab.LabVif;
 import org.splitring.driverdomain.lab.Suggestion;
 import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
@@ -30,12 +29,12 @@ import org.splitring.xenbus.store.Watch;
 /// What the toolstack keeps in the store about devices that drivers of the SPI serve. Guests can
 /// write none of it.
 ///
-///     /splitring/plugins                                   the folder of plug-in jars
-///     /splitring/classes/CLASS/frontend, backend           names of the parameters of each half
-///     /splitring/devices/DOMID/CLASS/ID/frontend/KEY       what a device was attached with,
-///     /splitring/devices/DOMID/CLASS/ID/backend/KEY        to make it again for another guest
-///     /splitring/images/DOMID/ID                           image that a vbd holds open and locked
-///     /splitring/save/REQUEST                              somebody waits until the store is saved
+///     /splitring/plugins                               the folder of plug-in jars
+///     /splitring/classes/CLASS/frontend, backend       names of the parameters of each half
+///     /splitring/devices/DOMID/CLASS/ID/frontend/KEY   what a device was attached with,
+///     /splitring/devices/DOMID/CLASS/ID/backend/KEY    to make it again for another guest
+///     /splitring/images/DOMID/ID                       image that a vbd holds open and locked
+///     /splitring/save/REQUEST                          who waits until the store is saved
 ///
 /// A successor of this driver domain finds them in the store that it takes over.
 record DeviceNodes(Store store) {
@@ -90,6 +89,14 @@ record DeviceNodes(Store store) {
                 Toolstack.vbdFrontend(number),
                 Toolstack.vbdBackend(
                         disk.device().name(), disk.readOnly(), disk.image().toString()));
+    }
+
+    /// A network interface as a device to be attached.
+    static Attached vif(DomId guest, LabVif vif) {
+        return new Attached(
+                new DevicePaths("vif", guest, DomId.ZERO, vif.device()),
+                vif.frontendKeys(),
+                vif.backendKeys());
     }
 
     /// `CLASS/ID`, for people; a disk by its name: `vbd/xvda`.
@@ -172,6 +179,11 @@ record DeviceNodes(Store store) {
 
     private static String folder(DevicePaths paths) {
         return folder(paths.frontendDomain()) + "/" + paths.type() + "/" + paths.device();
+    }
+
+    /// The domains of which anything is remembered.
+    List<DomId> domains() throws StoreException {
+        return store.list(DEVICES).stream().map(Integer::parseInt).map(DomId::new).toList();
     }
 
     /// Whether anything is remembered of a domain.
@@ -286,17 +298,16 @@ record DeviceNodes(Store store) {
     /// @return the image, when it is still open at the end of the time
     Optional<String> awaitImageClosed(DevicePaths paths, Duration limit)
             throws StoreException, InterruptedException {
-        return awaitGone(image(paths), limit);
+        return NodeWait.awaitGone(store, image(paths), limit);
     }
 
     /// Waits until what was written before is in the dump that a successor will find.
     ///
     /// @return `false` when the time is over
     boolean awaitSaved(Duration limit) throws StoreException, InterruptedException {
-        String request =
-                SAVE + "/" + ProcessHandle.current().pid() + "-" + Math.abs(System.nanoTime());
+        String request = SAVE + "/" + NodeWait.uniqueName();
         store.write(request, "");
-        return awaitGone(request, limit).isEmpty();
+        return NodeWait.awaitGone(store, request, limit).isEmpty();
     }
 
     /// What it takes to save the store.
@@ -321,25 +332,5 @@ record DeviceNodes(Store store) {
                         LOG.error("the store cannot be saved now, for those who wait", e);
                     }
                 });
-    }
-
-    /// @return the node's value, when it is still there at the end of the time
-    private Optional<String> awaitGone(String node, Duration limit)
-            throws StoreException, InterruptedException {
-        Semaphore changes = new Semaphore(0);
-        long end = System.nanoTime() + limit.toNanos();
-        Watch watch = store.watch(node, path -> changes.release());
-        try {
-            while (true) {
-                changes.drainPermits();
-                Optional<String> value = store.read(node);
-                if (value.isEmpty()
-                        || !changes.tryAcquire(end - System.nanoTime(), TimeUnit.NANOSECONDS)) {
-                    return value;
-                }
-            }
-        } finally {
-            watch.close();
-        }
     }
 }

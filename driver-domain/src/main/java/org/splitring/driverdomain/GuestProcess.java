@@ -16,6 +16,7 @@ import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.driverdomain.lab.LabVif;
 
 /// The process of a `java` guest, from the driver domain's side: one that we have started, or one
 /// that an earlier driver domain has started and that lives on.
@@ -47,13 +48,16 @@ final class GuestProcess {
         return arguments;
     }
 
-    /// All that a guest was started with. It finds its disks in the store, and keeps those that it
-    /// has: other disks in the lab file make it another guest.
+    /// All that a guest was started with. It finds its disks in the store, and keeps those that
+    /// it has: other disks or interfaces in the lab file make it another guest.
     private static List<String> beginning(LabDomain domain, Path runDir) {
         List<String> words = new ArrayList<>(arguments(domain, runDir));
         for (LabDisk disk : domain.disks()) {
             String access = disk.readOnly() ? "ro" : "rw";
             words.add("disk " + disk.device().name() + " " + access + " " + disk.image());
+        }
+        for (LabVif vif : domain.vifs()) {
+            words.add("vif " + vif.network() + " " + vif.frontendKeys());
         }
         return words;
     }

@@ -23,6 +23,7 @@ import org.splitring.hypervisor.attached.AttachedGuest;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.hypervisor.linux.Fd;
+import org.splitring.netfront.VifFrontendDriver;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.FrontendOptions;
 import org.splitring.xenbus.XenbusState;
@@ -55,6 +56,7 @@ final class GuestProgram implements AutoCloseable {
     private volatile StoreWireClient store; // changed by the control thread
     private final CountDownLatch end = new CountDownLatch(1);
     private @Nullable DiskExports exports;
+    private @Nullable GuestNetwork network;
     private @Nullable DeviceClasses classes;
     private volatile @Nullable FrontendBus bus;
     private @Nullable GuestShell shell;
@@ -116,8 +118,8 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
-    /// The driver domain is gone. On the loop. A page cannot say so by itself, so whoever waits for
-    /// the store is told by who knows.
+    /// The driver domain is gone. On the loop. A page cannot say so by itself, so whoever waits
+    /// for the store is told by who knows.
     private void lost() {
         StoreWireClient waiting = store;
         if (waiting != null) { // it is null while we attach for the first time
@@ -157,18 +159,21 @@ final class GuestProgram implements AutoCloseable {
                         });
     }
 
-    /// Connects the devices that are there, and from then on those that come. Disks are offered on
-    /// sockets and on the port.
+    /// Connects the devices that are there, and from then on those that come. Disks are offered
+    /// on sockets and on the port.
     ///
     /// @param sockets folder in which devices show themselves
-    /// @throws IOException when a disk does not connect; another device that does not is one line
+    /// @throws IOException when a disk or a vif does not connect; another device that does not is
+    ///     one line
     ///     in the log
     void serveDevices(Path sockets, @Nullable Integer tcpPort)
             throws IOException, InterruptedException {
         Optional<Path> plugins;
         int disks;
+        String name;
         try {
             plugins = new DeviceNodes(store).plugins();
+            name = store.read(DevicePaths.domain(guest.id()) + "/name").orElse("guest");
             disks = store.list(DevicePaths.domain(guest.id()) + "/device/vbd").size();
         } catch (StoreException e) {
             throw new IOException("store: " + e.getMessage(), e);
@@ -179,9 +184,14 @@ final class GuestProgram implements AutoCloseable {
         DiskExports offered = new DiskExports(loop, guest.pages(), memoryMib, sockets, tcpPort);
         exports = offered;
         offered.expect(disks);
+        GuestNetwork interfaces = new GuestNetwork(loop, name, sockets);
+        network = interfaces;
         FrontendHost host =
                 new FrontendHost(() -> loop, sockets, new SimpleMeterRegistry())
-                        .with(HostServices.NONE.with(VbdUser.class, offered));
+                        .with(
+                                HostServices.NONE
+                                        .with(VbdUser.class, offered)
+                                        .with(VifFrontendDriver.Users.class, interfaces));
         FrontendBus opened;
         try {
             opened = FrontendBus.open(host, guest, store, found, FrontendOptions.DEFAULT).get();
@@ -189,9 +199,26 @@ final class GuestProgram implements AutoCloseable {
             for (FrontendBus.Frontend frontend : opened.frontends().get()) {
                 awaitFirstConnection(frontend);
             }
+            checkRefusedVifs();
             offered.expect(0);
         } catch (ExecutionException e) {
             throw new IOException("devices: " + e.getCause(), e);
+        }
+    }
+
+    /// A vif that there can be no interface for is none that the guest could begin without.
+    private void checkRefusedVifs() throws IOException {
+        String domain = DevicePaths.domain(guest.id());
+        try {
+            for (String device : store.list(domain + "/device/vif")) {
+                Optional<String> error =
+                        store.read(domain + "/error/device/vif/" + device + "/error");
+                if (error.isPresent()) {
+                    throw new IOException("vif/" + device + ": " + error.get());
+                }
+            }
+        } catch (StoreException e) {
+            throw new IOException("store: " + e.getMessage(), e);
         }
     }
 
@@ -202,7 +229,7 @@ final class GuestProgram implements AutoCloseable {
         } catch (ExecutionException e) {
             Throwable cause = e.getCause();
             String reason = frontend.name() + ": " + (cause == null ? e : cause).getMessage();
-            if (frontend.hooks() instanceof VbdFrontend) {
+            if (frontend.hooks() instanceof VbdFrontend || frontend.name().startsWith("vif/")) {
                 throw new IOException(reason, e);
             }
             LOG.warn("{}", reason);
@@ -265,6 +292,10 @@ final class GuestProgram implements AutoCloseable {
         FrontendBus open = bus;
         if (open != null) {
             open.close();
+        }
+        GuestNetwork interfaces = network;
+        if (interfaces != null) {
+            interfaces.close();
         }
         DeviceClasses found = classes;
         if (found != null) {

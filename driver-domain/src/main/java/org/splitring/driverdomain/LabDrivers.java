@@ -19,9 +19,11 @@ import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.driverdomain.lab.LabVif;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DriverDomain;
+import org.splitring.netback.VifPlace;
 import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Toolstack;
@@ -44,11 +46,15 @@ final class LabDrivers implements AutoCloseable {
     private final HostServices services;
     private final Map<DomId, String> domains = new ConcurrentHashMap<>();
 
-    private LabDrivers(DeviceClasses classes, Store control, VbdBackendOptions disks) {
+    private LabDrivers(
+            DeviceClasses classes, Store control, VbdBackendOptions disks, LabNetworks networks) {
         this.classes = classes;
         this.control = control;
         nodes = new DeviceNodes(control);
-        services = HostServices.NONE.with(VbdHost.class, new VbdHost(images, disks));
+        services =
+                HostServices.NONE
+                        .with(VbdHost.class, new VbdHost(images, disks))
+                        .with(VifPlace.Finder.class, networks);
     }
 
     /// Notes in the store which images are open.
@@ -86,12 +92,14 @@ final class LabDrivers implements AutoCloseable {
     /// Finds the drivers, and says in the store what there is.
     ///
     /// @param disks options of the backends of disks
+    /// @param networks where vifs are plugged in
     /// @param news takes a line for each plug-in that cannot be used
     static LabDrivers find(
             Lab lab,
             Optional<Path> plugins,
             Store control,
             VbdBackendOptions disks,
+            LabNetworks networks,
             Consumer<String> news)
             throws CommandException {
         DeviceNodes nodes = new DeviceNodes(control);
@@ -102,7 +110,8 @@ final class LabDrivers implements AutoCloseable {
                             .toAbsolutePath()
                             .normalize();
             LabDrivers drivers =
-                    new LabDrivers(DeviceClasses.find(Optional.of(folder)), control, disks);
+                    new LabDrivers(
+                            DeviceClasses.find(Optional.of(folder)), control, disks, networks);
             drivers.classes.problems().forEach(news);
             nodes.publishPlugins(folder);
             nodes.publishClasses(drivers.classes);
@@ -140,12 +149,16 @@ final class LabDrivers implements AutoCloseable {
         domains.put(guest, domain.name());
         try {
             if (nodes.knows(guest)) {
+                refreshVifs(domain, guest);
                 return;
             }
             nodes.begin(guest);
             nodes.remember(console(domain, guest, runDir));
             for (LabDisk disk : domain.disks()) {
                 nodes.remember(DeviceNodes.disk(guest, disk));
+            }
+            for (LabVif vif : domain.vifs()) {
+                nodes.remember(DeviceNodes.vif(guest, vif));
             }
             for (LabDevice device : domain.devices()) {
                 try {
@@ -159,6 +172,18 @@ final class LabDrivers implements AutoCloseable {
             }
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    /// The guest has kept its interfaces; what the lab file says of their rates and VLANs may be
+    /// new.
+    private void refreshVifs(LabDomain domain, DomId guest) throws StoreException {
+        for (LabVif vif : domain.vifs()) {
+            DeviceNodes.Attached now = DeviceNodes.vif(guest, vif);
+            if (nodes.knows(now.paths())) {
+                nodes.forget(now.paths());
+                nodes.remember(now);
+            }
         }
     }
 

@@ -34,11 +34,14 @@ import org.splitring.xenbus.store.Watch;
 /// One domain of a running lab, as the driver domain sees it: its disks, its attach socket, and
 /// while a guest is attached the backends that serve it.
 ///
-/// The images stay open and locked whether a guest is there or not. A guest comes and goes as often
-/// as it likes; what it does to the store is done one after the other on a thread of its own, never
-/// on the loop that serves the attach sockets.
+/// The images stay open and locked whether a guest is there or not. A guest comes and goes as
+/// often as it likes; what it does to the store is done one after the other on a thread of its
+/// own, never on the loop that serves the attach sockets.
 final class LabGuest implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(LabGuest.class);
+
+    /// Classes of devices without which a guest cannot go on.
+    private static final List<String> AWAITED = List.of("vbd", "vif");
 
     private final LabDomain domain;
     private final DomId domid;
@@ -96,8 +99,8 @@ final class LabGuest implements AutoCloseable {
         disks.open();
     }
 
-    /// Takes out of a store of an earlier driver domain what belongs to its time: the devices, and
-    /// everything of a guest that has not outlived it.
+    /// Takes out of a store of an earlier driver domain what belongs to its time: the devices,
+    /// and everything of a guest that has not outlived it.
     ///
     /// @param living whether the guest lives, and will attach again
     void clearStore(boolean living) throws CommandException {
@@ -193,17 +196,19 @@ final class LabGuest implements AutoCloseable {
         }
     }
 
-    /// Waits until both ends of every disk are connected.
+    /// Waits until both ends of every disk and every vif are connected.
     ///
     /// @param deadlineNanos on the clock of [System#nanoTime]
     boolean awaitConnected(long deadlineNanos) throws InterruptedException {
         Semaphore changes = new Semaphore(0);
-        String frontends = DevicePaths.domain(domid) + "/device/vbd";
-        String backendsFolder = DevicePaths.domain(DomId.ZERO) + "/backend/vbd/" + domid;
         List<Watch> watches = new ArrayList<>();
         try {
-            watches.add(control.watch(frontends, path -> changes.release()));
-            watches.add(control.watch(backendsFolder, path -> changes.release()));
+            for (String type : AWAITED) {
+                String frontends = DevicePaths.domain(domid) + "/device/" + type;
+                String folder = DevicePaths.domain(DomId.ZERO) + "/backend/" + type + "/" + domid;
+                watches.add(control.watch(frontends, path -> changes.release()));
+                watches.add(control.watch(folder, path -> changes.release()));
+            }
             while (true) {
                 changes.drainPermits();
                 if (areConnected()) {
@@ -223,8 +228,14 @@ final class LabGuest implements AutoCloseable {
     }
 
     private boolean areConnected() throws StoreException {
-        for (HeldDisks.Disk disk : disks.disks()) {
-            for (String folder : List.of(disk.paths().frontend(), disk.paths().backend())) {
+        List<DevicePaths> devices = new ArrayList<>();
+        for (String type : AWAITED) {
+            for (DeviceNodes.Attached device : new DeviceNodes(control).remembered(domid, type)) {
+                devices.add(device.paths());
+            }
+        }
+        for (DevicePaths device : devices) {
+            for (String folder : List.of(device.frontend(), device.backend())) {
                 XenbusState state = XenbusState.parse(control.read(folder + "/state").orElse(""));
                 if (state != XenbusState.CONNECTED) {
                     return false;
@@ -234,8 +245,8 @@ final class LabGuest implements AutoCloseable {
         return true;
     }
 
-    /// Ends the guest's attachment if there is one, and closes the images: everything written is on
-    /// stable storage when this returns.
+    /// Ends the guest's attachment if there is one, and closes the images: everything written is
+    /// on stable storage when this returns.
     @Override
     public void close() throws DiskException {
         AttachSocket listening = socket;

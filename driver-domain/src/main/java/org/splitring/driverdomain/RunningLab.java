@@ -16,6 +16,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
@@ -42,8 +43,8 @@ import org.splitring.xenbus.store.StoreWireServer;
 /// A lab that runs: the driver domain in this process, and the guests that it has started.
 ///
 /// What is made is undone in the opposite order, whether the start fails half-way or the lab is
-/// stopped: each step puts its undoing on a stack first or at once. When the lab is handed over to
-/// another driver domain ([#handOver]), guests and what they need stay.
+/// stopped: each step puts its undoing on a stack first or at once. When the lab is handed over
+/// to another driver domain ([#handOver]), guests and what they need stay.
 final class RunningLab implements AutoCloseable {
     private static final int FIRST_DOMID = 1;
     private static final int READY_SECONDS = 60;
@@ -152,7 +153,8 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
-    /// First what needs nobody: while a successor gets ready, the guests are served by the old one.
+    /// First what needs nobody: while a successor gets ready, the guests are served by the old
+    /// one.
     private void open(Entrance entrance) throws CommandException, InterruptedException {
         ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
         undoings.push(watches::close);
@@ -179,7 +181,9 @@ final class RunningLab implements AutoCloseable {
         StoreSocket store = storeSocket(tree, loops);
         undoings.push(store::close);
 
-        LabDrivers found = LabDrivers.find(lab, plugins, control, options, news);
+        LabNetworks networks = LabNetworks.open(lab.networks(), loops);
+        undoings.push(networks::close);
+        LabDrivers found = LabDrivers.find(lab, plugins, control, options, networks, news);
         drivers = found;
         undoings.push(found::close);
 
@@ -209,6 +213,7 @@ final class RunningLab implements AutoCloseable {
         }
         awaitAdopted();
         keepStore(tree, control, taken);
+        answerRequests(networks, control, watches);
     }
 
     private void noteLab(RunDirectory taken) throws CommandException {
@@ -227,8 +232,8 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
-    /// Finds the guests that an earlier driver domain has left. One that is not in the lab, or was
-    /// started otherwise, ends.
+    /// Finds the guests that an earlier driver domain has left. One that is not in the lab, or
+    /// was started otherwise, ends.
     private void adoptGuests() throws CommandException {
         try {
             for (LabDomain domain : lab.domains()) {
@@ -289,8 +294,8 @@ final class RunningLab implements AutoCloseable {
         return tree;
     }
 
-    /// From now on a successor finds the store as it was a second before the end, or better. After
-    /// everything else, because it waits for the disk.
+    /// From now on a successor finds the store as it was a second before the end, or better.
+    /// After everything else, because it waits for the disk.
     private void keepStore(StoreTree tree, Store control, RunDirectory taken)
             throws CommandException {
         try {
@@ -302,6 +307,27 @@ final class RunningLab implements AutoCloseable {
             new DeviceNodes(control).saveOnRequest(kept::writeIfChanged);
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private void answerRequests(LabNetworks networks, Store control, Executor executor)
+            throws CommandException {
+        LabReload reload = new LabReload(lab, networks, List.copyOf(guests), control);
+        try {
+            new LabRequests(control)
+                    .answer(
+                            (verb, words) ->
+                                    switch (verb) {
+                                        case LabRequests.RELOAD -> reload.reload();
+                                        case LabRequests.CAPTURE -> networks.capture(words);
+                                        case LabRequests.END_CAPTURE -> networks.endCapture(words);
+                                        default ->
+                                                throw new CommandException(
+                                                        "nobody knows how to " + verb);
+                                    },
+                            executor);
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
         }

@@ -66,6 +66,11 @@ final class RunningStore implements AutoCloseable {
                 "no domain \"" + name + "\" runs; there are " + String.join(", ", names));
     }
 
+    /// What a domain is called; its number when it is not attached.
+    String name(DomId domain) throws StoreException {
+        return store.read("/local/domain/" + domain + "/name").orElse(domain.toString());
+    }
+
     @Override
     public void close() {
         store.close();

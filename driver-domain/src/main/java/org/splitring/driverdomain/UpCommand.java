@@ -19,6 +19,8 @@ import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabFile;
+import org.splitring.driverdomain.lab.LabNetwork;
+import org.splitring.driverdomain.lab.LabVif;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -27,7 +29,8 @@ import picocli.CommandLine.Parameters;
 /// `splitring up`: starts a lab and runs it until it is told to stop.
 @Command(
         name = "up",
-        description = "Start the guests and disks of a lab file, and run them until Ctrl-C.",
+        description =
+                "Start the guests, disks and networks of a lab file, and run them until Ctrl-C.",
         mixinStandardHelpOptions = true)
 final class UpCommand implements Callable<Integer> {
     @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
@@ -215,7 +218,19 @@ final class UpCommand implements Callable<Integer> {
             }
         }
         running.guests().forEach(guest -> text.append(devices(guest)));
+        for (LabNetwork network : lab.networks()) {
+            text.append(
+                    String.format(
+                            Locale.ROOT,
+                            "  network %s  %s  %s%n",
+                            network.name(),
+                            network.mode().text(),
+                            String.join(
+                                    "  ",
+                                    network.subnets().stream().map(Object::toString).toList())));
+        }
         text.append(example);
+        text.append(networkExample(lab));
         text.append(
                 inBackground
                         ? "stop it with: ./splitring down --run-dir " + running.runDir()
@@ -223,14 +238,39 @@ final class UpCommand implements Callable<Integer> {
         System.out.println(text);
     }
 
-    /// One line for each device of the lab file that is no disk.
+    /// One line for each vif and device of the lab file that is no disk.
     private static String devices(LabGuest guest) {
         StringBuilder text = new StringBuilder();
+        for (LabVif vif : guest.domain().vifs()) {
+            text.append(
+                    String.format(
+                            Locale.ROOT,
+                            "  %s  eth%d  %s  %s  %s%n",
+                            guest.domain().name(),
+                            vif.device(),
+                            vif.network(),
+                            vif.mac(),
+                            String.join("  ", vif.addresses())));
+        }
         for (LabDevice device : guest.domain().devices()) {
             text.append("  ").append(guest.domain().name()).append("  ");
             text.append(device.deviceClass()).append(System.lineSeparator());
         }
         return text.toString();
+    }
+
+    private static String networkExample(Lab lab) {
+        return lab.domains().stream()
+                .filter(domain -> domain.guest() == LabDomain.GuestKind.JAVA)
+                .filter(domain -> !domain.vifs().isEmpty())
+                .findFirst()
+                .map(
+                        domain ->
+                                String.format(
+                                        Locale.ROOT,
+                                        "try%n  ./splitring exec %s -- ip addr%n",
+                                        domain.name()))
+                .orElse("");
     }
 
     private static Path attach(RunningLab running, LabDomain domain) {

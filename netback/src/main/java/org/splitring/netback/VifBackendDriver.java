@@ -2,6 +2,7 @@ package org.splitring.netback;
 
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.xenbus.BackendHooks;
@@ -10,16 +11,22 @@ import org.splitring.xenbus.device.BackendDriver;
 import org.splitring.xenbus.device.DeviceException;
 import org.splitring.xenbus.device.DeviceMeters;
 
-/// Makes backends of vifs. Which network a vif belongs to is for whoever has the networks, so this
-/// driver is made by hand and not found by the service loader.
+/// Makes backends of vifs. Which network a vif belongs to is for whoever has the networks to say:
+/// the program lends a [VifPlace.Finder].
 ///
-/// Of the keys that a toolstack gives, it reads `rate` (`BYTES,MICROSECONDS`) itself, at any time;
-/// all others are for the [VifPlace.Finder].
+/// Of the keys that a toolstack gives, it reads `rate` (`BYTES,MICROSECONDS`) itself, at any
+/// time; all others are for the [VifPlace.Finder].
 public class VifBackendDriver implements BackendDriver {
     private static final Logger LOG = LoggerFactory.getLogger(VifBackendDriver.class);
 
-    private final VifPlace.Finder places;
+    private final VifPlace.@Nullable Finder places; // null: the program lends one
     private final VifBackendOptions options;
+
+    /// For the service loader.
+    public VifBackendDriver() {
+        places = null;
+        options = VifBackendOptions.DEFAULT;
+    }
 
     public VifBackendDriver(VifPlace.Finder places, VifBackendOptions options) {
         this.places = places;
@@ -40,7 +47,7 @@ public class VifBackendDriver implements BackendDriver {
 
     @Override
     public BackendHooks create(BackendContext context) throws DeviceException {
-        VifPlace place = places.find(context);
+        VifPlace place = finder(context).find(context);
         VifDevice device = device(context, place);
         context.onEnd(device::ended);
         String folder = context.paths().backend();
@@ -56,6 +63,14 @@ public class VifBackendDriver implements BackendDriver {
                 });
         meters(context.meters(), device.counters());
         return device;
+    }
+
+    private VifPlace.Finder finder(BackendContext context) throws DeviceException {
+        if (places != null) {
+            return places;
+        }
+        return context.service(VifPlace.Finder.class)
+                .orElseThrow(() -> new DeviceException("there is no network to plug a vif into"));
     }
 
     /// For tests, which look into the device.

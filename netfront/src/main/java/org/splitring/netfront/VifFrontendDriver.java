@@ -1,16 +1,17 @@
 package org.splitring.netfront;
 
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.splitring.xenbus.FrontendHooks;
 import org.splitring.xenbus.device.DeviceException;
 import org.splitring.xenbus.device.DeviceMeters;
 import org.splitring.xenbus.device.FrontendContext;
 import org.splitring.xenbus.device.FrontendDriver;
 
-/// Makes frontends of vifs. What uses a vif in the guest is for its [Users] to say, so this driver
-/// is made by hand and not found by the service loader.
+/// Makes frontends of vifs. What uses a vif in the guest is for its [Users] to say, which the
+/// guest's program lends.
 public final class VifFrontendDriver implements FrontendDriver {
-    private final Users users;
+    private final @Nullable Users users; // null: the program lends them
     private final VifFrontendOptions options;
 
     /// Says what uses each vif.
@@ -23,6 +24,12 @@ public final class VifFrontendDriver implements FrontendDriver {
         /// @throws DeviceException when the guest cannot have such a vif
         VifFrontend open(FrontendContext context, VifFrontendOptions options)
                 throws DeviceException;
+    }
+
+    /// For the service loader.
+    public VifFrontendDriver() {
+        users = null;
+        options = VifFrontendOptions.DEFAULT;
     }
 
     public VifFrontendDriver(Users users, VifFrontendOptions options) {
@@ -42,9 +49,17 @@ public final class VifFrontendDriver implements FrontendDriver {
 
     @Override
     public FrontendHooks create(FrontendContext context) throws DeviceException {
-        VifFrontend vif = users.open(context, options);
+        VifFrontend vif = users(context).open(context, options);
         meters(context.meters(), vif.counters());
         return vif.hooks();
+    }
+
+    private Users users(FrontendContext context) throws DeviceException {
+        if (users != null) {
+            return users;
+        }
+        return context.service(Users.class)
+                .orElseThrow(() -> new DeviceException("nothing uses a vif in this guest"));
     }
 
     private static void meters(DeviceMeters meters, VifCounters counters) {

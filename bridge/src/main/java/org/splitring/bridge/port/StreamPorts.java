@@ -30,8 +30,8 @@ import org.splitring.bridge.VirtualNetwork;
 /// Where [StreamPort]s come from: a socket that peers connect to, each of whom is a port of its
 /// own, or a peer that we connect to, again and again.
 ///
-/// Addresses are Unix sockets and loopback; a stream has neither sender nor secret, and belongs on
-/// no other network. Whoever may open a Unix socket's folder may plug in.
+/// Addresses are Unix sockets and loopback; a stream has neither sender nor secret, and belongs
+/// on no other network. Whoever may open a Unix socket's folder may plug in.
 public final class StreamPorts implements AutoCloseable {
     /// Most peers that are connected to one socket at a time.
     public static final int MAX_PEERS = 64;
@@ -43,7 +43,7 @@ public final class StreamPorts implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(StreamPorts.class);
 
     private final VirtualNetwork network;
-    private final String name;
+    private final PortSettings settings;
     private final int mtu;
     private final EventLoop loop;
     private final SocketAddress address;
@@ -54,9 +54,13 @@ public final class StreamPorts implements AutoCloseable {
     private boolean closed;
 
     private StreamPorts(
-            VirtualNetwork network, String name, int mtu, EventLoop loop, SocketAddress address) {
+            VirtualNetwork network,
+            PortSettings settings,
+            int mtu,
+            EventLoop loop,
+            SocketAddress address) {
         this.network = network;
-        this.name = name;
+        this.settings = settings;
         this.mtu = mtu;
         this.loop = loop;
         this.address = address;
@@ -64,15 +68,20 @@ public final class StreamPorts implements AutoCloseable {
 
     /// Listens. The ports are called `NAME.0`, `NAME.1` and so on.
     ///
+    /// @param settings of each port, but for its name
     /// @param loop the network's; not called from it
     /// @param address a [DomainSocketAddress], or loopback
     /// @throws IOException when it is in use, or cannot be listened on: the message says where
     public static StreamPorts listen(
-            VirtualNetwork network, String name, int mtu, EventLoop loop, SocketAddress address)
+            VirtualNetwork network,
+            PortSettings settings,
+            int mtu,
+            EventLoop loop,
+            SocketAddress address)
             throws IOException {
-        StreamPorts ports = new StreamPorts(network, name, mtu, loop, checked(address));
+        StreamPorts ports = new StreamPorts(network, settings, mtu, loop, checked(address));
         if (address instanceof DomainSocketAddress path) {
-            SocketPaths.checkFree(name, loop, EpollDomainSocketChannel.class, path);
+            SocketPaths.checkFree(settings.name(), loop, EpollDomainSocketChannel.class, path);
         }
         ChannelFuture bound =
                 new ServerBootstrap()
@@ -90,7 +99,12 @@ public final class StreamPorts implements AutoCloseable {
                         .awaitUninterruptibly();
         if (!bound.isSuccess()) {
             throw new IOException(
-                    "port " + name + ": cannot listen on " + address + ": " + bound.cause(),
+                    "port "
+                            + settings.name()
+                            + ": cannot listen on "
+                            + address
+                            + ": "
+                            + bound.cause(),
                     bound.cause());
         }
         return ports;
@@ -102,8 +116,12 @@ public final class StreamPorts implements AutoCloseable {
     /// @param loop the network's
     /// @param address a [DomainSocketAddress], or loopback
     public static StreamPorts connect(
-            VirtualNetwork network, String name, int mtu, EventLoop loop, SocketAddress address) {
-        StreamPorts ports = new StreamPorts(network, name, mtu, loop, checked(address));
+            VirtualNetwork network,
+            PortSettings settings,
+            int mtu,
+            EventLoop loop,
+            SocketAddress address) {
+        StreamPorts ports = new StreamPorts(network, settings, mtu, loop, checked(address));
         loop.execute(ports::reach);
         return ports;
     }
@@ -139,24 +157,23 @@ public final class StreamPorts implements AutoCloseable {
             rest("a peer was refused: there are " + MAX_PEERS + " already");
             return;
         }
-        String portName = name + "." + next++;
-        plugIn(channel, portName);
+        plugIn(channel, settings.withName(settings.name() + "." + next++));
     }
 
-    private void plugIn(Channel channel, String portName) {
+    private void plugIn(Channel channel, PortSettings port) {
         StreamPort[] self = new StreamPort[1];
-        StreamPort port =
+        StreamPort made =
                 new StreamPort(
                         network,
-                        PortSettings.of(portName),
+                        port,
                         mtu,
                         reason -> {
                             ports.remove(self[0]);
-                            ended(portName, reason);
+                            ended(port.name(), reason);
                         });
-        self[0] = port;
-        ports.add(port);
-        channel.pipeline().addLast(port);
+        self[0] = made;
+        ports.add(made);
+        channel.pipeline().addLast(made);
     }
 
     private void ended(String portName, String reason) {
@@ -207,7 +224,7 @@ public final class StreamPorts implements AutoCloseable {
                         (ChannelFuture future) -> {
                             if (future.isSuccess() && !closed) {
                                 unreachable = false;
-                                plugIn(future.channel(), name);
+                                plugIn(future.channel(), settings);
                             } else {
                                 var ignored = future.channel().close();
                                 retry(future.cause());
@@ -219,7 +236,12 @@ public final class StreamPorts implements AutoCloseable {
         if (!closed) {
             if (!unreachable) { // said once, until it has been reached
                 unreachable = true;
-                LOG.warn("network {}: port {}: {} is not there: {}", network, name, address, cause);
+                LOG.warn(
+                        "network {}: port {}: {} is not there: {}",
+                        network,
+                        settings.name(),
+                        address,
+                        cause);
             }
             var ignored = loop.schedule(this::reach, PAUSE_MILLIS, TimeUnit.MILLISECONDS);
         }

@@ -26,6 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.bridge.PortCounter;
+import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.port.PortLab.Peer;
 
 class StreamPortTest {
@@ -126,7 +127,7 @@ class StreamPortTest {
                 StreamPorts client =
                         StreamPorts.connect(
                                 lab.network,
-                                "uplink",
+                                PortSettings.of("uplink"),
                                 1500,
                                 lab.loop,
                                 new DomainSocketAddress(socket().toFile()))) {
@@ -172,7 +173,13 @@ class StreamPortTest {
             IOException refused =
                     assertThrows(
                             IOException.class,
-                            () -> StreamPorts.listen(lab.network, "vm", 1500, lab.loop, address));
+                            () ->
+                                    StreamPorts.listen(
+                                            lab.network,
+                                            PortSettings.of("vm"),
+                                            1500,
+                                            lab.loop,
+                                            address));
             String message = String.valueOf(refused.getMessage());
             assertTrue(
                     message.startsWith("port vm: cannot listen on")
@@ -210,7 +217,13 @@ class StreamPortTest {
             InetSocketAddress everywhere = new InetSocketAddress("0.0.0.0", 0);
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> StreamPorts.listen(lab.network, "vm", 1500, lab.loop, everywhere));
+                    () ->
+                            StreamPorts.listen(
+                                    lab.network,
+                                    PortSettings.of("vm"),
+                                    1500,
+                                    lab.loop,
+                                    everywhere));
         }
     }
 
@@ -220,6 +233,10 @@ class StreamPortTest {
 
     private StreamPorts listen(PortLab lab) throws IOException {
         return StreamPorts.listen(
-                lab.network, "vm", 1500, lab.loop, new DomainSocketAddress(socket().toFile()));
+                lab.network,
+                PortSettings.of("vm"),
+                1500,
+                lab.loop,
+                new DomainSocketAddress(socket().toFile()));
     }
 }

@@ -11,4 +11,9 @@ public record LabDevice(String deviceClass, Map<String, String> parameters, Stri
     public LabDevice {
         parameters = Map.copyOf(parameters);
     }
+
+    /// The same device, as if it stood there.
+    public LabDevice at(String other) {
+        return new LabDevice(deviceClass, parameters, other);
+    }
 }

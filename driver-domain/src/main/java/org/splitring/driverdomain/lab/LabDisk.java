@@ -15,6 +15,11 @@ public record LabDisk(
         boolean readOnly,
         OptionalLong createBytes,
         String place) {
+    /// The same disk, as if it stood there.
+    public LabDisk at(String other) {
+        return new LabDisk(device, image, readOnly, createBytes, other);
+    }
+
     /// A disk in xl's syntax, without a lab file. The image is not looked at.
     ///
     /// @param folder what a relative path is relative to

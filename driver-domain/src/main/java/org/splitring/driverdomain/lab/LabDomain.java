@@ -6,7 +6,7 @@ import java.util.OptionalInt;
 /// One guest of a lab.
 ///
 /// @param memoryMib memory of the guest in MiB
-/// @param devices those of other classes than disks
+/// @param devices those of other classes than disks and network interfaces
 /// @param tcpPort loopback port on which its disks are offered besides their Unix sockets
 /// @param exportPlace `file:line: key` of `export`, for messages
 public record LabDomain(
@@ -14,11 +14,13 @@ public record LabDomain(
         int memoryMib,
         GuestKind guest,
         List<LabDisk> disks,
+        List<LabVif> vifs,
         List<LabDevice> devices,
         OptionalInt tcpPort,
         String exportPlace) {
     public LabDomain {
         disks = List.copyOf(disks);
+        vifs = List.copyOf(vifs);
         devices = List.copyOf(devices);
     }
 

@@ -28,10 +28,14 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///     [domains.web]
 ///     memory = 64                                        # MiB
 ///     disk = ["format=raw, vdev=xvda, access=rw, target=web.img"]
+///     vif = ["bridge=lan, ip=10.0.0.2, rate=10Mb/s"]     # a network interface, eth0
 ///     devices = ["vrng", "9pfs, tag=share, path=./dir"]   # of plug-ins too
 ///     p9 = ["tag=share, path=./dir, security_model=none"] # as xl has it: a 9pfs device
 ///     guest = "java"                                     # or "external": any program may attach
 ///     export = "unix"                                    # or "tcp:10809": loopback as well
+///
+///     [networks.lan]                                     # as NetworkTables says
+///     subnet = "10.0.0.0/24"
 ///
 ///     [images]
 ///     "web.img" = { size = "64MiB" }                     # made when it is missing
@@ -43,9 +47,9 @@ public final class LabFile {
     private static final Set<String> RESERVED_NAMES =
             Set.of("xenstored", "control", "lab", "lock", "log", "store");
 
-    private static final List<String> TOP_KEYS = List.of("domains", "images");
+    private static final List<String> TOP_KEYS = List.of("domains", "networks", "images");
     private static final List<String> DOMAIN_KEYS =
-            List.of("memory", "disk", "devices", "p9", "guest", "export");
+            List.of("memory", "disk", "vif", "devices", "p9", "guest", "export");
     private static final List<String> IMAGE_KEYS = List.of("size");
     private static final int DEFAULT_MEMORY_MIB = 64;
     private static final int MIN_MEMORY_MIB = 16;
@@ -66,10 +70,12 @@ public final class LabFile {
     private final Map<Object, LabDisk> users = new HashMap<>();
 
     private final Map<Integer, String> ports = new HashMap<>();
+    private final NetworkTables networks;
 
     private LabFile(Path file, String text) {
         this.file = file;
         this.places = new TomlPlaces(text);
+        this.networks = new NetworkTables(this, file);
     }
 
     /// Reads and checks a lab file.
@@ -116,6 +122,7 @@ public final class LabFile {
     private Lab lab(JsonNode root) throws LabException {
         checkKeys(root, List.of(), TOP_KEYS);
         images(root.path("images"));
+        networks.read(root.path("networks"));
         JsonNode domains = root.path("domains");
         if (!domains.isObject() || domains.isEmpty()) {
             throw domains.isMissingNode()
@@ -135,7 +142,8 @@ public final class LabFile {
                 throw bad(path, "no disk has this image as its target");
             }
         }
-        return new Lab(file, result);
+        networks.checkSettings();
+        return new Lab(file, networks.networks(), result);
     }
 
     private void images(JsonNode images) throws LabException {
@@ -181,8 +189,8 @@ public final class LabFile {
                     path,
                     "\""
                             + printable(name)
-                            + "\" cannot be the name of a domain: letters, digits and ._+- after the"
-                            + " first, and neither xenstored nor control");
+                            + "\" cannot be the name of a domain: letters, digits and ._+- after"
+                            + " the first, and neither xenstored nor control");
         }
         checkKeys(table, path, DOMAIN_KEYS);
         int memory = memory(table.path("memory"), List.of("domains", name, "memory"));
@@ -199,7 +207,8 @@ public final class LabFile {
                     "an external guest exports its disks itself, or not at all");
         }
         String exportPlace = place(List.of("domains", name, "export"));
-        return new LabDomain(name, memory, guest, disks, devices, port, exportPlace);
+        List<LabVif> vifs = networks.vifs(name, table.path("vif"), List.of("domains", name, "vif"));
+        return new LabDomain(name, memory, guest, disks, vifs, devices, port, exportPlace);
     }
 
     private int memory(JsonNode node, List<String> path) throws LabException {
@@ -400,8 +409,7 @@ public final class LabFile {
         }
     }
 
-    private void checkKeys(JsonNode table, List<String> path, List<String> known)
-            throws LabException {
+    void checkKeys(JsonNode table, List<String> path, List<String> known) throws LabException {
         if (!table.isObject()) {
             throw bad(path, "must be a table");
         }
@@ -419,12 +427,65 @@ public final class LabFile {
         }
     }
 
-    private LabException bad(List<String> path, String message) {
+    /// The path of a key in the table at `path`.
+    static List<String> under(List<String> path, String key) {
+        List<String> longer = new ArrayList<>(path);
+        longer.add(key);
+        return longer;
+    }
+
+    /// A string, or a list of strings; empty when there is none.
+    List<String> strings(JsonNode node, List<String> path) throws LabException {
+        if (node.isMissingNode()) {
+            return List.of();
+        }
+        if (node.isString()) {
+            return List.of(node.stringValue());
+        }
+        if (!node.isArray()) {
+            throw bad(path, "must be a string or a list of strings");
+        }
+        List<String> strings = new ArrayList<>();
+        for (JsonNode element : node.values()) {
+            if (!element.isString()) {
+                throw bad(path, "\"" + text(element) + "\" is not a string");
+            }
+            strings.add(element.stringValue());
+        }
+        return strings;
+    }
+
+    boolean flag(JsonNode node, List<String> path, boolean missing) throws LabException {
+        if (node.isMissingNode()) {
+            return missing;
+        }
+        if (!node.isBoolean()) {
+            throw bad(path, "\"" + text(node) + "\" is neither true nor false");
+        }
+        return node.booleanValue();
+    }
+
+    int number(JsonNode node, List<String> path, int least, int most) throws LabException {
+        if (!node.isIntegralNumber()
+                || !node.canConvertToInt()
+                || node.intValue() < least
+                || node.intValue() > most) {
+            throw bad(path, text(node) + " is not between " + least + " and " + most);
+        }
+        return node.intValue();
+    }
+
+    LabException bad(List<String> path, String message) {
         return new LabException(place(path) + ": " + message);
     }
 
-    private String place(List<String> path) {
+    String place(List<String> path) {
         return place(path, places.line(path));
+    }
+
+    /// Of a string in the list under a key.
+    String place(List<String> path, String element) {
+        return place(path, places.line(path, element));
     }
 
     private String place(List<String> path, int line) {
@@ -432,7 +493,7 @@ public final class LabFile {
         return line > 0 ? file + ":" + line + ": " + key : file + ": " + key;
     }
 
-    private static String text(JsonNode node) {
+    static String text(JsonNode node) {
         String text = node.isString() ? node.stringValue() : node.toString();
         return printable(text);
     }

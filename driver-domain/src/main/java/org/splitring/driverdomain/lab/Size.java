@@ -6,13 +6,13 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// Sizes as people write them: `1048576`, `64M`, `64MiB`, `1 GiB`. Every unit is a power of 1024.
-final class Size {
+public final class Size {
     private static final Pattern SIZE = Pattern.compile("(\\d{1,15})\\s*([kmgt]?)(i?b)?");
 
     private Size() {}
 
     /// Bytes; nothing when it is no size or does not fit.
-    static OptionalLong parse(String text) {
+    public static OptionalLong parse(String text) {
         Matcher matcher = SIZE.matcher(text.strip().toLowerCase(Locale.ROOT));
         if (!matcher.matches()) {
             return OptionalLong.empty();

@@ -165,7 +165,7 @@ class LabFileTest {
     void unknownKeysAreNamedWithTheNearestOne() throws IOException {
         refused("[domains.web]\nmemroy = 64\n", 2, "domains.web.memroy", "did you mean memory?");
         refused("[domain.web]\n", 1, "domain", "did you mean domains?");
-        refused("[domains.web]\n\n[network]\n", 3, "network: unknown key; known are");
+        refused("[domains.web]\n\n[shelves]\n", 3, "shelves: unknown key; known are");
         refused(
                 disk("web.img,raw,xvda") + "[images]\n\"web.img\" = { sise = 4 }\n",
                 4,

@@ -12,20 +12,20 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
-/// A network namespace of its own for a guest, kept by a small process: a shell inside, which waits
-/// for our end of a pipe.
+/// A network namespace of its own for a guest, kept by a small process: a shell inside, which
+/// waits for our end of a pipe.
 ///
 /// For root it has a name that `ip netns` knows. An ordinary user gets it inside a user namespace
 /// of his, where the system allows that, and without a name.
 ///
 /// It ends with [#close], or with this process, however that ends: the keeper sees the end of the
-/// pipe, takes the name away and is gone; programs that still run inside keep what they have. Why a
-/// keeper, and no call of our own: a process with threads cannot enter a user namespace, a name in
-/// `/var/run/netns` outlives whoever made it, and programs need a process by which to find the
+/// pipe, takes the name away and is gone; programs that still run inside keep what they have. Why
+/// a keeper, and no call of our own: a process with threads cannot enter a user namespace, a name
+/// in `/var/run/netns` outlives whoever made it, and programs need a process by which to find the
 /// namespace (`nsenter`).
 ///
-/// The keeper also opens `/dev/net/tun` for us, since an interface lives where that was opened; we
-/// take the descriptor from it. Control plane: methods wait for other programs.
+/// The keeper also opens `/dev/net/tun` for us, since an interface lives where that was opened;
+/// we take the descriptor from it. Control plane: methods wait for other programs.
 public final class NetworkNamespace implements AutoCloseable {
     private static final Path NAMES = Path.of("/var/run/netns");
     private static final int TUN_FD = 3;
@@ -184,6 +184,13 @@ public final class NetworkNamespace implements AutoCloseable {
     /// to the first that fails.
     public void ip(String commands) throws IOException {
         run(entrance.commandLine(List.of("ip", "-batch", "-")), commands);
+    }
+
+    /// The same in the namespace that this process is in.
+    ///
+    /// @throws IOException with what `ip` says against it
+    public static void ipHere(String commands) throws IOException {
+        run(List.of("ip", "-batch", "-"), commands);
     }
 
     private void ask(String request, String what) throws IOException {

@@ -1,0 +1,522 @@
+package org.splitring.driverdomain;
+
+import io.netty.channel.unix.DomainSocketAddress;
+import java.io.IOException;
+import java.net.SocketAddress;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.bridge.AddressPins;
+import org.splitring.bridge.Capture;
+import org.splitring.bridge.Forwarder;
+import org.splitring.bridge.Frame;
+import org.splitring.bridge.LearningSwitch;
+import org.splitring.bridge.MacAddress;
+import org.splitring.bridge.PortLink;
+import org.splitring.bridge.PortSettings;
+import org.splitring.bridge.PortVlans;
+import org.splitring.bridge.VirtualNetwork;
+import org.splitring.bridge.port.DatagramPort;
+import org.splitring.bridge.port.StreamPorts;
+import org.splitring.bridge.port.VxlanPort;
+import org.splitring.driverdomain.lab.InterfaceAddress;
+import org.splitring.driverdomain.lab.LabNetwork;
+import org.splitring.driverdomain.lab.LabNetwork.Antispoof;
+import org.splitring.driverdomain.lab.LabPort;
+import org.splitring.driverdomain.lab.LabVif;
+import org.splitring.driverdomain.net.TapPort;
+import org.splitring.hypervisor.attached.NettyDeviceLoop;
+import org.splitring.hypervisor.attached.NettyDeviceLoops;
+import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.LinuxException;
+import org.splitring.hypervisor.linux.NetworkNamespace;
+import org.splitring.hypervisor.linux.TapDevice;
+import org.splitring.netback.VifPlace;
+import org.splitring.xenbus.device.BackendContext;
+import org.splitring.xenbus.device.DeviceException;
+
+/// The networks of a running lab, with their ports to others than guests, and the place of each
+/// vif in them. A network and all its ports are served by one loop.
+final class LabNetworks implements VifPlace.Finder, AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(LabNetworks.class);
+
+    private final Map<String, Running> networks = new ConcurrentHashMap<>();
+    private final Map<Path, OpenCapture> captures = new ConcurrentHashMap<>();
+    private final NettyDeviceLoops loops;
+
+    /// A capture of a whole network, or of the port that is named. Its methods are called on the
+    /// network's loop.
+    private record OpenCapture(Running running, String port, Capture capture) {
+        void start() {
+            if (port.isEmpty()) {
+                running.network.startCapture(capture);
+            } else {
+                link().startCapture(capture);
+            }
+        }
+
+        private PortLink link() {
+            PortLink link = running.network.port(port);
+            if (link == null) {
+                List<String> names =
+                        running.network.ports().stream().map(PortLink::toString).sorted().toList();
+                throw new IllegalArgumentException(
+                        "there is no port \""
+                                + port
+                                + "\" now; ports are "
+                                + String.join(", ", names));
+            }
+            return link;
+        }
+
+        void stop() {
+            running.network.stopCapture(capture);
+        }
+    }
+
+    /// A network, its present plan, what is plugged into it.
+    private static final class Running {
+        final VirtualNetwork network;
+        final NettyDeviceLoop loop;
+        volatile LabNetwork plan;
+        final Deque<OpenPort> ports = new ConcurrentLinkedDeque<>();
+        final Map<String, VifPlug> vifs = new ConcurrentHashMap<>();
+
+        Running(LabNetwork plan, NettyDeviceLoop loop) {
+            this.plan = plan;
+            this.loop = loop;
+            network = new VirtualNetwork(plan.name(), loop, System::nanoTime, mode(plan));
+        }
+
+        static Forwarder mode(LabNetwork plan) {
+            return new LearningSwitch(plan.bridge());
+        }
+
+        /// Runs something on the loop that everything of the network is called on.
+        void onLoop(Runnable task) throws CommandException {
+            try {
+                CompletableFuture.runAsync(task, loop).join();
+            } catch (CompletionException e) {
+                Throwable cause = e.getCause();
+                String why = String.valueOf((cause == null ? e : cause).getMessage());
+                throw new CommandException("network " + plan.name() + ": " + why, e);
+            }
+        }
+    }
+
+    private record OpenPort(LabPort plan, AutoCloseable port) {}
+
+    /// What a vif says of its port besides what the lab file does.
+    private record VifPlug(Optional<String> mac, String ips, Optional<String> vlan) {
+        PortSettings settings(LabNetwork plan, String name) {
+            PortSettings settings = plan.settingsOf(name);
+            if (vlan.isPresent()) {
+                settings = settings.withVlans(PortVlans.parse(vlan.get()));
+            }
+            if (plan.antispoof() == Antispoof.OFF) {
+                return settings;
+            }
+            if (mac.isEmpty()) {
+                throw new IllegalArgumentException("mac is missing");
+            }
+            MacAddress own = MacAddress.parse(mac.get());
+            boolean pinned = plan.antispoof() == Antispoof.IP && !ips.isEmpty();
+            return settings.withPins(
+                    pinned
+                            ? AddressPins.of(own, List.of(ips.split(" +", -1)))
+                            : AddressPins.of(own));
+        }
+    }
+
+    private LabNetworks(NettyDeviceLoops loops) {
+        this.loops = loops;
+    }
+
+    /// Makes the networks and opens their ports.
+    ///
+    /// @throws CommandException with the place of a port that cannot be opened; then none is left
+    static LabNetworks open(List<LabNetwork> plans, NettyDeviceLoops loops)
+            throws CommandException {
+        LabNetworks opened = new LabNetworks(loops);
+        boolean complete = false;
+        try {
+            for (LabNetwork plan : plans) {
+                opened.make(plan);
+            }
+            complete = true;
+            return opened;
+        } finally {
+            if (!complete) {
+                opened.close();
+            }
+        }
+    }
+
+    private void make(LabNetwork plan) throws CommandException {
+        Running running = new Running(plan, loops.next());
+        networks.put(plan.name(), running);
+        for (LabPort port : plan.ports()) {
+            plugIn(running, port);
+        }
+    }
+
+    private static void plugIn(Running running, LabPort port) throws CommandException {
+        try {
+            running.ports.push(new OpenPort(port, open(running, port)));
+        } catch (IOException e) {
+            throw new CommandException(port.plug().place() + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static AutoCloseable open(Running running, LabPort port) throws IOException {
+        LabNetwork plan = running.plan;
+        PortSettings settings = settings(plan, port);
+        VirtualNetwork network = running.network;
+        int mtu = plan.mtu();
+        return switch (port) {
+            case LabPort.Tap tap ->
+                    TapPort.plugIn(network, settings, mtu, running.loop, tap(tap, mtu));
+            case LabPort.Stream stream -> {
+                SocketAddress address = address(stream.address());
+                yield stream.listens()
+                        ? StreamPorts.listen(
+                                network, settings, mtu, running.loop.eventLoop(), address)
+                        : StreamPorts.connect(
+                                network, settings, mtu, running.loop.eventLoop(), address);
+            }
+            case LabPort.Datagram datagram ->
+                    DatagramPort.open(
+                            network,
+                            settings,
+                            mtu,
+                            running.loop.eventLoop(),
+                            address(datagram.local()),
+                            address(datagram.peer()));
+            case LabPort.Vxlan vxlan ->
+                    VxlanPort.open(
+                            network,
+                            settings,
+                            mtu,
+                            running.loop.eventLoop(),
+                            vxlan.local(),
+                            vxlan.vni(),
+                            vxlan.peers());
+        };
+    }
+
+    private static PortSettings settings(LabNetwork plan, LabPort port) {
+        PortSettings settings = plan.settingsOf(port.plug().name());
+        return port.plug().vlans().map(settings::withVlans).orElse(settings);
+    }
+
+    private static TapDevice tap(LabPort.Tap port, int mtu) throws IOException {
+        try {
+            TapDevice tap = TapDevice.open(port.interfaceName());
+            boolean set = false;
+            try {
+                NetworkNamespace.ipHere(commands(port, mtu));
+                set = true;
+                return tap;
+            } finally {
+                if (!set) {
+                    tap.close();
+                }
+            }
+        } catch (LinuxException e) {
+            if (e.errno() == Errno.EPERM || e.errno() == Errno.EACCES) {
+                throw new IOException(
+                        e.getMessage()
+                                + ": a TAP of this machine takes CAP_NET_ADMIN; without it a"
+                                + " stream port reaches the outside, through passt",
+                        e);
+            }
+            throw e;
+        }
+    }
+
+    private static String commands(LabPort.Tap port, int mtu) {
+        StringBuilder commands = new StringBuilder();
+        String dev = " dev " + port.interfaceName();
+        commands.append("link set").append(dev).append(" mtu ").append(mtu).append(" up\n");
+        for (InterfaceAddress address : port.addresses()) {
+            commands.append("addr replace ").append(address).append(dev);
+            commands.append(address.isIpv4() ? "\n" : " nodad\n");
+        }
+        return commands.toString();
+    }
+
+    private static SocketAddress address(LabPort.Address address) {
+        return switch (address) {
+            case LabPort.UnixAddress unix -> new DomainSocketAddress(unix.path().toFile());
+            case LabPort.LoopbackAddress loopback -> loopback.address();
+        };
+    }
+
+    @Override
+    public VifPlace find(BackendContext context) throws DeviceException {
+        String bridge = context.parameter("bridge").orElse("");
+        Running running = networks.get(bridge);
+        if (running == null) {
+            throw new DeviceException(
+                    "bridge is \""
+                            + bridge
+                            + "\": there is no such network; "
+                            + (networks.isEmpty()
+                                    ? "there is none"
+                                    : "networks are " + String.join(", ", networks.keySet())));
+        }
+        String usual = "vif" + context.paths().frontendDomain() + "." + context.paths().device();
+        String name = context.parameter("vifname").orElse(usual);
+        VifPlug plug =
+                new VifPlug(
+                        context.parameter("mac"),
+                        context.parameter("ip").orElse("").strip(),
+                        context.parameter("vlan"));
+        try {
+            VifPlace place =
+                    new VifPlace(
+                            running.network,
+                            running.loop,
+                            plug.settings(running.plan, name),
+                            running.plan.mtu());
+            running.vifs.put(name, plug);
+            context.onEnd(() -> running.vifs.remove(name, plug));
+            return place;
+        } catch (IllegalArgumentException e) {
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    /// Changes the networks into what another lab file says of them, while traffic flows.
+    ///
+    /// @param vifs of all domains: their `vlan=` is looked at
+    /// @return what was changed, a line each
+    /// @throws CommandException with the place of what cannot be changed; then nothing is, unless
+    ///     it was a new port that could not be opened
+    synchronized List<String> change(List<LabNetwork> plans, List<LabVif> vifs)
+            throws CommandException {
+        for (Running running : networks.values()) {
+            LabNetwork old = running.plan;
+            LabNetwork now =
+                    plans.stream()
+                            .filter(plan -> plan.name().equals(old.name()))
+                            .findFirst()
+                            .orElseThrow(
+                                    () ->
+                                            new CommandException(
+                                                    "network "
+                                                            + old.name()
+                                                            + " cannot be taken away while the lab"
+                                                            + " runs"));
+            if (now.mtu() != old.mtu()) {
+                throw new CommandException(
+                        now.place()
+                                + ": mtu "
+                                + now.mtu()
+                                + ": it stays "
+                                + old.mtu()
+                                + " while the lab runs");
+            }
+        }
+        List<String> done = new ArrayList<>();
+        for (LabNetwork plan : plans) {
+            Running running = networks.get(plan.name());
+            if (running == null) {
+                make(plan);
+                done.add("network " + plan.name() + ": made");
+            } else {
+                change(running, plan, vifs, done);
+            }
+        }
+        return done;
+    }
+
+    private static void change(
+            Running running, LabNetwork plan, List<LabVif> vifs, List<String> done)
+            throws CommandException {
+        LabNetwork old = running.plan;
+        for (OpenPort open : List.copyOf(running.ports)) {
+            if (plan.ports().stream().noneMatch(port -> samePlug(port, open.plan()))) {
+                running.ports.remove(open);
+                close(open.port());
+                done.add("network " + plan.name() + ": port " + name(open.plan()) + " taken away");
+            }
+        }
+        running.plan = plan;
+        if (!plan.bridge().equals(old.bridge()) || plan.mode() != old.mode()) {
+            running.onLoop(() -> running.network.mode(Running.mode(plan)));
+            done.add("network " + plan.name() + ": mode " + plan.mode().text());
+        }
+        for (LabVif vif : vifs) {
+            running.vifs.computeIfPresent(
+                    vif.portName(),
+                    (name, plug) -> new VifPlug(plug.mac(), plug.ips(), vif.vlan()));
+        }
+        running.onLoop(() -> reconfigure(running, done));
+        for (LabPort port : plan.ports()) {
+            if (running.ports.stream().noneMatch(open -> samePlug(port, open.plan()))) {
+                plugIn(running, port);
+                done.add("network " + plan.name() + ": port " + name(port) + " plugged in");
+            }
+        }
+    }
+
+    private static String name(LabPort port) {
+        return port.plug().name();
+    }
+
+    /// Whether a port stays as it is, or needs other settings at most.
+    private static boolean samePlug(LabPort one, LabPort other) {
+        return switch (one) {
+            case LabPort.Tap tap ->
+                    other instanceof LabPort.Tap(var plug, var interfaceName, var addresses)
+                            && plug.name().equals(name(tap))
+                            && interfaceName.equals(tap.interfaceName())
+                            && addresses.equals(tap.addresses());
+            case LabPort.Stream stream ->
+                    other instanceof LabPort.Stream(var plug, var address, var listens)
+                            && plug.name().equals(name(stream))
+                            && address.equals(stream.address())
+                            && listens == stream.listens();
+            case LabPort.Datagram datagram ->
+                    other instanceof LabPort.Datagram(var plug, var local, var peer)
+                            && plug.name().equals(name(datagram))
+                            && local.equals(datagram.local())
+                            && peer.equals(datagram.peer());
+            case LabPort.Vxlan vxlan ->
+                    other instanceof LabPort.Vxlan(var plug, var vni, var local, var peers)
+                            && plug.name().equals(name(vxlan))
+                            && vni == vxlan.vni()
+                            && local.equals(vxlan.local())
+                            && peers.equals(vxlan.peers());
+        };
+    }
+
+    /// On the network's loop.
+    private static void reconfigure(Running running, List<String> done) {
+        LabNetwork plan = running.plan;
+        for (PortLink link : running.network.ports()) {
+            String name = link.settings().name();
+            VifPlug vif = running.vifs.get(name);
+            PortSettings wanted =
+                    vif != null
+                            ? vif.settings(plan, name)
+                            : plan.ports().stream()
+                                    .filter(port -> isOf(name, port))
+                                    .findFirst()
+                                    .map(port -> settings(plan, port).withName(name))
+                                    .orElse(link.settings());
+            if (!wanted.equals(link.settings())) {
+                link.configure(wanted);
+                done.add("network " + plan.name() + ": port " + name + " changed");
+            }
+        }
+    }
+
+    /// Whether a link is that of a port, or of one of the peers of a listening one.
+    private static boolean isOf(String link, LabPort port) {
+        return link.equals(name(port))
+                || (port instanceof LabPort.Stream stream
+                        && stream.listens()
+                        && link.matches(Pattern.quote(name(port)) + "\\.\\d+"));
+    }
+
+    /// The networks, as they are now.
+    List<LabNetwork> plans() {
+        return networks.values().stream()
+                .map(running -> running.plan)
+                .sorted(Comparator.comparing(LabNetwork::name))
+                .toList();
+    }
+
+    /// Begins to write the frames of a network into a file.
+    ///
+    /// @param words network, port or nothing, file, largest size of the file in bytes
+    String capture(List<String> words) throws CommandException {
+        Running running = networks.get(words.get(0));
+        if (running == null) {
+            throw new CommandException(
+                    "there is no network \""
+                            + words.get(0)
+                            + "\"; networks are "
+                            + String.join(", ", networks.keySet()));
+        }
+        Path file = Path.of(words.get(2));
+        OpenCapture opened;
+        try {
+            Capture capture = Capture.open(file, Frame.MAX_BYTES, Long.parseLong(words.get(3)));
+            opened = new OpenCapture(running, words.get(1), capture);
+        } catch (IOException | IllegalArgumentException e) {
+            throw new CommandException(file + " cannot be written: " + e, e);
+        }
+        if (captures.putIfAbsent(file, opened) != null) {
+            close(opened.capture());
+            throw new CommandException(file + " is being written already");
+        }
+        boolean started = false;
+        try {
+            running.onLoop(opened::start);
+            started = true;
+        } finally {
+            if (!started) {
+                captures.remove(file);
+                close(opened.capture());
+            }
+        }
+        return "";
+    }
+
+    /// Ends a capture: everything is in the file when this returns.
+    ///
+    /// @param words the file
+    /// @return how much is in it
+    String endCapture(List<String> words) throws CommandException {
+        OpenCapture ending = captures.remove(Path.of(words.get(0)));
+        if (ending == null) {
+            throw new CommandException(words.get(0) + " is not being written");
+        }
+        ending.running().onLoop(ending::stop);
+        close(ending.capture());
+        return String.format(
+                Locale.ROOT,
+                "%d frames in %s, %d missing",
+                ending.capture().frames(),
+                words.get(0),
+                ending.capture().missing());
+    }
+
+    private static void close(AutoCloseable port) {
+        try {
+            port.close();
+        } catch (Exception e) {
+            LOG.warn("port {}: {}", port, e.getMessage());
+        }
+    }
+
+    /// Unplugs the ports. Not on a loop.
+    @Override
+    public synchronized void close() {
+        for (OpenCapture capture : captures.values()) {
+            CompletableFuture.runAsync(capture::stop, capture.running().loop).join();
+            close(capture.capture());
+        }
+        captures.clear();
+        for (Running running : networks.values()) {
+            while (!running.ports.isEmpty()) {
+                close(running.ports.pop().port());
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+package org.splitring.driverdomain;
+
+import java.io.PrintWriter;
+import java.time.Duration;
+import java.util.concurrent.Callable;
+import org.splitring.xenbus.store.StoreException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/// `splitring reload`: changes the networks of a running lab.
+@Command(
+        name = "reload",
+        description = {
+            "Read the lab file of a running lab again, and change its networks while traffic flows:",
+            "modes, ports, settings, rules, and rate and vlan of vifs.",
+            "Other changes to domains are named and wait for 'replace' or the next 'up'."
+        },
+        mixinStandardHelpOptions = true)
+final class ReloadCommand implements Callable<Integer> {
+    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+
+    @Option(
+            names = "--timeout",
+            paramLabel = "SECONDS",
+            description = "How long to wait for the driver domain (default: ${DEFAULT-VALUE}).")
+    private int seconds = 15;
+
+    @Spec
+    @SuppressWarnings("NullAway.Init") // picocli sets it
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws CommandException, InterruptedException {
+        PrintWriter out = spec.commandLine().getOut();
+        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
+            LabRequests requests = new LabRequests(running.store());
+            out.println(requests.ask(Duration.ofSeconds(seconds), LabRequests.RELOAD));
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,300 @@
+package org.splitring.driverdomain;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.splitring.driverdomain.LabUnderTest.Ended;
+import org.splitring.hypervisor.linux.UnixSocket;
+import org.splitring.testkit.ExternalTools;
+
+/// A network of a lab file as users meet it: `up`, programs inside the guests, `reload`,
+/// interfaces that come and go, driver domains that do. One lab for all tests.
+@Timeout(180)
+class LabNetworkIT {
+    private static final String ONE = "na" + ProcessHandle.current().pid();
+    private static final String TWO = "nb" + ProcessHandle.current().pid();
+    private static final String LAB =
+            """
+            [domains.%s]
+            vif = ["bridge=lan, ip=10.95.0.2"]
+
+            [domains.%s]
+            vif = ["bridge=lan, ip=10.95.0.3"]
+
+            [networks.lan]
+            subnet = "10.95.0.0/24"
+            """
+                    .formatted(ONE, TWO);
+
+    @TempDir private static Path dir;
+    private static LabUnderTest lab;
+
+    @BeforeAll
+    static void up() throws Exception {
+        if (UnixSocket.effectiveUser() != 0) {
+            Assumptions.abort("needs root: network namespaces and TAPs");
+        }
+        ExternalTools.require("ip", "iproute2");
+        ExternalTools.require("ping", "iputils-ping");
+        lab = new LabUnderTest(dir);
+        Files.writeString(lab.lab(), LAB);
+        Ended up =
+                lab.splitring(
+                        "up", lab.lab().toString(), "--run-dir", lab.run().toString(), "--detach");
+        assertEquals(0, up.code(), up.output());
+        assertTrue(up.output().contains("network lan  bridge  10.95.0.0/24"), up.output());
+        assertTrue(up.output().contains("10.95.0.3/24"), up.output());
+    }
+
+    @AfterAll
+    static void down() throws Exception {
+        if (lab == null) {
+            return;
+        }
+        try {
+            lab.down();
+            assertFalse(Files.exists(Path.of("/var/run/netns/splitring-" + ONE)));
+        } finally {
+            lab.cleanUp();
+        }
+    }
+
+    @BeforeEach
+    void asItWas() throws Exception {
+        Files.writeString(lab.lab(), LAB);
+        command(0, "reload");
+    }
+
+    /// A command of ours, in this process: what it says, and that it ends so.
+    private static String command(int code, String... words) {
+        List<String> all = new ArrayList<>(List.of(words));
+        all.addAll(1, List.of("--run-dir", lab.run().toString()));
+        StringWriter said = new StringWriter();
+        PrintWriter out = new PrintWriter(said, true);
+        int ended =
+                Splitring.commandLine().setOut(out).setErr(out).execute(all.toArray(String[]::new));
+        assertEquals(code, ended, said::toString);
+        return said.toString();
+    }
+
+    private static Ended inside(String domain, String... program) throws Exception {
+        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
+        all.addAll(List.of(program));
+        return lab.execute(all);
+    }
+
+    private static Ended exec(String domain, String... program) throws Exception {
+        List<String> all =
+                new ArrayList<>(List.of("exec", "--run-dir", lab.run().toString(), domain, "--"));
+        all.addAll(List.of(program));
+        return lab.splitring(all.toArray(String[]::new));
+    }
+
+    private static void replace() throws Exception {
+        Ended replaced = lab.splitring("replace", "--run-dir", lab.run().toString());
+        assertEquals(0, replaced.code(), replaced.output());
+    }
+
+    private static boolean reaches(String domain, String address) throws Exception {
+        return inside(domain, "ping", "-c", "1", "-W", "1", address).code() == 0;
+    }
+
+    @Test
+    void programsInsideReachEachOther() throws Exception {
+        Ended ping = inside(ONE, "ping", "-f", "-c", "200", "-W", "5", "10.95.0.3");
+        assertEquals(0, ping.code(), ping.output());
+        assertTrue(ping.output().contains(" 0% packet loss"), ping.output());
+    }
+
+    @Test
+    void execEndsAsItsProgramDoes() throws Exception {
+        Ended address = exec(TWO, "ip", "-br", "addr", "show", "dev", "eth0");
+        assertTrue(address.output().contains("10.95.0.3/24"), address.output());
+        assertEquals(7, exec(ONE, "sh", "-c", "exit 7").code());
+        Ended unknown = exec("nobody", "true");
+        assertNotEquals(0, unknown.code());
+        assertTrue(unknown.output().contains("no domain nobody"), unknown.output());
+        Ended missing = exec(ONE, "no-such-program");
+        assertNotEquals(0, missing.code());
+        assertTrue(missing.output().contains("no-such-program"), missing.output());
+    }
+
+    @Test
+    void aGuestSpeaksForNobodyElse() throws Exception {
+        assertEquals(0, inside(ONE, "ip", "addr", "add", "10.95.0.9/24", "dev", "eth0").code());
+        assertNotEquals(
+                0,
+                inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.95.0.9", "10.95.0.3").code());
+        Files.writeString(lab.lab(), LAB + "antispoof = \"mac\"\n");
+        command(0, "reload");
+        assertEquals(
+                0,
+                inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "10.95.0.9", "10.95.0.3").code());
+        assertEquals(0, inside(ONE, "ip", "addr", "del", "10.95.0.9/24", "dev", "eth0").code());
+    }
+
+    @Test
+    void reloadChangesRulesVlansAndPortsWhileTrafficFlows() throws Exception {
+        String rule = "[networks.lan.settings.\"%s.0\"]\nrules = \"tx drop icmp\"\n".formatted(ONE);
+        Files.writeString(lab.lab(), LAB + rule);
+        assertTrue(command(0, "reload").contains("network lan: port " + ONE + ".0 changed"));
+        assertFalse(reaches(ONE, "10.95.0.3"));
+        assertFalse(reaches(TWO, "10.95.0.2"), "its answers are dropped");
+
+        String vlan = LAB.replace("ip=10.95.0.3", "ip=10.95.0.3, vlan=10, rate=1Mb/s");
+        Files.writeString(lab.lab(), vlan + "vlan_filtering = true\n");
+        String said = command(0, "reload");
+        assertTrue(said.contains(TWO + " vif/0: rate 6250,50000"), said);
+        assertFalse(reaches(ONE, "10.95.0.3"));
+
+        String uplink = "it" + ProcessHandle.current().pid();
+        String tap = "ports = [\"tap, name=" + uplink + ", ip=10.95.0.254/24, vlan=10\"]\n";
+        Files.writeString(lab.lab(), vlan + "vlan_filtering = true\n" + tap);
+        said = command(0, "reload");
+        assertTrue(said.contains("port " + uplink + " plugged in"), said);
+        assertTrue(reaches(TWO, "10.95.0.254"));
+        assertFalse(reaches(ONE, "10.95.0.254"));
+
+        Files.writeString(lab.lab(), LAB);
+        said = command(0, "reload");
+        assertTrue(said.contains("port " + uplink + " taken away"), said);
+        assertTrue(said.contains(TWO + " vif/0: rate unlimited"), said);
+        assertFalse(Files.exists(Path.of("/sys/class/net/" + uplink)));
+        assertTrue(reaches(ONE, "10.95.0.3"));
+        assertEquals("nothing has changed", command(0, "reload").strip());
+    }
+
+    @Test
+    void reloadNamesWhatIsWrongAndWhatMustWait() throws Exception {
+        Files.writeString(lab.lab(), LAB + "mode = \"bus\"\n");
+        String said = command(1, "reload");
+        assertTrue(said.contains("lab.toml:9: networks.lan.mode: \"bus\" is no mode"), said);
+        Files.writeString(lab.lab(), LAB + "mtu = 9000\n");
+        said = command(1, "reload");
+        assertTrue(said.contains("it stays 1500 while the lab runs"), said);
+        try (ServerSocket taken = new ServerSocket(0, 1, null)) {
+            Files.writeString(
+                    lab.lab(),
+                    LAB + "ports = \"stream, listen=127.0.0.1:" + taken.getLocalPort() + "\"\n");
+            said = command(1, "reload");
+            assertTrue(said.contains("networks.lan.ports: port port0: cannot listen on"), said);
+        }
+        Files.writeString(lab.lab(), LAB + "\n[domains.third]\n");
+        said = command(0, "reload");
+        assertTrue(said.contains("domain third: new, waits for replace"), said);
+        assertTrue(reaches(ONE, "10.95.0.3"), "what runs goes on");
+    }
+
+    @Test
+    void framesAreCapturedForTshark() throws Exception {
+        Path file = dir.resolve("lan.pcapng");
+        Process ping =
+                new ProcessBuilder(
+                                "ip",
+                                "netns",
+                                "exec",
+                                "splitring-" + ONE,
+                                "ping",
+                                "-i",
+                                "0.2",
+                                "-c",
+                                "100",
+                                "10.95.0.3")
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start();
+        try {
+            command(1, "capture", "lam", file.toString());
+            String said = command(1, "capture", "lan", file.toString(), "--port", "none");
+            assertTrue(said.contains("there is no port \"none\" now; ports are"), said);
+            String port = ONE + ".0";
+            said = command(0, "capture", "lan", file + "", "--port", port, "--seconds", "2");
+            assertTrue(said.contains(" frames in " + file + ", 0 missing"), said);
+        } finally {
+            ping.destroy();
+            ping.waitFor(10, TimeUnit.SECONDS);
+        }
+        Ended read =
+                lab.tool(
+                        "tshark", "tshark", "-r", file + "", "-Y", "icmp", "-T", "fields", "-e",
+                        "ip.src");
+        assertEquals(0, read.code(), read.output());
+        assertTrue(read.output().contains("10.95.0.2\n10.95.0.3\n"), read.output());
+    }
+
+    @Test
+    void interfacesComeAndGo() throws Exception {
+        String said = command(0, "network-attach", ONE, "bridge=lan,ip=10.95.0.77");
+        assertTrue(said.contains("attached vif/1 to " + ONE), said);
+        Ended ping = inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "eth1", "10.95.0.3");
+        assertEquals(0, ping.code(), ping.output());
+        said = command(1, "attach", TWO, "vif", "ip=10.95.0.77");
+        assertTrue(said.contains("ip 10.95.0.77 is taken by vif/1 of domain " + ONE), said);
+        said = command(1, "attach", TWO, "vif", "bridge=lam");
+        assertTrue(said.contains("did you mean lan?"), said);
+        command(0, "network-detach", ONE, "1");
+        assertFalse(inside(ONE, "ip", "addr").output().contains("10.95.0.77"));
+    }
+
+    @Test
+    void trafficGoesOnWhenTheDriverDomainIsReplacedOrKilled() throws Exception {
+        Process ping =
+                new ProcessBuilder(
+                                "ip",
+                                "netns",
+                                "exec",
+                                "splitring-" + ONE,
+                                "ping",
+                                "-i",
+                                "0.1",
+                                "-c",
+                                "600",
+                                "-O",
+                                "10.95.0.3")
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start();
+        try {
+            replace();
+            assertTrue(reaches(ONE, "10.95.0.3"));
+            lab.driverDomain().destroyForcibly();
+            replace();
+            await("the guests reach each other again")
+                    .atMost(LabUnderTest.PATIENCE)
+                    .until(() -> reaches(ONE, "10.95.0.3"));
+            assertTrue(ping.isAlive(), "the guest's own programs have seen a delay, no end");
+        } finally {
+            ping.destroy();
+            ping.waitFor(10, TimeUnit.SECONDS);
+        }
+    }
+
+    /// Another lab cannot have the namespace of a domain that is there, and says so.
+    @Test
+    void aNamespaceThatIsTakenIsNamed() throws Exception {
+        Path other = dir.resolve("other.toml");
+        Files.writeString(other, "[domains.%s]\nvif = \"\"\n[networks.lan]\n".formatted(ONE));
+        Ended up =
+                lab.splitring(
+                        "up", other.toString(), "--run-dir", dir.resolve("r2") + "", "--detach");
+        assertEquals(1, up.code(), up.output());
+        assertTrue(up.output().contains("another lab has a domain of this name"), up.output());
+        assertTrue(reaches(TWO, "10.95.0.2"), "what runs goes on");
+    }
+}

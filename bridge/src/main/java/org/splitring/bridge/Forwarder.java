@@ -3,7 +3,7 @@ package org.splitring.bridge;
 import org.jspecify.annotations.Nullable;
 
 /// Decides where a frame goes: the mode of a network. Everything is called on the network's loop.
-public sealed interface Forwarder permits LearningSwitch {
+public sealed interface Forwarder permits LearningSwitch, Router, Nat {
     /// Passes `frame` to the ports that should have it, with [PortLink#send].
     void forward(PortLink from, Frame frame);
 
@@ -18,4 +18,7 @@ public sealed interface Forwarder permits LearningSwitch {
 
     /// A port is gone: everything learned about it is to be forgotten.
     void detached(PortLink link);
+
+    /// Time has passed: see [VirtualNetwork#tick].
+    default void tick(VirtualNetwork network) {}
 }

@@ -226,6 +226,28 @@ public final class Frame {
         flowHashType = type;
     }
 
+    /// Appends a range of another frame's bytes: to the header what lies in the other's header,
+    /// the rest as pieces.
+    void appendRange(Frame from, int first, int length) {
+        int at = first;
+        int end = first + length;
+        if (at < from.headerBytes) {
+            int n = Math.min(end, from.headerBytes) - at;
+            appendHeader(from.memory, from.headerStart + at, n);
+            at += n;
+        }
+        int pieceAt = from.headerBytes;
+        for (int i = 0; at < end; i++) {
+            int pieceEnd = pieceAt + from.pieceBytes[i];
+            if (at < pieceEnd) {
+                int n = Math.min(end, pieceEnd) - at;
+                appendPiece(from.pieceMemory[i], from.pieceOffset[i] + (at - pieceAt), n);
+                at += n;
+            }
+            pieceAt = pieceEnd;
+        }
+    }
+
     // ---- what others read
 
     /// All bytes of the frame.

@@ -36,7 +36,7 @@ final class GsoCutter {
                 && layers.hasL4(frame, tcpHeaderBytes(frame, layers));
     }
 
-    private static int tcpHeaderBytes(Frame frame, FrameLayers layers) {
+    static int tcpHeaderBytes(Frame frame, FrameLayers layers) {
         return (frame.u8(layers.l4At + 12) >>> 4) * 4;
     }
 
@@ -62,7 +62,7 @@ final class GsoCutter {
             boolean last = at + n == end;
             segment.reset();
             segment.appendHeader(frame.header(), frame.headerStart(), payloadAt);
-            appendRange(frame, at, n);
+            segment.appendRange(frame, at, n);
             if (layers.ipVersion == 4) {
                 segment.putU16(l3At + 2, payloadAt + n - l3At);
                 segment.putU16(l3At + 4, id++);
@@ -82,28 +82,5 @@ final class GsoCutter {
             at += n;
         } while (at < end);
         return all;
-    }
-
-    /// Appends a range of the frame's bytes: to the header what lies in the frame's header, the
-    /// rest
-    /// as pieces.
-    private void appendRange(Frame frame, int from, int length) {
-        int at = from;
-        int end = from + length;
-        if (at < frame.headerBytes()) {
-            int n = Math.min(end, frame.headerBytes()) - at;
-            segment.appendHeader(frame.header(), frame.headerStart() + at, n);
-            at += n;
-        }
-        int pieceAt = frame.headerBytes();
-        for (int i = 0; at < end; i++) {
-            int pieceEnd = pieceAt + frame.pieceBytes(i);
-            if (at < pieceEnd) {
-                int n = Math.min(end, pieceEnd) - at;
-                segment.appendPiece(frame.pieceMemory(i), frame.pieceOffset(i) + (at - pieceAt), n);
-                at += n;
-            }
-            pieceAt = pieceEnd;
-        }
     }
 }

@@ -96,6 +96,11 @@ final class InternetChecksum {
         return value == 0 ? 0xFFFF : value;
     }
 
+    /// A complete checksum field after one word of what it covers has changed (RFC 1624, eqn. 3).
+    static int updated(int field, int oldWord, int newWord) {
+        return ~fold((~field & 0xFFFFL) + (~oldWord & 0xFFFFL) + newWord) & 0xFFFF;
+    }
+
     private static int swap(int word) {
         return (word & 0xFF) << 8 | word >>> 8;
     }

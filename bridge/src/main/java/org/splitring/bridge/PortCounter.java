@@ -34,6 +34,8 @@ public enum PortCounter {
     IN_DROPPED_OFFLOAD,
     /// No other port would have had it: same port, isolated, a filtered group, no port at all.
     IN_DROPPED_NOWHERE,
+    /// Refused by the network's router, whose [RouterCounters] say why.
+    IN_DROPPED_ROUTER,
     /// By a rule, or over the limit of one.
     OUT_DROPPED_RULE,
     /// Larger than the port's MTU.

@@ -161,7 +161,15 @@ public final class VirtualNetwork {
     }
 
     /// Changes the mode. The ports stay plugged in; what was learned or translated is forgotten.
+    ///
+    /// @param mode one that no network has had before
+    /// @throws IllegalArgumentException when a port cannot be had in it; the mode is then as before
     public void mode(Forwarder mode) {
+        for (PortLink link : links) {
+            if (link != null) {
+                mode.check(link.settings(), link);
+            }
+        }
         for (PortLink link : links) {
             if (link != null) {
                 mode.configured(link);
@@ -217,6 +225,13 @@ public final class VirtualNetwork {
     int batchSeconds() {
         batchNanos();
         return batchSeconds;
+    }
+
+    /// Lets the mode do what time asks for: ask again for addresses, forget what has expired. To be
+    /// called about once a second by whoever owns the network. A learning switch does not need it.
+    public void tick() {
+        forwarder.tick(this);
+        flush();
     }
 
     void markDirty(PortLink link) {

@@ -18,7 +18,7 @@ class SwitchAllocationTest {
     private static final int FRAMES = 20_000;
 
     /// Copies what it is offered to the same place, as a ring would.
-    private static final class Copying implements FramePort {
+    static final class Copying implements FramePort {
         final MemorySegment memory = Arena.ofAuto().allocate(Frame.MAX_BYTES);
         long frames;
 
@@ -45,7 +45,7 @@ class SwitchAllocationTest {
         frame.append(from, 0, size);
     }
 
-    private static void allocatesNothing(IntConsumer batch) {
+    static void allocatesNothing(IntConsumer batch) {
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         long self = Thread.currentThread().threadId();
         for (int i = 0; i < 10; i++) {

@@ -172,6 +172,7 @@ class DnsRelayTest {
         response[2] = (byte) 0x81;
         upstream.answers.forEach(each -> each.answered(response));
         assertEquals(0, other.port.take().size());
+        assertEquals(0, a.port.take().size());
         other.announce();
         for (int i = 0; i < 1000; i++) {
             send(other, "10.0.0.2", "10.0.0.1", query(i, "web.lab", A));

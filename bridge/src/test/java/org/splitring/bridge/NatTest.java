@@ -523,10 +523,14 @@ class NatTest {
         byte[][] other = fragments("10.0.0.3", FAR, 5, 800, 1600);
         pass(b, other[0], up);
         byte[][] first = fragments("10.0.0.2", FAR, 100, 800, 1600);
-        for (int i = 0; i < 600; i++) {
+        for (int i = 0; i <= LIMITS.fragmentsPerGuest(); i++) {
             pass(a, fragments("10.0.0.2", FAR, 100 + i, 800, 1600)[0], up);
         }
         passesNothing(a, first[1]);
+        pass(a, fragments("10.0.0.2", FAR, 101, 800, 1600)[1], up);
+        for (int i = 0; i < 600; i++) {
+            pass(a, fragments("10.0.0.2", FAR, 200 + i, 800, 1600)[0], up);
+        }
         pass(b, other[1], up);
     }
 

@@ -155,15 +155,22 @@ class NeighbourTest {
 
     @Test
     void framesOfAPortThatIsGoneAreNotSent() {
+        a.announce();
+        c.announce();
         b.silent = true;
+        c.send(udp("10.1.0.4", "10.1.0.3", 2)); // asks for the address that both wait for
         a.send(udp("10.1.0.2", "10.1.0.3", 1));
         a.port.link.detach();
-        Guest again = new Guest(lab, "again", 7, "10.1.0.7");
+        // Another one with the same address, who has not sent it.
+        Guest again = new Guest(lab, "again", 7, "10.1.0.2");
         assertEquals(a.port.link.index, again.port.link.index);
+        again.announce();
         b.silent = false;
-        b.announce();
+        b.port.send(b.arpRequest("10.1.0.3", "10.1.0.1"));
         Guest.settle(guests);
-        assertEquals(0, count(RouterCounter.FORWARDED));
+        assertEquals(List.of(2), b.take().stream().map(NeighbourTest::number).toList());
+        assertEquals(1, count(RouterCounter.FORWARDED));
+        assertEquals(0, count(RouterCounter.DROPPED_UNREACHABLE));
     }
 
     @Test

@@ -76,7 +76,8 @@ final class GuestNetwork implements VifFrontendDriver.Users, AutoCloseable {
         }
         for (String gateway : words(context, "gateway")) {
             commands.append("route add default via ").append(gateway);
-            commands.append(" dev ").append(name).append('\n');
+            // On the link whatever the prefix length: a routed guest has a subnet of its own.
+            commands.append(" dev ").append(name).append(" onlink\n");
         }
         return commands.toString();
     }

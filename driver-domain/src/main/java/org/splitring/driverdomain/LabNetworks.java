@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.SocketAddress;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -10,20 +11,23 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.bridge.AddressPins;
 import org.splitring.bridge.Capture;
-import org.splitring.bridge.Forwarder;
 import org.splitring.bridge.Frame;
-import org.splitring.bridge.LearningSwitch;
 import org.splitring.bridge.MacAddress;
+import org.splitring.bridge.NetworkLink;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.PortVlans;
@@ -31,10 +35,11 @@ import org.splitring.bridge.VirtualNetwork;
 import org.splitring.bridge.port.DatagramPort;
 import org.splitring.bridge.port.StreamPorts;
 import org.splitring.bridge.port.VxlanPort;
-import org.splitring.driverdomain.lab.InterfaceAddress;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.driverdomain.lab.LabNetwork.Antispoof;
 import org.splitring.driverdomain.lab.LabPort;
+import org.splitring.driverdomain.lab.LabPrefix;
+import org.splitring.driverdomain.lab.LabRouting;
 import org.splitring.driverdomain.lab.LabVif;
 import org.splitring.driverdomain.net.TapPort;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
@@ -94,14 +99,49 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
         final Deque<OpenPort> ports = new ConcurrentLinkedDeque<>();
         final Map<String, VifPlug> vifs = new ConcurrentHashMap<>();
 
-        Running(LabNetwork plan, NettyDeviceLoop loop) {
+        private volatile NetworkModes.Mode mode;
+        private final ScheduledFuture<?> ticks;
+
+        Running(LabNetwork plan, NettyDeviceLoop loop) throws IOException {
             this.plan = plan;
             this.loop = loop;
-            network = new VirtualNetwork(plan.name(), loop, System::nanoTime, mode(plan));
+            mode = NetworkModes.make(plan, List.of(), loop);
+            network = new VirtualNetwork(plan.name(), loop, System::nanoTime, mode.forwarder());
+            ticks = loop.eventLoop().scheduleAtFixedRate(network::tick, 1, 1, TimeUnit.SECONDS);
         }
 
-        static Forwarder mode(LabNetwork plan) {
-            return new LearningSwitch(plan.bridge());
+        private List<NetworkModes.Vif> vifs() {
+            return vifs.entrySet().stream()
+                    .map(vif -> vif.getValue().describe(vif.getKey()))
+                    .toList();
+        }
+
+        /// Passes on that vifs have come or gone, or that the plan is another.
+        void configure() throws CommandException {
+            onLoop(() -> NetworkModes.configure(mode.forwarder(), plan, vifs()));
+        }
+
+        /// Exchanges the mode for what the plan says now.
+        void changeMode() throws CommandException {
+            NetworkModes.Mode made;
+            try {
+                made = NetworkModes.make(plan, vifs(), loop);
+            } catch (IOException | IllegalArgumentException e) {
+                throw new CommandException(plan.place() + ": " + e.getMessage(), e);
+            }
+            boolean changed = false;
+            try {
+                onLoop(() -> network.mode(made.forwarder()));
+                changed = true;
+            } finally {
+                LabNetworks.close((changed ? mode : made).resources());
+            }
+            mode = made;
+        }
+
+        void close() {
+            ticks.cancel(false);
+            LabNetworks.close(mode.resources());
         }
 
         /// Runs something on the loop that everything of the network is called on.
@@ -119,7 +159,17 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
     private record OpenPort(LabPort plan, AutoCloseable port) {}
 
     /// What a vif says of its port besides what the lab file does.
-    private record VifPlug(Optional<String> mac, String ips, Optional<String> vlan) {
+    private record VifPlug(String domain, Optional<String> mac, String ips, Optional<String> vlan) {
+        NetworkModes.Vif describe(String port) {
+            return new NetworkModes.Vif(
+                    port,
+                    domain,
+                    mac.map(MacAddress::parse),
+                    ips.isEmpty()
+                            ? List.of()
+                            : Stream.of(ips.split(" +", -1)).map(InetAddress::ofLiteral).toList());
+        }
+
         PortSettings settings(LabNetwork plan, String name) {
             PortSettings settings = plan.settingsOf(name);
             if (vlan.isPresent()) {
@@ -155,6 +205,11 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
             for (LabNetwork plan : plans) {
                 opened.make(plan);
             }
+            for (Running running : opened.networks.values()) { // some lead to others
+                for (LabPort port : running.plan.ports()) {
+                    opened.plugIn(running, port);
+                }
+            }
             complete = true;
             return opened;
         } finally {
@@ -165,22 +220,25 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
     }
 
     private void make(LabNetwork plan) throws CommandException {
-        Running running = new Running(plan, loops.next());
-        networks.put(plan.name(), running);
-        for (LabPort port : plan.ports()) {
-            plugIn(running, port);
+        try {
+            networks.put(plan.name(), new Running(plan, loops.next()));
+        } catch (IOException | IllegalArgumentException e) {
+            throw new CommandException(plan.place() + ": " + e.getMessage(), e);
         }
     }
 
-    private static void plugIn(Running running, LabPort port) throws CommandException {
+    private void plugIn(Running running, LabPort port) throws CommandException {
         try {
             running.ports.push(new OpenPort(port, open(running, port)));
-        } catch (IOException e) {
+        } catch (IOException | IllegalArgumentException e) {
             throw new CommandException(port.plug().place() + ": " + e.getMessage(), e);
+        } catch (CompletionException e) {
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            throw new CommandException(port.plug().place() + ": " + cause.getMessage(), e);
         }
     }
 
-    private static AutoCloseable open(Running running, LabPort port) throws IOException {
+    private AutoCloseable open(Running running, LabPort port) throws IOException {
         LabNetwork plan = running.plan;
         PortSettings settings = settings(plan, port);
         VirtualNetwork network = running.network;
@@ -204,6 +262,18 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                             running.loop.eventLoop(),
                             address(datagram.local()),
                             address(datagram.peer()));
+            case LabPort.Link link -> {
+                Running far = networks.get(link.network());
+                if (far == null) {
+                    throw new IOException("there is no network " + link.network());
+                }
+                yield NetworkLink.connect(
+                        network,
+                        settings,
+                        far.network,
+                        far.plan.settingsOf(plan.name()),
+                        Math.min(mtu, far.plan.mtu()));
+            }
             case LabPort.Vxlan vxlan ->
                     VxlanPort.open(
                             network,
@@ -250,7 +320,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
         StringBuilder commands = new StringBuilder();
         String dev = " dev " + port.interfaceName();
         commands.append("link set").append(dev).append(" mtu ").append(mtu).append(" up\n");
-        for (InterfaceAddress address : port.addresses()) {
+        for (LabPrefix address : port.addresses()) {
             commands.append("addr replace ").append(address).append(dev);
             commands.append(address.isIpv4() ? "\n" : " nodad\n");
         }
@@ -281,6 +351,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
         String name = context.parameter("vifname").orElse(usual);
         VifPlug plug =
                 new VifPlug(
+                        context.parameter("domain").orElse(usual),
                         context.parameter("mac"),
                         context.parameter("ip").orElse("").strip(),
                         context.parameter("vlan"));
@@ -291,11 +362,28 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                             running.loop,
                             plug.settings(running.plan, name),
                             running.plan.mtu());
-            running.vifs.put(name, plug);
-            context.onEnd(() -> running.vifs.remove(name, plug));
+            plug.describe(name); // its addresses make sense
+            enter(running, name, plug);
+            context.onEnd(() -> leave(running, name, plug));
             return place;
         } catch (IllegalArgumentException e) {
             throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private static void enter(Running running, String name, VifPlug plug) throws DeviceException {
+        running.vifs.put(name, plug);
+        try {
+            running.configure();
+        } catch (CommandException e) {
+            running.vifs.remove(name, plug);
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    private static void leave(Running running, String name, VifPlug plug) throws CommandException {
+        if (running.vifs.remove(name, plug)) {
+            running.configure();
         }
     }
 
@@ -330,21 +418,28 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                                 + " while the lab runs");
             }
         }
-        List<String> done = new ArrayList<>();
         for (LabNetwork plan : plans) {
             Running running = networks.get(plan.name());
-            if (running == null) {
+            try {
+                NetworkModes.check(plan, running == null ? List.of() : running.vifs());
+            } catch (IllegalArgumentException e) {
+                throw new CommandException(plan.place() + ": " + e.getMessage(), e);
+            }
+        }
+        List<String> done = new ArrayList<>();
+        for (LabNetwork plan : plans) { // first, because ports of others may lead to them
+            if (!networks.containsKey(plan.name())) {
                 make(plan);
                 done.add("network " + plan.name() + ": made");
-            } else {
-                change(running, plan, vifs, done);
             }
+        }
+        for (LabNetwork plan : plans) {
+            change(Objects.requireNonNull(networks.get(plan.name())), plan, vifs, done);
         }
         return done;
     }
 
-    private static void change(
-            Running running, LabNetwork plan, List<LabVif> vifs, List<String> done)
+    private void change(Running running, LabNetwork plan, List<LabVif> vifs, List<String> done)
             throws CommandException {
         LabNetwork old = running.plan;
         for (OpenPort open : List.copyOf(running.ports)) {
@@ -355,14 +450,23 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
             }
         }
         running.plan = plan;
-        if (!plan.bridge().equals(old.bridge()) || plan.mode() != old.mode()) {
-            running.onLoop(() -> running.network.mode(Running.mode(plan)));
+        if (needsAnotherMode(plan, old)) {
+            boolean changed = false;
+            try {
+                running.changeMode();
+                changed = true;
+            } finally {
+                running.plan = changed ? plan : old;
+            }
             done.add("network " + plan.name() + ": mode " + plan.mode().text());
+        } else if (!routed(plan).equals(routed(old))) {
+            running.configure();
+            done.add("network " + plan.name() + ": addresses, routes or forwards changed");
         }
         for (LabVif vif : vifs) {
             running.vifs.computeIfPresent(
                     vif.portName(),
-                    (name, plug) -> new VifPlug(plug.mac(), plug.ips(), vif.vlan()));
+                    (name, plug) -> new VifPlug(plug.domain(), plug.mac(), plug.ips(), vif.vlan()));
         }
         running.onLoop(() -> reconfigure(running, done));
         for (LabPort port : plan.ports()) {
@@ -371,6 +475,26 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                 done.add("network " + plan.name() + ": port " + name(port) + " plugged in");
             }
         }
+    }
+
+    /// What a router is told of a plan, but for its vifs.
+    private static List<Object> routed(LabNetwork plan) {
+        List<Object> all = new ArrayList<>(List.of(plan.routing()));
+        for (LabPort port : plan.ports()) {
+            all.add(name(port));
+            all.add(port.plug().addresses());
+            all.add(port.plug().via());
+        }
+        return all;
+    }
+
+    /// Whether the forwarder cannot simply be told.
+    private static boolean needsAnotherMode(LabNetwork plan, LabNetwork old) {
+        return plan.mode() != old.mode()
+                || (plan.mode() == LabNetwork.Mode.BRIDGE && !plan.bridge().equals(old.bridge()))
+                || !plan.routing()
+                        .map(LabRouting::resolvers)
+                        .equals(old.routing().map(LabRouting::resolvers));
     }
 
     private static String name(LabPort port) {
@@ -390,6 +514,10 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                             && plug.name().equals(name(stream))
                             && address.equals(stream.address())
                             && listens == stream.listens();
+            case LabPort.Link link ->
+                    other instanceof LabPort.Link(var plug, var network)
+                            && plug.name().equals(name(link))
+                            && network.equals(link.network());
             case LabPort.Datagram datagram ->
                     other instanceof LabPort.Datagram(var plug, var local, var peer)
                             && plug.name().equals(name(datagram))
@@ -517,6 +645,9 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
             while (!running.ports.isEmpty()) {
                 close(running.ports.pop().port());
             }
+        }
+        for (Running running : networks.values()) {
+            running.close();
         }
     }
 }

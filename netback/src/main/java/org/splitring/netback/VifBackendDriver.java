@@ -41,8 +41,8 @@ public class VifBackendDriver implements BackendDriver {
     @Override
     public Set<String> parameters() {
         return Set.of(
-                "bridge", "mac", "ip", "rate", "vifname", "mtu", "vlan", "script", "handle",
-                "type");
+                "bridge", "mac", "ip", "rate", "vifname", "mtu", "vlan", "script", "handle", "type",
+                "domain");
     }
 
     @Override

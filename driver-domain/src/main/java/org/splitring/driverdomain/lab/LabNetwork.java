@@ -3,6 +3,7 @@ package org.splitring.driverdomain.lab;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.PortVlans;
 import org.splitring.bridge.SwitchSettings;
@@ -17,19 +18,21 @@ import org.splitring.bridge.SwitchSettings;
 /// @param vlanFiltering whether ports without `vlan=` are in VLAN 1 alone; else tags are not
 ///     looked
 ///     at
-/// @param ports to others than guests
+/// @param ports to others than guests; the uplink of a NAT is one of them
+/// @param routing of a network in route or NAT mode
 /// @param settings of ports by their names: only what `settings` says
 /// @param place `file:line: key`, for messages
 public record LabNetwork(
         String name,
         Mode mode,
-        List<InterfaceAddress> subnets,
+        List<LabPrefix> subnets,
         List<String> gateways,
         int mtu,
         SwitchSettings bridge,
         Antispoof antispoof,
         boolean vlanFiltering,
         List<LabPort> ports,
+        Optional<LabRouting> routing,
         Map<String, PortSettings> settings,
         String place) {
     public LabNetwork {
@@ -42,7 +45,11 @@ public record LabNetwork(
     /// How frames are forwarded.
     public enum Mode {
         /// A learning switch.
-        BRIDGE;
+        BRIDGE,
+        /// A router between guests' addresses, subnets and ports.
+        ROUTE,
+        /// A router that shows its guests outside under its own address.
+        NAT;
 
         /// As the lab file has it.
         public String text() {

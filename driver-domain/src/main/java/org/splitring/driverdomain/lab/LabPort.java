@@ -1,9 +1,11 @@
 package org.splitring.driverdomain.lab;
 
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import org.splitring.bridge.InterfaceAddress;
 import org.splitring.bridge.PortVlans;
 
 /// A port of a network to somebody else than a guest of the lab.
@@ -15,14 +17,24 @@ public sealed interface LabPort {
     ///
     /// @param name `vifname=`, or what it is called without
     /// @param vlans `vlan=`
+    /// @param addresses `address=`: what a router has at this port, with its subnet
+    /// @param via `via=`: the router outside
     /// @param place `file:line: key`, for messages
-    record Plug(String name, Optional<PortVlans> vlans, String place) {}
+    record Plug(
+            String name,
+            Optional<PortVlans> vlans,
+            List<InterfaceAddress> addresses,
+            Optional<InetAddress> via,
+            String place) {
+        public Plug {
+            addresses = List.copyOf(addresses);
+        }
+    }
 
     /// An interface of this machine.
     ///
     /// @param addresses that it is given
-    record Tap(Plug plug, String interfaceName, List<InterfaceAddress> addresses)
-            implements LabPort {
+    record Tap(Plug plug, String interfaceName, List<LabPrefix> addresses) implements LabPort {
         public Tap {
             addresses = List.copyOf(addresses);
         }
@@ -42,6 +54,9 @@ public sealed interface LabPort {
 
     /// QEMU's `-netdev dgram`.
     record Datagram(Plug plug, Address local, Address peer) implements LabPort {}
+
+    /// A cable to another network of the lab, which has a port of this network's name then.
+    record Link(Plug plug, String network) implements LabPort {}
 
     /// A VXLAN segment.
     record Vxlan(Plug plug, int vni, InetSocketAddress local, List<InetSocketAddress> peers)

@@ -9,6 +9,7 @@ import org.splitring.bridge.MacAddress;
 /// A network interface of a guest.
 ///
 /// @param device its number in the guest, which calls it `ethN`
+/// @param domain that it is in
 /// @param network that it is plugged into
 /// @param portName of the switch's port
 /// @param addresses of the interface, as `10.0.0.2/24`
@@ -19,6 +20,7 @@ import org.splitring.bridge.MacAddress;
 /// @param place `file:line: key`, for messages
 public record LabVif(
         int device,
+        String domain,
         MacAddress mac,
         String network,
         String portName,
@@ -54,6 +56,7 @@ public record LabVif(
         keys.put("bridge", network);
         keys.put("vifname", portName);
         keys.put("type", "vif");
+        keys.put("domain", domain);
         List<String> literals =
                 addresses.stream().map(text -> text.substring(0, text.indexOf('/'))).toList();
         keys.put("ip", String.join(" ", literals));

@@ -12,13 +12,14 @@ import java.util.regex.Pattern;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.SwitchSettings;
 import org.splitring.driverdomain.lab.LabNetwork.Antispoof;
+import org.splitring.driverdomain.lab.LabNetwork.Mode;
 import tools.jackson.databind.JsonNode;
 
 /// The networks of a lab file and what is plugged into them, checked against each other: nothing
 /// is there twice, everything is somewhere.
 ///
 ///     [networks.lan]
-///     mode = "bridge"
+///     mode = "bridge"                             # or "route", "nat": see RoutingTable
 ///     subnet = "10.0.0.0/24"                      # or a list, one of a family
 ///     gateway = "10.0.0.254"                      # or a list; for guests' default routes
 ///     mtu = 1500
@@ -37,8 +38,14 @@ final class NetworkTables {
                     "vlan_filtering",
                     "snooping",
                     "ageing",
-                    "max_addresses");
-    private static final List<String> MODES = List.of("bridge");
+                    "max_addresses",
+                    "dhcp",
+                    "dns",
+                    "domain",
+                    "routes",
+                    "uplink",
+                    "forward");
+    private static final List<String> MODES = List.of("bridge", "route", "nat");
     private static final int DEFAULT_MTU = 1500;
     private static final int MIN_MTU = 68;
     private static final int MAX_MTU = 65_521;
@@ -74,6 +81,7 @@ final class NetworkTables {
             LabNetwork network = network(entry.getKey(), entry.getValue());
             networks.put(network.name(), network);
         }
+        checkLinks();
     }
 
     private LabNetwork network(String name, JsonNode table) throws LabException {
@@ -87,33 +95,112 @@ final class NetworkTables {
                             + " ._-");
         }
         file.checkKeys(table, path, KEYS);
-        mode(table.path("mode"), LabFile.under(path, "mode"));
-        List<InterfaceAddress> subnets = new ArrayList<>();
+        Mode mode = mode(table.path("mode"), LabFile.under(path, "mode"));
+        List<LabPrefix> subnets = new ArrayList<>();
         List<String> subnetPath = LabFile.under(path, "subnet");
         for (String text : file.strings(table.path("subnet"), subnetPath)) {
-            subnets.add(subnet(text, subnetPath, subnets));
+            subnets.add(subnet(text, subnetPath, subnets, mode));
         }
         List<String> gateways = new ArrayList<>();
         List<String> gatewayPath = LabFile.under(path, "gateway");
         for (String text : file.strings(table.path("gateway"), gatewayPath)) {
-            gateways.add(gateway(text, gatewayPath, subnets));
+            gateways.add(gateway(text, gatewayPath, subnets, mode));
         }
         boolean filtering =
                 file.flag(
                         table.path("vlan_filtering"), LabFile.under(path, "vlan_filtering"), false);
+        List<LabPort> ports =
+                ports(name, table.path("ports"), LabFile.under(path, "ports"), filtering);
+        Optional<LabRouting> routing = routing(table, path, mode, subnets, gateways, ports);
+        checkAddresses(mode, ports, filtering, path);
         return new LabNetwork(
                 name,
-                LabNetwork.Mode.BRIDGE,
+                mode,
                 subnets,
-                gateways,
+                routing.map(NetworkTables::gateways).orElse(gateways),
                 number(table, path, "mtu", DEFAULT_MTU, MIN_MTU, MAX_MTU),
                 bridge(table, path),
                 antispoof(table.path("antispoof"), LabFile.under(path, "antispoof")),
                 filtering,
-                ports(name, table.path("ports"), LabFile.under(path, "ports"), filtering),
+                ports,
+                routing,
                 new PortSettingsTable(file, LabFile.under(path, "settings"))
                         .read(table.path("settings")),
                 file.place(path));
+    }
+
+    /// Reads what a router has, and its uplink, which becomes the last of the ports.
+    private Optional<LabRouting> routing(
+            JsonNode table,
+            List<String> path,
+            Mode mode,
+            List<LabPrefix> subnets,
+            List<String> gateways,
+            List<LabPort> ports)
+            throws LabException {
+        RoutingTable routing = new RoutingTable(file, path);
+        if (mode == Mode.BRIDGE) {
+            routing.refuse(table);
+            return Optional.empty();
+        }
+        JsonNode uplink = table.path("uplink");
+        if (uplink.isMissingNode()) {
+            return Optional.of(routing.read(table, mode, subnets, gateways, Optional.empty()));
+        }
+        List<String> uplinkPath = LabFile.under(path, "uplink");
+        if (mode != Mode.NAT) {
+            throw file.bad(
+                    uplinkPath,
+                    "is for networks of mode nat; a router's ports stand in ports, with address=");
+        }
+        LabPort port = uplink(path.getLast(), uplink, uplinkPath);
+        ports.add(port);
+        return Optional.of(
+                routing.read(table, mode, subnets, gateways, Optional.of(port.plug().name())));
+    }
+
+    private LabPort uplink(String network, JsonNode node, List<String> path) throws LabException {
+        if (!node.isString()) {
+            throw file.bad(path, "must be a string, such as \"tap, name=up0, address=...\"");
+        }
+        String text = node.stringValue();
+        String place = file.place(path, text);
+        try {
+            LabPort port = port(network, text, "uplink", place);
+            if (port instanceof LabPort.Stream stream && stream.listens()) {
+                throw new LabException("an uplink has one peer: a stream port with connect=");
+            }
+            if (port.plug().addresses().isEmpty()) {
+                throw new LabException("an uplink needs address=, such as 192.0.2.2/24");
+            }
+            return port;
+        } catch (LabException e) {
+            throw new LabException(place + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static List<String> gateways(LabRouting routing) {
+        return routing.gateways().stream()
+                .map(gateway -> gateway.address().getHostAddress())
+                .toList();
+    }
+
+    private void checkAddresses(
+            Mode mode, List<LabPort> ports, boolean filtering, List<String> path)
+            throws LabException {
+        if (mode == Mode.BRIDGE) {
+            for (LabPort port : ports) {
+                if (!port.plug().addresses().isEmpty() || port.plug().via().isPresent()) {
+                    throw new LabException(
+                            port.plug().place()
+                                    + ": address= and via= are a router's; the network has mode"
+                                    + " bridge");
+                }
+            }
+        } else if (filtering) {
+            throw file.bad(
+                    LabFile.under(path, "vlan_filtering"), "is for networks of mode bridge only");
+        }
     }
 
     private int number(
@@ -155,26 +242,27 @@ final class NetworkTables {
         };
     }
 
-    private void mode(JsonNode node, List<String> path) throws LabException {
-        String mode = node.isMissingNode() ? "bridge" : LabFile.text(node);
-        if (mode.equals("route") || mode.equals("nat")) {
-            throw file.bad(path, "\"" + mode + "\" is not supported yet; there is bridge");
-        }
-        if (!MODES.contains(mode)) {
-            throw file.bad(
-                    path,
-                    "\""
-                            + mode
-                            + "\" is no mode of a network"
-                            + Suggestion.of(mode, MODES)
-                            + "; there is bridge");
-        }
+    private Mode mode(JsonNode node, List<String> path) throws LabException {
+        String text = node.isMissingNode() ? "bridge" : LabFile.text(node);
+        return switch (text) {
+            case "bridge" -> Mode.BRIDGE;
+            case "route" -> Mode.ROUTE;
+            case "nat" -> Mode.NAT;
+            default ->
+                    throw file.bad(
+                            path,
+                            "\""
+                                    + text
+                                    + "\" is no mode of a network"
+                                    + Suggestion.of(text, MODES)
+                                    + "; there are bridge, route and nat");
+        };
     }
 
-    private InterfaceAddress subnet(String text, List<String> path, List<InterfaceAddress> others)
+    private LabPrefix subnet(String text, List<String> path, List<LabPrefix> others, Mode mode)
             throws LabException {
-        InterfaceAddress subnet =
-                InterfaceAddress.parse(text)
+        LabPrefix subnet =
+                LabPrefix.parse(text)
                         .orElseThrow(
                                 () ->
                                         file.bad(
@@ -187,13 +275,16 @@ final class NetworkTables {
             throw file.bad(
                     path, text + " has bits beyond its prefix: an address, and not a subnet");
         }
-        for (InterfaceAddress other : others) {
-            if (other.isIpv4() == subnet.isIpv4()) {
+        for (LabPrefix other : others) {
+            if (other.overlaps(subnet)) {
+                throw file.bad(path, text + " overlaps with " + other);
+            }
+            if (mode == Mode.BRIDGE && other.isIpv4() == subnet.isIpv4()) {
                 throw file.bad(path, text + " is the second of its family, after " + other);
             }
         }
         for (LabNetwork network : networks.values()) {
-            for (InterfaceAddress other : network.subnets()) {
+            for (LabPrefix other : network.subnets()) {
                 if (other.overlaps(subnet)) {
                     throw file.bad(
                             path, text + " overlaps with " + other + " of " + network.place());
@@ -203,10 +294,10 @@ final class NetworkTables {
         return subnet;
     }
 
-    private String gateway(String text, List<String> path, List<InterfaceAddress> subnets)
+    private String gateway(String text, List<String> path, List<LabPrefix> subnets, Mode mode)
             throws LabException {
         InetAddress address =
-                InterfaceAddress.address(text)
+                LabPrefix.address(text)
                         .orElseThrow(
                                 () ->
                                         file.bad(
@@ -214,7 +305,8 @@ final class NetworkTables {
                                                 "\""
                                                         + LabFile.printable(text)
                                                         + "\" is not an address"));
-        if (subnets.stream().noneMatch(subnet -> subnet.contains(address))) {
+        if (!(subnets.isEmpty() && mode == Mode.ROUTE)
+                && subnets.stream().noneMatch(subnet -> subnet.contains(address))) {
             throw file.bad(path, text + " is not in a subnet of the network");
         }
         return address.getHostAddress();
@@ -229,24 +321,50 @@ final class NetworkTables {
                 throw new LabException(place + ": more than " + MAX_PORTS + " ports");
             }
             try {
-                LabPort port = PortSpec.parse(text, "port" + ports.size(), folder, place);
-                if (port instanceof LabPort.Tap tap) {
-                    String other = interfaces.putIfAbsent(tap.interfaceName(), place);
-                    if (other != null) {
-                        throw new LabException(
-                                "name " + tap.interfaceName() + " is taken by " + other);
-                    }
-                }
+                LabPort port = port(network, text, "port" + ports.size(), place);
                 if (port.plug().vlans().isPresent() && !filtering) {
                     throw new LabException(VifTables.noFiltering(network));
                 }
-                vifTables.takePortName(network, port.plug().name(), place);
                 ports.add(port);
             } catch (LabException e) {
                 throw new LabException(place + ": " + e.getMessage(), e);
             }
         }
         return ports;
+    }
+
+    private LabPort port(String network, String text, String name, String place)
+            throws LabException {
+        LabPort port = PortSpec.parse(text, name, folder, place);
+        if (port instanceof LabPort.Tap tap) {
+            String other = interfaces.putIfAbsent(tap.interfaceName(), place);
+            if (other != null) {
+                throw new LabException("name " + tap.interfaceName() + " is taken by " + other);
+            }
+        }
+        vifTables.takePortName(network, port.plug().name(), place);
+        return port;
+    }
+
+    /// Links lead to other networks, which have a port for each. After all networks.
+    private void checkLinks() throws LabException {
+        for (LabNetwork network : networks.values()) {
+            for (LabPort port : network.ports()) {
+                if (port instanceof LabPort.Link link) {
+                    String place = link.plug().place();
+                    if (link.network().equals(network.name())
+                            || !networks.containsKey(link.network())) {
+                        throw new LabException(
+                                place
+                                        + ": name \""
+                                        + LabFile.printable(link.network())
+                                        + "\" is no other network of this lab"
+                                        + Suggestion.of(link.network(), networks.keySet()));
+                    }
+                    vifTables.takePortName(link.network(), network.name(), place);
+                }
+            }
+        }
     }
 
     /// Settings are for ports that there are. After all vifs.

@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
+import org.splitring.bridge.InterfaceAddress;
 import org.splitring.bridge.PortVlans;
 import org.splitring.bridge.port.VxlanPort;
 import org.splitring.driverdomain.lab.LabPort.Address;
@@ -19,11 +20,14 @@ import org.splitring.hypervisor.linux.UnixSocket;
 
 /// One string of a network's `ports`: a kind, and `key=value` as in `vif`.
 ///
-/// Every kind also has `vifname`, what the network calls the port, and `vlan` as in `vif`.
+/// Every kind also has `vifname`, what the network calls the port, and `vlan` as in `vif`; in a
+/// network of mode route or nat `address`, the router's own at this port, and `via`, the router
+/// outside.
 ///
 ///     tap, name=lan0, ip=10.0.0.254/24
 ///     stream, listen=./vm.sock          stream, connect=127.0.0.1:5555
 ///     dgram, local=./a.sock, peer=./b.sock
+///     network, name=backbone
 ///     vxlan, vni=42, local=10.9.0.1, peers=10.9.0.2 10.9.0.3:4790
 final class PortSpec {
     private static final Map<String, List<String>> KEYS =
@@ -31,8 +35,9 @@ final class PortSpec {
                     "tap", List.of("name", "ip"),
                     "stream", List.of("listen", "connect"),
                     "dgram", List.of("local", "peer"),
-                    "vxlan", List.of("vni", "local", "peers"));
-    private static final List<String> COMMON_KEYS = List.of("vifname", "vlan");
+                    "vxlan", List.of("vni", "local", "peers"),
+                    "network", List.of("name"));
+    private static final List<String> COMMON_KEYS = List.of("vifname", "vlan", "address", "via");
     private static final int MAX_VNI = 0xFF_FFFF;
 
     private static final Pattern PORT_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]{0,31}");
@@ -69,7 +74,10 @@ final class PortSpec {
         }
         LabPort.Plug plug =
                 spec.plug(
-                        kind.equals("tap") ? spec.values.getOrDefault("name", name) : name, place);
+                        kind.equals("tap") || kind.equals("network")
+                                ? spec.values.getOrDefault("name", name)
+                                : name,
+                        place);
         return switch (kind) {
             case "tap" -> spec.tap(plug);
             case "stream" -> spec.stream(plug);
@@ -78,6 +86,7 @@ final class PortSpec {
                             plug,
                             spec.address(spec.needed("local")),
                             spec.address(spec.needed("peer")));
+            case "network" -> new LabPort.Link(plug, spec.needed("name"));
             default -> spec.vxlan(plug);
         };
     }
@@ -92,7 +101,16 @@ final class PortSpec {
         }
         String vlan = values.get("vlan");
         try {
-            return new LabPort.Plug(given, Optional.ofNullable(vlan).map(PortVlans::parse), place);
+            List<InterfaceAddress> addresses = new ArrayList<>();
+            for (String text : values.getOrDefault("address", "").split("\\s+", -1)) {
+                if (!text.isEmpty()) {
+                    addresses.add(InterfaceAddress.parse(text));
+                }
+            }
+            Optional<InetAddress> via =
+                    Optional.ofNullable(values.get("via")).map(InetAddress::ofLiteral);
+            return new LabPort.Plug(
+                    given, Optional.ofNullable(vlan).map(PortVlans::parse), addresses, via, place);
         } catch (IllegalArgumentException e) {
             throw new LabException(String.valueOf(e.getMessage()), e);
         }
@@ -131,11 +149,11 @@ final class PortSpec {
         if (problem.isPresent()) {
             throw new LabException("name " + problem.get());
         }
-        List<InterfaceAddress> addresses = new ArrayList<>();
+        List<LabPrefix> addresses = new ArrayList<>();
         for (String text : values.getOrDefault("ip", "").split("\\s+", -1)) {
             if (!text.isEmpty()) {
                 addresses.add(
-                        InterfaceAddress.parse(text)
+                        LabPrefix.parse(text)
                                 .orElseThrow(
                                         () ->
                                                 new LabException(
@@ -175,7 +193,7 @@ final class PortSpec {
 
     private static InetSocketAddress endpoint(String key, String text) throws LabException {
         Optional<InetSocketAddress> parsed =
-                InterfaceAddress.address(text)
+                LabPrefix.address(text)
                         .map(address -> new InetSocketAddress(address, VxlanPort.UDP_PORT))
                         .or(() -> withPort(text));
         return parsed.orElseThrow(
@@ -188,7 +206,7 @@ final class PortSpec {
                                         + " IPv6 address before a port"));
     }
 
-    private static Optional<InetSocketAddress> withPort(String text) {
+    static Optional<InetSocketAddress> withPort(String text) {
         int colon = text.lastIndexOf(':');
         if (colon < 0 || !text.substring(colon + 1).matches("\\d{1,5}")) {
             return Optional.empty();
@@ -197,7 +215,7 @@ final class PortSpec {
         String host = text.substring(0, colon);
         boolean bracketed = host.startsWith("[") && host.endsWith("]");
         Optional<InetAddress> address =
-                InterfaceAddress.address(bracketed ? host.substring(1, host.length() - 1) : host)
+                LabPrefix.address(bracketed ? host.substring(1, host.length() - 1) : host)
                         .filter(found -> bracketed == (found.getAddress().length == 16));
         return port < 1 || port > 65_535
                 ? Optional.empty()

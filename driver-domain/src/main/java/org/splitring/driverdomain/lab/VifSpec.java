@@ -84,8 +84,7 @@ record VifSpec(
         List<String> ips = new ArrayList<>();
         for (String ip : values.getOrDefault("ip", "").split("\\s+", -1)) {
             if (!ip.isEmpty()) {
-                if (InterfaceAddress.address(ip).isEmpty()
-                        && InterfaceAddress.parse(ip).isEmpty()) {
+                if (LabPrefix.address(ip).isEmpty() && LabPrefix.parse(ip).isEmpty()) {
                     throw new LabException(
                             "ip \"" + LabFile.printable(ip) + "\" is not an address like 10.0.0.2");
                 }

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Predicate;
 import org.splitring.bridge.MacAddress;
 
 /// The vifs of a lab, checked against its networks and against each other: no address, no name of
@@ -35,6 +36,10 @@ public final class VifTables {
             for (LabPort port : network.ports()) {
                 String name = network.name() + "/" + port.plug().name();
                 tables.portNames.put(name, port.plug().place());
+                if (port instanceof LabPort.Link link) {
+                    tables.portNames.put(
+                            link.network() + "/" + network.name(), port.plug().place());
+                }
             }
         }
         return tables;
@@ -51,7 +56,7 @@ public final class VifTables {
             // Somebody else than us has made it, without an address that anybody could have again.
         }
         for (String ip : backend.getOrDefault("ip", "").split(" ", -1)) {
-            InterfaceAddress.address(ip).ifPresent(address -> addresses.put(address, owner));
+            LabPrefix.address(ip).ifPresent(address -> addresses.put(address, owner));
         }
         String network = backend.getOrDefault("bridge", "");
         portNames.put(network + "/" + backend.getOrDefault("vifname", ""), owner);
@@ -89,14 +94,18 @@ public final class VifTables {
 
     LabVif vif(VifSpec spec, String domain, int device, String place) throws LabException {
         LabNetwork network = network(spec.bridge());
-        if (spec.script().isPresent()
-                && !spec.script().get().equals("vif-bridge")) { // the only mode there is
+        String script = "vif-" + network.mode().text(); // xl's for this mode
+        if (spec.script().isPresent() && !spec.script().get().equals(script)) {
             throw new LabException(
                     "script \""
                             + LabFile.printable(spec.script().get())
                             + "\" is not run: network "
                             + network.name()
-                            + " has mode bridge, which is what vif-bridge does");
+                            + " has mode "
+                            + network.mode().text()
+                            + ", which is what "
+                            + script
+                            + " does");
         }
         if (spec.vlan().isPresent() && !network.vlanFiltering()) {
             throw new LabException(noFiltering(network.name()));
@@ -120,6 +129,7 @@ public final class VifTables {
         }
         return new LabVif(
                 device,
+                domain,
                 mac,
                 network.name(),
                 port,
@@ -174,14 +184,14 @@ public final class VifTables {
     }
 
     private String address(String text, LabNetwork network, String place) throws LabException {
-        Optional<InterfaceAddress> own = InterfaceAddress.parse(text);
+        Optional<LabPrefix> own = LabPrefix.parse(text);
         InetAddress address =
-                own.map(InterfaceAddress::address)
-                        .or(() -> InterfaceAddress.address(text))
-                        .orElseThrow();
-        Optional<InterfaceAddress> subnet =
+                own.map(LabPrefix::address).or(() -> LabPrefix.address(text)).orElseThrow();
+        Optional<LabPrefix> subnet =
                 network.subnets().stream().filter(each -> each.contains(address)).findFirst();
-        if (subnet.isEmpty() && !network.subnets().isEmpty()) {
+        if (subnet.isEmpty()
+                && !network.subnets().isEmpty()
+                && network.mode() != LabNetwork.Mode.ROUTE) {
             throw new LabException(
                     "ip "
                             + text
@@ -190,11 +200,10 @@ public final class VifTables {
                             + ", "
                             + String.join(
                                     " ",
-                                    network.subnets().stream()
-                                            .map(InterfaceAddress::toString)
-                                            .toList()));
+                                    network.subnets().stream().map(LabPrefix::toString).toList()));
         }
-        if (own.isEmpty() && subnet.isEmpty()) {
+        boolean host = network.mode() == LabNetwork.Mode.ROUTE && subnet.isEmpty();
+        if (own.isEmpty() && subnet.isEmpty() && !host) {
             throw new LabException(
                     "ip "
                             + text
@@ -202,11 +211,18 @@ public final class VifTables {
                             + network.name()
                             + " no subnet");
         }
-        InterfaceAddress with =
-                new InterfaceAddress(
+        LabPrefix with =
+                new LabPrefix(
                         address,
-                        own.map(InterfaceAddress::bits)
-                                .orElseGet(() -> subnet.orElseThrow().bits()));
+                        own.map(LabPrefix::bits)
+                                .orElseGet(
+                                        () ->
+                                                subnet.map(LabPrefix::bits)
+                                                        .orElse(address.getAddress().length * 8)));
+        if (network.gateways().contains(address.getHostAddress())
+                && network.mode() != LabNetwork.Mode.BRIDGE) {
+            throw new LabException("ip " + text + " is the gateway's own");
+        }
         if (with.isIpv4() && with.bits() < 31 && (with.isSubnet() || with.isBroadcast())) {
             throw new LabException("ip " + text + " is no host's: " + with);
         }
@@ -217,17 +233,32 @@ public final class VifTables {
         return with.toString();
     }
 
-    /// Those that are not the guest itself, of the families that it has.
+    /// One of each family that the guest has, and none that is the guest itself: the one in its
+    /// subnet, else the first.
     private static List<String> gateways(LabNetwork network, List<String> ips) {
         List<String> gateways = new ArrayList<>();
-        for (String gateway : network.gateways()) {
-            boolean family = ips.stream().anyMatch(ip -> isIpv6(ip) == isIpv6(gateway));
-            boolean self = ips.stream().anyMatch(ip -> ip.startsWith(gateway + "/"));
-            if (family && !self) {
-                gateways.add(gateway);
+        for (boolean six : List.of(false, true)) {
+            List<String> mine = ips.stream().filter(ip -> isIpv6(ip) == six).toList();
+            List<String> all =
+                    network.gateways().stream()
+                            .filter(gateway -> isIpv6(gateway) == six)
+                            .filter(gateway -> mine.stream().noneMatch(isOf(gateway)))
+                            .toList();
+            if (mine.isEmpty() || all.isEmpty()) {
+                continue;
             }
+            LabPrefix own = LabPrefix.parse(mine.getFirst()).orElseThrow();
+            gateways.add(
+                    all.stream()
+                            .filter(gateway -> own.contains(InetAddress.ofLiteral(gateway)))
+                            .findFirst()
+                            .orElse(all.getFirst()));
         }
         return gateways;
+    }
+
+    private static Predicate<String> isOf(String gateway) {
+        return ip -> ip.startsWith(gateway + "/");
     }
 
     private static boolean isIpv6(String address) {

@@ -20,9 +20,12 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.splitring.bridge.FrameRule;
+import org.splitring.bridge.InterfaceAddress;
 import org.splitring.bridge.MacAddress;
+import org.splitring.bridge.PortForward;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.PortVlans;
+import org.splitring.bridge.StaticRoute;
 import org.splitring.bridge.StormLimits;
 import org.splitring.bridge.SwitchSettings;
 import org.splitring.driverdomain.lab.LabNetwork.Antispoof;
@@ -78,6 +81,7 @@ class NetworkTablesTest {
         assertEquals(
                 new LabVif(
                         3,
+                        "web",
                         MacAddress.parse("00:16:3e:00:00:0a"),
                         "lan",
                         "first",
@@ -90,6 +94,7 @@ class NetworkTablesTest {
                 vif);
         assertEquals(
                 Map.of(
+                        "domain", "web",
                         "handle", "3",
                         "mac", "00:16:3e:00:00:0a",
                         "mtu", "1400",
@@ -184,6 +189,117 @@ class NetworkTablesTest {
                         .withMirror("lan0"),
                 lan.settingsOf("web.0"));
         assertEquals(PortVlans.DEFAULT, lan.settingsOf("other").vlans());
+    }
+
+    @Test
+    void everyKeyOfARouterIsRead() throws Exception {
+        Lab lab =
+                read(
+                        """
+                        [domains.web]
+                        vif = ["ip=10.1.0.2 fd00:1::2, bridge=lan, script=vif-nat"]
+                        [networks.lan]
+                        mode = "nat"
+                        subnet = ["10.1.0.0/24", "fd00:1::/64"]
+                        dhcp = true
+                        dns = ["192.0.2.53", "127.0.0.1:5353"]
+                        domain = "lab"
+                        routes = ["10.9.0.0/16 via 10.1.0.3"]
+                        uplink = "network, name=out, address=10.2.0.2/24, via=10.2.0.1"
+                        forward = ["tcp 8080 to 10.1.0.2:80", "udp 53 to 10.1.0.2:5353"]
+                        [networks.out]
+                        """);
+        LabNetwork lan = lab.networks().getFirst();
+        assertEquals(Mode.NAT, lan.mode());
+        LabRouting routing = lan.routing().orElseThrow();
+        assertEquals(
+                List.of("10.1.0.1/24", "fd00:1:0:0:0:0:0:1/64"),
+                routing.gateways().stream().map(LabPrefix::toString).toList());
+        LabRouting.Range range = routing.dhcp().orElseThrow();
+        assertEquals(InetAddress.ofLiteral("10.1.0.128"), range.first());
+        assertEquals(InetAddress.ofLiteral("10.1.0.254"), range.last());
+        assertEquals(
+                List.of(
+                        new InetSocketAddress(InetAddress.ofLiteral("192.0.2.53"), 53),
+                        new InetSocketAddress(InetAddress.ofLiteral("127.0.0.1"), 5353)),
+                routing.resolvers());
+        assertEquals(Optional.of("lab"), routing.domain());
+        assertEquals(List.of(StaticRoute.of("10.9.0.0/16", "10.1.0.3")), routing.routes());
+        assertEquals(
+                List.of(
+                        PortForward.tcp(8080, "10.1.0.2", 80),
+                        PortForward.udp(53, "10.1.0.2", 5353)),
+                routing.forwards());
+        assertEquals(Optional.of("out"), routing.uplink());
+        LabPort.Plug uplink = lan.ports().getFirst().plug();
+        assertEquals(List.of(InterfaceAddress.parse("10.2.0.2/24")), uplink.addresses());
+        assertEquals(Optional.of(InetAddress.ofLiteral("10.2.0.1")), uplink.via());
+        assertEquals(
+                List.of("10.1.0.1", "fd00:1:0:0:0:0:0:1"),
+                lab.domains().getFirst().vifs().getFirst().gateways());
+    }
+
+    @Test
+    void aRoutedGuestMayHaveAnyAddress() throws Exception {
+        LabVif vif =
+                read("""
+                        [domains.web]
+                        vif = "ip=192.0.2.7"
+                        [networks.lan]
+                        mode = "route"
+                        subnet = ["10.1.0.0/24", "10.2.0.0/24"]
+                        """)
+                        .domains()
+                        .getFirst()
+                        .vifs()
+                        .getFirst();
+        assertEquals(List.of("192.0.2.7/32"), vif.addresses());
+        assertEquals(List.of("10.1.0.1"), vif.gateways());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "nat | | needs uplink=",
+                "nat | uplink = 'tap, name=a' | needs address=",
+                "nat | uplink = 'stream, listen=./a, address=10.2.0.2/24' | connect=",
+                "nat | uplink = 'tap, name=a, address=10.2.0.0/24' | 10.2.0.0/24",
+                "nat | uplink = 'network, name=nowhere, address=10.2.0.2/24' | nowhere",
+                "route | uplink = 'tap, name=a, address=10.2.0.2/24' | mode nat",
+                "route | forward = 'tcp 80 to 10.1.0.2:80' | mode nat only",
+                "route | routes = '10.9.0.0/16' | is not PREFIX via ADDRESS",
+                "route | routes = '10.9.0.1/16 via 10.1.0.3' | 10.9.0.1/16",
+                "route | dhcp = '10.1.0.9' | FIRST-LAST",
+                "route | dhcp = '10.1.0.9-10.3.0.9' | 10.3.0.9 is in no IPv4 subnet",
+                "route | dns = 'resolver.example' | resolver.example",
+                "route | domain = 'a b' | a b",
+                "route | vlan_filtering = true | mode bridge only",
+                "bridge | dhcp = true | mode route or nat only",
+                "bridge | ports = 'tap, name=a, address=10.2.0.2/24' | a router's",
+            })
+    void aRouterThatMakesNoSenseIsNamed(String mode, String line, String part) {
+        String text =
+                "[domains.web]\n[networks.lan]\nmode = '%s'\nsubnet = '10.1.0.0/24'\n%s\n"
+                        .formatted(mode, line == null ? "" : line);
+        LabException e = assertThrows(LabException.class, () -> read(text));
+        String message = String.valueOf(e.getMessage());
+        assertTrue(message.startsWith(file + ":"), message);
+        assertTrue(message.contains(part), message);
+    }
+
+    @Test
+    void theGatewaysAddressIsNoGuests() {
+        refused(
+                """
+                [domains.web]
+                vif = "ip=10.1.0.1"
+                [networks.lan]
+                mode = "route"
+                subnet = "10.1.0.0/24"
+                """,
+                2,
+                "the gateway's own");
     }
 
     @Test

@@ -6,13 +6,14 @@ import java.net.InetAddress;
 import java.util.Arrays;
 import java.util.Optional;
 
-/// An IPv4 or IPv6 address with a prefix length: a subnet, or an interface's address in one.
+/// An IPv4 or IPv6 address with a prefix length, as a lab file has it: a subnet, or an interface's
+/// address in one.
 ///
 /// @param address 4 or 16 bytes
 /// @param bits of the prefix
-public record InterfaceAddress(InetAddress address, int bits) {
+public record LabPrefix(InetAddress address, int bits) {
     /// `10.0.0.0/24` or `2001:db8::/64`; nothing else, no name in particular.
-    static Optional<InterfaceAddress> parse(String text) {
+    static Optional<LabPrefix> parse(String text) {
         int slash = text.indexOf('/');
         if (slash < 0 || !text.substring(slash + 1).matches("\\d{1,3}")) {
             return Optional.empty();
@@ -20,7 +21,7 @@ public record InterfaceAddress(InetAddress address, int bits) {
         int bits = Integer.parseInt(text.substring(slash + 1));
         return address(text.substring(0, slash))
                 .filter(address -> bits <= address.getAddress().length * 8)
-                .map(address -> new InterfaceAddress(address, bits));
+                .map(address -> new LabPrefix(address, bits));
     }
 
     /// A literal address; a name is none, and is not looked up.
@@ -41,7 +42,7 @@ public record InterfaceAddress(InetAddress address, int bits) {
         return address.getAddress().length == 4;
     }
 
-    boolean contains(InetAddress other) {
+    public boolean contains(InetAddress other) {
         byte[] mine = address.getAddress();
         byte[] its = other.getAddress();
         if (mine.length != its.length) {
@@ -56,7 +57,7 @@ public record InterfaceAddress(InetAddress address, int bits) {
         return true;
     }
 
-    boolean overlaps(InterfaceAddress other) {
+    boolean overlaps(LabPrefix other) {
         return (contains(other.address) && bits <= other.bits)
                 || (other.contains(address) && other.bits <= bits);
     }

@@ -299,8 +299,11 @@ class HostileCoverageTest {
         add(all, "N-43", "storms, and a guest that bridges two of its ports");
         add(all, "N-44", "runts, giants, tags upon tags; padding with old bytes");
         add(all, "N-45", "fragments that hide what a rule looks at");
+        add(all, "N-46", "connections, ports and questions of one guest without end");
         add(all, "N-47", "source addresses that are nobody's, the host's or another guest's");
+        add(all, "N-48", "forged ICMP errors; packets that go round for ever");
         add(all, "N-49", "tunnels: strangers, other segments, tunnels in tunnels");
+        add(all, "N-50", "protocols that carry addresses: refused, not guessed at");
         add(all, "N-51", "frames that take a rule table long to look up");
         return all;
     }

@@ -1,9 +1,7 @@
 package org.splitring.driverdomain;
 
-import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
 import java.net.InetAddress;
-import java.net.SocketAddress;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -19,7 +17,6 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,22 +29,13 @@ import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.PortVlans;
 import org.splitring.bridge.VirtualNetwork;
-import org.splitring.bridge.port.DatagramPort;
-import org.splitring.bridge.port.StreamPorts;
-import org.splitring.bridge.port.VxlanPort;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.driverdomain.lab.LabNetwork.Antispoof;
 import org.splitring.driverdomain.lab.LabPort;
-import org.splitring.driverdomain.lab.LabPrefix;
 import org.splitring.driverdomain.lab.LabRouting;
 import org.splitring.driverdomain.lab.LabVif;
-import org.splitring.driverdomain.net.TapPort;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
-import org.splitring.hypervisor.linux.Errno;
-import org.splitring.hypervisor.linux.LinuxException;
-import org.splitring.hypervisor.linux.NetworkNamespace;
-import org.splitring.hypervisor.linux.TapDevice;
 import org.splitring.netback.VifPlace;
 import org.splitring.xenbus.device.BackendContext;
 import org.splitring.xenbus.device.DeviceException;
@@ -240,98 +228,19 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
 
     private AutoCloseable open(Running running, LabPort port) throws IOException {
         LabNetwork plan = running.plan;
-        PortSettings settings = settings(plan, port);
-        VirtualNetwork network = running.network;
-        int mtu = plan.mtu();
-        return switch (port) {
-            case LabPort.Tap tap ->
-                    TapPort.plugIn(network, settings, mtu, running.loop, tap(tap, mtu));
-            case LabPort.Stream stream -> {
-                SocketAddress address = address(stream.address());
-                yield stream.listens()
-                        ? StreamPorts.listen(
-                                network, settings, mtu, running.loop.eventLoop(), address)
-                        : StreamPorts.connect(
-                                network, settings, mtu, running.loop.eventLoop(), address);
-            }
-            case LabPort.Datagram datagram ->
-                    DatagramPort.open(
-                            network,
-                            settings,
-                            mtu,
-                            running.loop.eventLoop(),
-                            address(datagram.local()),
-                            address(datagram.peer()));
-            case LabPort.Link link -> {
-                Running far = networks.get(link.network());
-                if (far == null) {
-                    throw new IOException("there is no network " + link.network());
-                }
-                yield NetworkLink.connect(
-                        network,
-                        settings,
-                        far.network,
-                        far.plan.settingsOf(plan.name()),
-                        Math.min(mtu, far.plan.mtu()));
-            }
-            case LabPort.Vxlan vxlan ->
-                    VxlanPort.open(
-                            network,
-                            settings,
-                            mtu,
-                            running.loop.eventLoop(),
-                            vxlan.local(),
-                            vxlan.vni(),
-                            vxlan.peers());
-        };
-    }
-
-    private static PortSettings settings(LabNetwork plan, LabPort port) {
-        PortSettings settings = plan.settingsOf(port.plug().name());
-        return port.plug().vlans().map(settings::withVlans).orElse(settings);
-    }
-
-    private static TapDevice tap(LabPort.Tap port, int mtu) throws IOException {
-        try {
-            TapDevice tap = TapDevice.open(port.interfaceName());
-            boolean set = false;
-            try {
-                NetworkNamespace.ipHere(commands(port, mtu));
-                set = true;
-                return tap;
-            } finally {
-                if (!set) {
-                    tap.close();
-                }
-            }
-        } catch (LinuxException e) {
-            if (e.errno() == Errno.EPERM || e.errno() == Errno.EACCES) {
-                throw new IOException(
-                        e.getMessage()
-                                + ": a TAP of this machine takes CAP_NET_ADMIN; without it a"
-                                + " stream port reaches the outside, through passt",
-                        e);
-            }
-            throw e;
+        if (!(port instanceof LabPort.Link link)) {
+            return LabPorts.open(running.network, plan, running.loop, port);
         }
-    }
-
-    private static String commands(LabPort.Tap port, int mtu) {
-        StringBuilder commands = new StringBuilder();
-        String dev = " dev " + port.interfaceName();
-        commands.append("link set").append(dev).append(" mtu ").append(mtu).append(" up\n");
-        for (LabPrefix address : port.addresses()) {
-            commands.append("addr replace ").append(address).append(dev);
-            commands.append(address.isIpv4() ? "\n" : " nodad\n");
+        Running far = networks.get(link.network());
+        if (far == null) {
+            throw new IOException("there is no network " + link.network());
         }
-        return commands.toString();
-    }
-
-    private static SocketAddress address(LabPort.Address address) {
-        return switch (address) {
-            case LabPort.UnixAddress unix -> new DomainSocketAddress(unix.path().toFile());
-            case LabPort.LoopbackAddress loopback -> loopback.address();
-        };
+        return NetworkLink.connect(
+                running.network,
+                LabPorts.settings(plan, port),
+                far.network,
+                far.plan.settingsOf(plan.name()),
+                Math.min(plan.mtu(), far.plan.mtu()));
     }
 
     @Override
@@ -443,10 +352,15 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
             throws CommandException {
         LabNetwork old = running.plan;
         for (OpenPort open : List.copyOf(running.ports)) {
-            if (plan.ports().stream().noneMatch(port -> samePlug(port, open.plan()))) {
+            if (plan.ports().stream().noneMatch(port -> LabPorts.samePlug(port, open.plan()))) {
                 running.ports.remove(open);
                 close(open.port());
-                done.add("network " + plan.name() + ": port " + name(open.plan()) + " taken away");
+                done.add(
+                        "network "
+                                + plan.name()
+                                + ": port "
+                                + LabPorts.name(open.plan())
+                                + " taken away");
             }
         }
         running.plan = plan;
@@ -470,9 +384,10 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
         }
         running.onLoop(() -> reconfigure(running, done));
         for (LabPort port : plan.ports()) {
-            if (running.ports.stream().noneMatch(open -> samePlug(port, open.plan()))) {
+            if (running.ports.stream().noneMatch(open -> LabPorts.samePlug(port, open.plan()))) {
                 plugIn(running, port);
-                done.add("network " + plan.name() + ": port " + name(port) + " plugged in");
+                done.add(
+                        "network " + plan.name() + ": port " + LabPorts.name(port) + " plugged in");
             }
         }
     }
@@ -481,7 +396,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
     private static List<Object> routed(LabNetwork plan) {
         List<Object> all = new ArrayList<>(List.of(plan.routing()));
         for (LabPort port : plan.ports()) {
-            all.add(name(port));
+            all.add(LabPorts.name(port));
             all.add(port.plug().addresses());
             all.add(port.plug().via());
         }
@@ -497,41 +412,6 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                         .equals(old.routing().map(LabRouting::resolvers));
     }
 
-    private static String name(LabPort port) {
-        return port.plug().name();
-    }
-
-    /// Whether a port stays as it is, or needs other settings at most.
-    private static boolean samePlug(LabPort one, LabPort other) {
-        return switch (one) {
-            case LabPort.Tap tap ->
-                    other instanceof LabPort.Tap(var plug, var interfaceName, var addresses)
-                            && plug.name().equals(name(tap))
-                            && interfaceName.equals(tap.interfaceName())
-                            && addresses.equals(tap.addresses());
-            case LabPort.Stream stream ->
-                    other instanceof LabPort.Stream(var plug, var address, var listens)
-                            && plug.name().equals(name(stream))
-                            && address.equals(stream.address())
-                            && listens == stream.listens();
-            case LabPort.Link link ->
-                    other instanceof LabPort.Link(var plug, var network)
-                            && plug.name().equals(name(link))
-                            && network.equals(link.network());
-            case LabPort.Datagram datagram ->
-                    other instanceof LabPort.Datagram(var plug, var local, var peer)
-                            && plug.name().equals(name(datagram))
-                            && local.equals(datagram.local())
-                            && peer.equals(datagram.peer());
-            case LabPort.Vxlan vxlan ->
-                    other instanceof LabPort.Vxlan(var plug, var vni, var local, var peers)
-                            && plug.name().equals(name(vxlan))
-                            && vni == vxlan.vni()
-                            && local.equals(vxlan.local())
-                            && peers.equals(vxlan.peers());
-        };
-    }
-
     /// On the network's loop.
     private static void reconfigure(Running running, List<String> done) {
         LabNetwork plan = running.plan;
@@ -542,23 +422,15 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                     vif != null
                             ? vif.settings(plan, name)
                             : plan.ports().stream()
-                                    .filter(port -> isOf(name, port))
+                                    .filter(port -> LabPorts.isOf(name, port))
                                     .findFirst()
-                                    .map(port -> settings(plan, port).withName(name))
+                                    .map(port -> LabPorts.settings(plan, port).withName(name))
                                     .orElse(link.settings());
             if (!wanted.equals(link.settings())) {
                 link.configure(wanted);
                 done.add("network " + plan.name() + ": port " + name + " changed");
             }
         }
-    }
-
-    /// Whether a link is that of a port, or of one of the peers of a listening one.
-    private static boolean isOf(String link, LabPort port) {
-        return link.equals(name(port))
-                || (port instanceof LabPort.Stream stream
-                        && stream.listens()
-                        && link.matches(Pattern.quote(name(port)) + "\\.\\d+"));
     }
 
     /// The networks, as they are now.

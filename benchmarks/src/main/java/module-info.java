@@ -1,10 +1,13 @@
-/// Measurements: rings and the store beside their peers.
+/// Measurements: rings, the store and networks beside their peers.
 module org.splitring.benchmarks {
     requires org.splitring.bridge;
+    requires org.splitring.netback;
+    requires org.splitring.netfront;
     requires org.splitring.ringbuffers;
     requires org.splitring.xenbus;
     requires transitive info.picocli; // the program adds our commands to its own
     requires java.management; // processor time of a thread
+    requires micrometer.core;
     requires org.agrona;
     requires org.jctools.core;
 

@@ -7,7 +7,12 @@ import picocli.CommandLine.Command;
         name = "bench",
         mixinStandardHelpOptions = true,
         description = "Measures parts of Splitring beside their peers.",
-        subcommands = {BenchRingCommand.class, BenchStoreCommand.class, BenchSwitchCommand.class},
+        subcommands = {
+            BenchRingCommand.class,
+            BenchStoreCommand.class,
+            BenchSwitchCommand.class,
+            BenchNetCommand.class
+        },
         synopsisSubcommandLabel = "COMMAND")
 public final class BenchCommand {
     /// For picocli.

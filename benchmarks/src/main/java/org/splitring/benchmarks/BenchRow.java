@@ -6,10 +6,11 @@ import java.util.Locale;
 
 /// One figure of a benchmark, in the form that every `bench` writes.
 ///
-/// @param bench which benchmark: `ring`, `store`
+/// @param bench which benchmark: `ring`, `store`, `net`
 /// @param subject what was measured: `splitring`, `c`, `agrona`, `jctools`
 /// @param variant how: `threads/112/batch-32`
-/// @param metric what the values are; ends in `per_second` or `ns`, or is `ratio`
+/// @param metric what the values are; ends in `per_second` or `ns`, or is `ratio` or
+///     `core_percent`
 /// @param runs how many values median, min and max are of
 public record BenchRow(
         String bench,

@@ -12,11 +12,16 @@ final class JavaProgram {
     ///
     /// @param options of the JVM beside those that all need
     static List<String> command(Class<?> main, String... options) {
+        return command(main.getName(), options);
+    }
+
+    /// The same for a class of another module.
+    static List<String> command(String main, String... options) {
         List<String> command = new ArrayList<>();
         command.add(System.getProperty("java.home") + "/bin/java");
         command.add("--enable-native-access=ALL-UNNAMED");
         command.addAll(List.of(options));
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main));
         return command;
     }
 

@@ -193,6 +193,25 @@ class HostileBackendTest {
         assertThrows(RingBrokenException.class, () -> rx.poll(64));
     }
 
+    /// With a backend that answers in order, as all do: a reader into the pages names one piece.
+    @Test
+    void pagesOfAFrameLieSideBySideAlsoAfterMany() {
+        int apart = 0;
+        for (int i = 0; i < 600; i++) {
+            TxFrame frame = tx.acquire(65535);
+            assertNotNull(frame);
+            for (int page = 1; page < frame.pages(); page++) {
+                apart += frame.offset(page) == frame.offset(page - 1) + 4096 ? 0 : 1;
+            }
+            frame.send(60);
+            tx.flush();
+            if (i > 100) {
+                txBack.publish(txResponse(idOfRequest((i - 101) & 255), 0));
+            }
+        }
+        assertTrue(apart <= 600 / 256 * 16 + 16, apart + " pages do not follow the one before");
+    }
+
     @Test
     void aBackendThatAnswersNothingHoldsUpTheSenderOnly() {
         assertNull(exhaust());

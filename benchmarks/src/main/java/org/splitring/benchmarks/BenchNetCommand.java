@@ -2,12 +2,12 @@ package org.splitring.benchmarks;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -54,7 +54,7 @@ public final class BenchNetCommand implements Callable<Integer> {
     private int guests;
 
     /// What is taken away at the end, however that comes.
-    private final Deque<AutoCloseable> closing = new ArrayDeque<>(); // guarded by itself
+    private final Deque<TapBed> open = new ConcurrentLinkedDeque<>();
 
     /// For picocli.
     public BenchNetCommand() {}
@@ -130,20 +130,15 @@ public final class BenchNetCommand implements Callable<Integer> {
                 err.println("note: " + subject + " is left out: " + needed.isMissing());
                 continue;
             }
-            TapBed bed = bed(subject, program);
-            synchronized (closing) {
-                closing.push(bed);
-            }
-            contenders.add(new TapContender(subject, bed, err));
+            contenders.add(new TapContender(subject, bed(subject, program), err));
         }
         int seconds = (int) Math.max(1, Math.round(4 * options.seconds()));
         int pings = options.quick() ? 200 : 5000;
         for (TapContender contender : contenders) {
             err.println("warming up: " + contender);
             err.flush();
-            int warm = options.quick() ? 1 : contender.subject().equals("splitring") ? 8 : 1;
-            if (!options.quick()) {
-                var ignored = contender.run(warm, pings);
+            if (!options.quick()) { // a JVM compiles what runs often
+                var ignored = contender.run(contender.subject().equals("splitring") ? 8 : 1, pings);
             }
         }
         return options.measure("net", contenders, contender -> contender.run(seconds, pings), err);
@@ -166,15 +161,14 @@ public final class BenchNetCommand implements Callable<Integer> {
         };
     }
 
-    private static TapBed bed(String subject, String program)
-            throws IOException, InterruptedException {
+    private TapBed bed(String subject, String program) throws IOException, InterruptedException {
         return switch (subject) {
-            case "splitring" -> TapBed.splitring(program);
-            case "ovs" -> TapBed.openVswitch();
-            case "vde" -> TapBed.vde();
-            case "qemu-hub" -> TapBed.qemu();
-            case "bridge" -> TapBed.bridge(true);
-            case "bridge-plain" -> TapBed.bridge(false);
+            case "splitring" -> TapBed.splitring(program, open);
+            case "ovs" -> TapBed.openVswitch(open);
+            case "vde" -> TapBed.vde(open);
+            case "qemu-hub" -> TapBed.qemu(open);
+            case "bridge" -> TapBed.bridge(true, open);
+            case "bridge-plain" -> TapBed.bridge(false, open);
             default -> throw new IllegalArgumentException(subject);
         };
     }
@@ -184,23 +178,15 @@ public final class BenchNetCommand implements Callable<Integer> {
         int count = options.quick() ? QUICK_GUESTS : guests;
         err.println("starting " + count + " guests");
         err.flush();
-        IdleContender idle;
-        synchronized (closing) {
-            idle = new IdleContender(count, TapBed.idleGuests(program, count, closing));
-        }
+        IdleContender idle = new IdleContender(count, TapBed.idleGuests(program, count, open));
         TimeUnit.MILLISECONDS.sleep(options.quick() ? 100 : 20_000); // until all is compiled
         return options.measure("net", List.of(idle), it -> it.run(10 * options.seconds()), err);
     }
 
     private void closeAll() {
-        synchronized (closing) {
-            while (!closing.isEmpty()) {
-                try {
-                    closing.pop().close();
-                } catch (Exception e) {
-                    System.err.println("note: " + e.getMessage());
-                }
-            }
+        for (TapBed bed = open.peek(); bed != null; bed = open.peek()) {
+            bed.close(); // and who meets another at that waits for it
+            open.remove(bed);
         }
     }
 

@@ -44,8 +44,8 @@ import org.splitring.xenbus.store.StoreTree;
 
 /// Frames from ring to ring through the switch: netfront, netback, switch, netback, netfront. One
 /// event loop is both guests', the other that of the backends and the network: two processors.
-/// Arguments: seconds of a test, then the sizes of frames; one above 1514 bytes is a large segment
-/// of TCP. Prints `SIZE METRIC VALUE`.
+/// Arguments: seconds of a test, then the sizes of frames; one above 1514 bytes is a large
+/// segment of TCP. Prints `SIZE METRIC VALUE`.
 final class NetWorker {
     private static final int BATCH = 64;
     private static final int ETHERNET = 14;
@@ -222,7 +222,7 @@ final class NetWorker {
             0,
             0x45,
             0,
-            (byte) (size - ETHERNET >>> 8),
+            (byte) ((size - ETHERNET) >>> 8),
             (byte) (size - ETHERNET),
             0,
             0,

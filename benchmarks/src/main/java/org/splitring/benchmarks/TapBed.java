@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
@@ -16,8 +17,8 @@ import java.util.regex.Pattern;
 /// processes have names of this run, and are gone when this is closed.
 ///
 /// The switches of others get their TAPs in a namespace of their own; then these are moved into
-/// those of the guests, with the switch still at the other end. So nothing of a run is ever seen in
-/// the namespace of this machine.
+/// those of the guests, with the switch still at the other end. So nothing of a run is ever seen
+/// in the namespace of this machine.
 final class TapBed implements AutoCloseable {
     private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(10);
     private static final int END_SECONDS = 5;
@@ -29,24 +30,36 @@ final class TapBed implements AutoCloseable {
 
     private final String name;
     private final Path folder;
-    private final Deque<Cleaning> cleanings = new ArrayDeque<>();
+    private final Deque<Cleaning> cleanings = new ArrayDeque<>(); // guarded by this
+    private boolean closed; // guarded by this
 
     @FunctionalInterface
     private interface Cleaning {
         void run() throws IOException, InterruptedException;
     }
 
-    private TapBed(String name) throws IOException {
-        this.name = name;
+    /// @param open gets this before anything is made that must be taken away
+    private TapBed(String kind, Deque<TapBed> open) throws IOException {
+        name = "sb" + ProcessHandle.current().pid() + kind;
         folder = Files.createTempDirectory("splitring-bench");
-        cleanings.push(() -> delete(folder));
+        later(() -> delete(folder));
+        open.push(this);
+    }
+
+    /// Has something done at the end; called before that is needed.
+    private synchronized void later(Cleaning cleaning) throws IOException {
+        if (closed) {
+            throw new IOException("the run has ended");
+        }
+        cleanings.push(cleaning);
     }
 
     /// Two guests of a lab of ours.
     ///
     /// @param program main class with the commands `up` and `down`
-    static TapBed splitring(String program) throws IOException, InterruptedException {
-        TapBed bed = new TapBed(unique("l"));
+    static TapBed splitring(String program, Deque<TapBed> open)
+            throws IOException, InterruptedException {
+        TapBed bed = new TapBed("l", open);
         return bed.build(
                 () -> {
                     StringBuilder lab = new StringBuilder("[networks.lan]\n");
@@ -63,10 +76,9 @@ final class TapBed implements AutoCloseable {
     /// Many guests of a lab of ours that do nothing.
     ///
     /// @return the processes: driver domain and guests
-    static List<Long> idleGuests(String program, int guests, Deque<AutoCloseable> closing)
+    static List<Long> idleGuests(String program, int guests, Deque<TapBed> open)
             throws IOException, InterruptedException {
-        TapBed bed = new TapBed(unique("i"));
-        closing.push(bed);
+        TapBed bed = new TapBed("i", open);
         List<Long> processes = new ArrayList<>();
         TapBed ignored =
                 bed.build(
@@ -74,7 +86,7 @@ final class TapBed implements AutoCloseable {
                             StringBuilder lab = new StringBuilder("[networks.lan]\n");
                             for (int guest = 0; guest < guests; guest++) {
                                 lab.append("[domains.%s%d]%n".formatted(bed.name, guest));
-                                lab.append("vif = [\"bridge=lan\"]%n".formatted());
+                                lab.append("vif = [\"bridge=lan\"]\n");
                             }
                             Matcher matcher = PROCESS.matcher(bed.up(program, lab.toString()));
                             while (matcher.find()) {
@@ -87,8 +99,9 @@ final class TapBed implements AutoCloseable {
     /// Ports of the kernel's bridge.
     ///
     /// @param offloads whether checksums and large segments pass as they are
-    static TapBed bridge(boolean offloads) throws IOException, InterruptedException {
-        TapBed bed = new TapBed(unique(offloads ? "b" : "n"));
+    static TapBed bridge(boolean offloads, Deque<TapBed> open)
+            throws IOException, InterruptedException {
+        TapBed bed = new TapBed(offloads ? "b" : "n", open);
         return bed.build(
                 () -> {
                     String between = bed.makeNamespaces();
@@ -128,8 +141,8 @@ final class TapBed implements AutoCloseable {
     }
 
     /// Ports of `vde_switch`.
-    static TapBed vde() throws IOException, InterruptedException {
-        TapBed bed = new TapBed(unique("v"));
+    static TapBed vde(Deque<TapBed> open) throws IOException, InterruptedException {
+        TapBed bed = new TapBed("v", open);
         return bed.build(
                 () -> {
                     String between = bed.makeNamespaces();
@@ -148,8 +161,8 @@ final class TapBed implements AutoCloseable {
     }
 
     /// Ports of QEMU's hub, in a QEMU without a machine.
-    static TapBed qemu() throws IOException, InterruptedException {
-        TapBed bed = new TapBed(unique("q"));
+    static TapBed qemu(Deque<TapBed> open) throws IOException, InterruptedException {
+        TapBed bed = new TapBed("q", open);
         return bed.build(
                 () -> {
                     String between = bed.makeNamespaces();
@@ -178,8 +191,8 @@ final class TapBed implements AutoCloseable {
     }
 
     /// Ports of Open vSwitch's userspace datapath.
-    static TapBed openVswitch() throws IOException, InterruptedException {
-        TapBed bed = new TapBed(unique("o"));
+    static TapBed openVswitch(Deque<TapBed> open) throws IOException, InterruptedException {
+        TapBed bed = new TapBed("o", open);
         return bed.build(
                 () -> {
                     String between = bed.makeNamespaces();
@@ -234,10 +247,6 @@ final class TapBed implements AutoCloseable {
         }
     }
 
-    private static String unique(String kind) {
-        return "sb" + ProcessHandle.current().pid() + kind;
-    }
-
     /// Address of guest 1 or 2.
     static String address(int guest) {
         return SUBNET + guest;
@@ -246,10 +255,7 @@ final class TapBed implements AutoCloseable {
     private String up(String program, String lab) throws IOException, InterruptedException {
         Path file = Files.writeString(folder.resolve("lab.toml"), lab);
         String runDir = folder.resolve("run").toString();
-        cleanings.push(
-                () ->
-                        ToolProgram.run(
-                                command(program, "down", "--run-dir", runDir), Map.of(), 120));
+        later(() -> ToolProgram.run(command(program, "down", "--run-dir", runDir), Map.of(), 120));
         return ToolProgram.run(
                 command(program, "up", file.toString(), "--run-dir", runDir, "--detach"),
                 Map.of(),
@@ -266,7 +272,7 @@ final class TapBed implements AutoCloseable {
     private String makeNamespaces() throws IOException, InterruptedException {
         for (String end : List.of("1", "2", "s")) {
             String namespace = name + end;
-            cleanings.push(() -> ToolProgram.run(List.of("ip", "netns", "del", namespace)));
+            later(() -> ToolProgram.run(List.of("ip", "netns", "del", namespace)));
             ToolProgram.run(List.of("ip", "netns", "add", namespace));
             if (!end.equals("s")) {
                 namespaces.add(namespace);
@@ -280,14 +286,19 @@ final class TapBed implements AutoCloseable {
         List<String> command = new ArrayList<>(List.of("ip", "netns", "exec", namespace));
         command.addAll(List.of(words));
         Path output = folder.resolve(words[0] + ".out");
-        Process process = ToolProgram.start(command, environment, output);
-        cleanings.push(
-                () -> {
-                    process.destroy();
-                    if (!process.waitFor(END_SECONDS, TimeUnit.SECONDS)) {
-                        process.destroyForcibly().waitFor();
-                    }
-                });
+        synchronized (this) { // no end between the start and the note of it
+            if (closed) {
+                throw new IOException("the run has ended");
+            }
+            Process process = ToolProgram.start(command, environment, output);
+            later(
+                    () -> {
+                        process.destroy();
+                        if (!process.waitFor(END_SECONDS, TimeUnit.SECONDS)) {
+                            process.destroyForcibly().waitFor();
+                        }
+                    });
+        }
     }
 
     private void moveBothIn(String between) throws IOException, InterruptedException {
@@ -351,6 +362,7 @@ final class TapBed implements AutoCloseable {
     /// Takes everything away, the last first. Any thread; the second time it does nothing.
     @Override
     public synchronized void close() {
+        closed = true;
         while (!cleanings.isEmpty()) {
             try {
                 cleanings.pop().run();
@@ -364,7 +376,7 @@ final class TapBed implements AutoCloseable {
 
     private static void delete(Path folder) throws IOException {
         try (var files = Files.walk(folder)) {
-            for (Path file : files.sorted(java.util.Comparator.reverseOrder()).toList()) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                 Files.deleteIfExists(file);
             }
         }

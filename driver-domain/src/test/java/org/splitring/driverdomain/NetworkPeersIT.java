@@ -3,6 +3,7 @@ package org.splitring.driverdomain;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.DataInputStream;
@@ -256,8 +257,11 @@ class NetworkPeersIT {
     @Test
     void theKernelsVxlanDeviceAndAGuestReachEachOther() throws Exception {
         String devices =
-                "link add vx%d mtu 1450 type vxlan id %d local %s remote %s dstport 4789\n"
-                        + "addr add %s/24 dev vx%d\nlink set vx%d up\n";
+                """
+                link add vx%d mtu 1450 type vxlan id %d local %s remote %s dstport 4789
+                addr add %s/24 dev vx%d
+                link set vx%d up
+                """;
         there.ip(devices.formatted(42, 42, THERE, HOST, "10.94.2.2", 42, 42));
         try {
             String flood =
@@ -276,6 +280,10 @@ class NetworkPeersIT {
                                     .commandLine(
                                             List.of("ping", "-c", "1", "-W", "1", "10.94.2.1")));
             assertEquals(1, other.code(), other.output());
+            // Not even its question has come through: whoever is asked remembers who has asked.
+            String known = succeeds(FAR, "ip", "neigh", "show", "dev", "eth0");
+            assertTrue(known.contains("10.94.2.2 "), known);
+            assertFalse(known.contains("10.94.2.3 "), known);
         } finally {
             lab.execute(
                     there.entrance()

@@ -25,21 +25,21 @@ import org.splitring.testkit.ExternalTools;
 /// line, and leaves nothing.
 @Timeout(120)
 class PortProblemsIT {
-    private static final String NETWORK =
-            """
-            [networks.lan]
-            subnet = "10.92.0.0/24"
-            ports = [
-              "%s",
-            ]
-
-            [domains.web]
-            """;
-
     @TempDir private Path dir;
 
     private String upFails(LabUnderTest lab, List<String> as, String port) throws Exception {
-        Files.writeString(lab.lab(), NETWORK.formatted(port));
+        Files.writeString(
+                lab.lab(),
+                """
+                [networks.lan]
+                subnet = "10.92.0.0/24"
+                ports = [
+                  "%s",
+                ]
+
+                [domains.web]
+                """
+                        .formatted(port));
         List<String> command = new ArrayList<>(as);
         command.addAll(
                 LabUnderTest.java("up", lab.lab().toString(), "--run-dir", lab.run().toString()));

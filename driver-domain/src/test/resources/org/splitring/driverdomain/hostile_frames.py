@@ -149,11 +149,13 @@ def macs(iface, seed, count):
 def verdict(frame, mac, ip, ip6, peer_mac):
     """What a frame is for its receiver. Plain struct, no scapy: it shall be quick."""
     source = frame[6:12]
-    if source == peer_mac:
-        return "peer"
+    kind = frame[12:14]
+    if source == peer_mac:  # the forged ones have an address of the hostile guest, or one twice
+        forged = (kind == b"\x08\0" and frame[26:30] == ip
+                  or kind == b"\x08\x06" and frame[28:32] == frame[38:42])
+        return "foreign" if forged else "peer"
     if source != mac:
         return "foreign"
-    kind = frame[12:14]
     if kind == b"\x08\x06":
         honest = frame[22:28] == mac and frame[28:32] in (ip, bytes(4))
         return "arp" if honest else "poison"

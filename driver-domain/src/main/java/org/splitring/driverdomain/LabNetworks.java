@@ -56,27 +56,25 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
             if (port.isEmpty()) {
                 running.network.startCapture(capture);
             } else {
-                link().startCapture(capture);
+                link(running, port).startCapture(capture);
             }
-        }
-
-        private PortLink link() {
-            PortLink link = running.network.port(port);
-            if (link == null) {
-                List<String> names =
-                        running.network.ports().stream().map(PortLink::toString).sorted().toList();
-                throw new IllegalArgumentException(
-                        "there is no port \""
-                                + port
-                                + "\" now; ports are "
-                                + String.join(", ", names));
-            }
-            return link;
         }
 
         void stop() {
             running.network.stopCapture(capture);
         }
+    }
+
+    /// The port of that name that is plugged in now. On the network's loop.
+    private static PortLink link(Running running, String port) {
+        PortLink link = running.network.port(port);
+        if (link == null) {
+            List<String> names =
+                    running.network.ports().stream().map(PortLink::toString).sorted().toList();
+            throw new IllegalArgumentException(
+                    "there is no port \"" + port + "\" now; ports are " + String.join(", ", names));
+        }
+        return link;
     }
 
     /// A network, its present plan, what is plugged into it.
@@ -125,6 +123,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                 LabNetworks.close((changed ? mode : made).resources());
             }
             mode = made;
+            configure(); // vifs may have come meanwhile, and told the old one
         }
 
         void close() {
@@ -413,7 +412,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
     }
 
     /// On the network's loop.
-    private static void reconfigure(Running running, List<String> done) {
+    private void reconfigure(Running running, List<String> done) {
         LabNetwork plan = running.plan;
         for (PortLink link : running.network.ports()) {
             String name = link.settings().name();
@@ -425,12 +424,27 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                                     .filter(port -> LabPorts.isOf(name, port))
                                     .findFirst()
                                     .map(port -> LabPorts.settings(plan, port).withName(name))
-                                    .orElse(link.settings());
+                                    .orElseGet(
+                                            () ->
+                                                    isLinkedFrom(name, plan)
+                                                            ? plan.settingsOf(name)
+                                                            : link.settings());
             if (!wanted.equals(link.settings())) {
                 link.configure(wanted);
                 done.add("network " + plan.name() + ": port " + name + " changed");
             }
         }
+    }
+
+    /// Whether a port of that name is the far end of another network's cable.
+    private boolean isLinkedFrom(String name, LabNetwork plan) {
+        Running other = networks.get(name);
+        return other != null
+                && other.ports.stream()
+                        .anyMatch(
+                                open ->
+                                        open.plan() instanceof LabPort.Link link
+                                                && link.network().equals(plan.name()));
     }
 
     /// The networks, as they are now.
@@ -444,7 +458,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
     /// Begins to write the frames of a network into a file.
     ///
     /// @param words network, port or nothing, file, largest size of the file in bytes
-    String capture(List<String> words) throws CommandException {
+    synchronized String capture(List<String> words) throws CommandException {
         Running running = networks.get(words.get(0));
         if (running == null) {
             throw new CommandException(
@@ -454,35 +468,42 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                             + String.join(", ", networks.keySet()));
         }
         Path file = Path.of(words.get(2));
-        OpenCapture opened;
+        String port = words.get(1);
+        running.onLoop(() -> checkPort(running, port));
+        if (captures.containsKey(file)) {
+            throw new CommandException(file + " is being written already");
+        }
+        OpenCapture opened; // the file is emptied only now that nothing else speaks against it
         try {
             Capture capture = Capture.open(file, Frame.MAX_BYTES, Long.parseLong(words.get(3)));
-            opened = new OpenCapture(running, words.get(1), capture);
+            opened = new OpenCapture(running, port, capture);
         } catch (IOException | IllegalArgumentException e) {
             throw new CommandException(file + " cannot be written: " + e, e);
-        }
-        if (captures.putIfAbsent(file, opened) != null) {
-            close(opened.capture());
-            throw new CommandException(file + " is being written already");
         }
         boolean started = false;
         try {
             running.onLoop(opened::start);
+            captures.put(file, opened);
             started = true;
+            return "";
         } finally {
             if (!started) {
-                captures.remove(file);
                 close(opened.capture());
             }
         }
-        return "";
+    }
+
+    private static void checkPort(Running running, String port) {
+        if (!port.isEmpty()) {
+            var _ = link(running, port);
+        }
     }
 
     /// Ends a capture: everything is in the file when this returns.
     ///
     /// @param words the file
     /// @return how much is in it
-    String endCapture(List<String> words) throws CommandException {
+    synchronized String endCapture(List<String> words) throws CommandException {
         OpenCapture ending = captures.remove(Path.of(words.get(0)));
         if (ending == null) {
             throw new CommandException(words.get(0) + " is not being written");

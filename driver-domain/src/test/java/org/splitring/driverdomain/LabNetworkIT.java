@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
@@ -206,6 +207,7 @@ class LabNetworkIT {
     @Test
     void framesAreCapturedForTshark() throws Exception {
         Path file = dir.resolve("lan.pcapng");
+        Files.writeString(file, "of yesterday");
         Process ping =
                 new ProcessBuilder(
                                 "ip",
@@ -224,8 +226,26 @@ class LabNetworkIT {
             command(1, "capture", "lam", file.toString());
             String said = command(1, "capture", "lan", file.toString(), "--port", "none");
             assertTrue(said.contains("there is no port \"none\" now; ports are"), said);
+            assertEquals("of yesterday", Files.readString(file), "nothing was begun");
             String port = ONE + ".0";
-            said = command(0, "capture", "lan", file + "", "--port", port, "--seconds", "2");
+            CompletableFuture<String> first =
+                    CompletableFuture.supplyAsync(
+                            () ->
+                                    command(
+                                            0,
+                                            "capture",
+                                            "lan",
+                                            file + "",
+                                            "--port",
+                                            port,
+                                            "--seconds",
+                                            "3"));
+            await("frames are in the file")
+                    .atMost(LabUnderTest.PATIENCE)
+                    .until(() -> Files.size(file) > 500);
+            said = command(1, "capture", "lan", file.toString());
+            assertTrue(said.contains(file + " is being written already"), said);
+            said = first.join();
             assertTrue(said.contains(" frames in " + file + ", 0 missing"), said);
         } finally {
             ping.destroy();

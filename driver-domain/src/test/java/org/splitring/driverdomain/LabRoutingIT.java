@@ -253,6 +253,11 @@ class LabRoutingIT {
         String far = ping(ONE, "-t", "1", "10.99.0.9");
         assertTrue(far.contains("From 10.97.0.1 icmp_seq=1 Time to live exceeded"), far);
 
+        // The far end of a cable has settings too.
+        said = change(ROUTE + "[networks.backbone.settings.lan]\nrules = \"tx drop icmp\"\n");
+        assertTrue(said.contains("network backbone: port lan changed"), said);
+        assertFalse(ping(ONE, "-W", "1", "10.99.0.9").contains("1 received"));
+
         said = change(NAT + "[networks.backbone]\n");
         assertTrue(said.contains("network lan: mode nat"), said);
         assertReached(ping(ONE, "10.98.0.1"));

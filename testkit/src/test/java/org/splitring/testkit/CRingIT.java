@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -111,7 +112,12 @@ class CRingIT {
             BackRing ring = BackRing.attach(peer.ring, entry, peer.first);
             MemorySegment request = peer.arena.allocate(entry, 8);
             int done = 0;
+            int pause = 0;
             while (done < count) {
+                if (done >= pause) {
+                    peer.letItSleep();
+                    pause += count / 20;
+                }
                 for (int n = ring.unconsumedRequests(); n > 0; n--) {
                     ring.copyRequest(request);
                     int pattern = (int) mix(peer.seed + done);
@@ -292,6 +298,13 @@ class CRingIT {
             if (events.read(eventBytes) < 0) {
                 fail("the C side ended early: " + errors());
             }
+        }
+
+        /// So long that the C side has nothing to do and waits for us: when it is then woken, our
+        /// look for more comes before it has any, and it is for us to sleep. Without this a C
+        /// side that is never interrupted can keep the ring filled to the end.
+        void letItSleep() {
+            LockSupport.parkNanos(2_000_000);
         }
 
         void fillData(int page, int pages, int block) {

@@ -77,10 +77,12 @@ record LabRequests(Store store) {
         return value.orElse("").startsWith(ASK);
     }
 
-    /// Answers what is asked.
+    /// Answers what is asked from now on. Whoever asked an earlier driver domain waits no longer:
+    /// his connection ended with that.
     ///
     /// @param executor for the work, which waits for files and loops
     Watch answer(Handler handler, Executor executor) throws StoreException {
+        store.remove(FOLDER);
         return store.watch(FOLDER, path -> executor.execute(() -> answerAll(handler)));
     }
 

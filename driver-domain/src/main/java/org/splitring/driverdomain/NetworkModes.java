@@ -151,7 +151,8 @@ final class NetworkModes {
                 plug.name(),
                 plug.addresses(),
                 List.of(plug.name()),
-                VifMac.made(plan.place(), plan.name() + " " + plug.name(), 0, 0),
+                VifMac.made(
+                        plan.routing().orElseThrow().lab(), plan.name() + " " + plug.name(), 0, 0),
                 List.of(),
                 Optional.empty());
     }

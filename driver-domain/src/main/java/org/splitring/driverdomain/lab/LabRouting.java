@@ -9,6 +9,7 @@ import org.splitring.bridge.StaticRoute;
 
 /// What a network in route or NAT mode has beyond a bridge.
 ///
+/// @param lab the lab file: a router's MAC addresses are made of it, and stay the same
 /// @param gateways the router's own addresses on the guests' side, each with its subnet's length
 /// @param routes to what is behind other routers
 /// @param dhcp the addresses that guests may have from DHCP; no server without
@@ -17,6 +18,7 @@ import org.splitring.bridge.StaticRoute;
 /// @param uplink name of the port to the outside; of a NAT
 /// @param forwards what a NAT lets in
 public record LabRouting(
+        String lab,
         List<LabPrefix> gateways,
         List<StaticRoute> routes,
         Optional<Range> dhcp,

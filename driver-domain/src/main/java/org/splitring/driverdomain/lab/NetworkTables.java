@@ -53,6 +53,7 @@ final class NetworkTables {
     private static final int MAX_VIFS = 8;
 
     private final LabFile file;
+    private final String lab;
     private final Path folder;
     private final Map<String, LabNetwork> networks = new LinkedHashMap<>();
     private final VifTables vifTables;
@@ -62,6 +63,7 @@ final class NetworkTables {
     NetworkTables(LabFile file, Path path) {
         this.file = file;
         vifTables = new VifTables(path, networks);
+        lab = path.toAbsolutePath().normalize().toString();
         folder = path.toAbsolutePath().resolveSibling("");
     }
 
@@ -145,7 +147,7 @@ final class NetworkTables {
         }
         JsonNode uplink = table.path("uplink");
         if (uplink.isMissingNode()) {
-            return Optional.of(routing.read(table, mode, subnets, gateways, Optional.empty()));
+            return Optional.of(routing.read(lab, table, mode, subnets, gateways, Optional.empty()));
         }
         List<String> uplinkPath = LabFile.under(path, "uplink");
         if (mode != Mode.NAT) {
@@ -156,7 +158,7 @@ final class NetworkTables {
         LabPort port = uplink(path.getLast(), uplink, uplinkPath);
         ports.add(port);
         return Optional.of(
-                routing.read(table, mode, subnets, gateways, Optional.of(port.plug().name())));
+                routing.read(lab, table, mode, subnets, gateways, Optional.of(port.plug().name())));
     }
 
     private LabPort uplink(String network, JsonNode node, List<String> path) throws LabException {

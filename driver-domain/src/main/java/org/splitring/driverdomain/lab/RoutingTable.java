@@ -57,9 +57,11 @@ final class RoutingTable {
 
     /// Reads everything but the uplink.
     ///
+    /// @param lab path of the lab file
     /// @param subnets of the network
     /// @param given gateways that stand in the file
     LabRouting read(
+            String lab,
             JsonNode table,
             LabNetwork.Mode mode,
             List<LabPrefix> subnets,
@@ -81,6 +83,7 @@ final class RoutingTable {
             throw file.bad(LabFile.under(path, "forward"), "is for networks of mode nat only");
         }
         return new LabRouting(
+                lab,
                 gateways,
                 routes(table),
                 dhcp(table.path("dhcp"), subnets, gateways),

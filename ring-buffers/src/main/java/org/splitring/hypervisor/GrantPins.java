@@ -364,16 +364,18 @@ public final class GrantPins {
                 leave(gref, GTF_READING | GTF_WRITING);
                 result = GrantStatus.BAD_PAGE;
             } else {
-                frames.set(slot, frame);
+                frames.setPlain(slot, frame);
                 long state =
                         (forWriting ? ONE_WRITER | WRITE_OPEN : ONE_READER)
                                 | READ_OPEN
                                 | (long) backend.value() << DOMID_SHIFT;
-                states.set(slot, state);
+                // Release: the frame before the record that says it is known. Pairs with the
+                // compare-and-set of whoever joins.
+                states.setRelease(slot, state);
                 return frame;
             }
         }
-        states.set(slot, 0);
+        states.setRelease(slot, 0);
         return result;
     }
 
@@ -454,6 +456,16 @@ public final class GrantPins {
                 throw new IllegalStateException("unpin of gref " + gref + " which is not pinned");
             }
             long next = state - one;
+            if ((next & (BUSY | COUNTS)) == 0) {
+                // The last one: closed and busy in one step. Nobody else touches the record until
+                // it is free again, since there is nothing to join and nothing to count down.
+                if (states.compareAndSet(slot, state, BUSY)) {
+                    leave(gref, bitsOf(state));
+                    states.setRelease(slot, 0);
+                    return;
+                }
+                continue;
+            }
             boolean settle = (next & BUSY) == 0 && superfluous(next) != 0;
             if (settle) {
                 next |= BUSY;
@@ -465,6 +477,12 @@ public final class GrantPins {
                 return;
             }
         }
+    }
+
+    /// The bits in the guest's entry that stand for the record's open bits.
+    private static int bitsOf(long open) {
+        return ((open & READ_OPEN) != 0 ? GTF_READING : 0)
+                | ((open & WRITE_OPEN) != 0 ? GTF_WRITING : 0);
     }
 
     /// Which of the record's open bits no pin needs any more.
@@ -483,10 +501,7 @@ public final class GrantPins {
             if (close != 0) {
                 // Closed in the record first, so that nobody joins while the bits are cleared.
                 if (states.compareAndSet(slot, state, state & ~close)) {
-                    leave(
-                            gref,
-                            ((close & READ_OPEN) != 0 ? GTF_READING : 0)
-                                    | ((close & WRITE_OPEN) != 0 ? GTF_WRITING : 0));
+                    leave(gref, bitsOf(close));
                 }
             } else {
                 long next = state & ~BUSY;

@@ -24,4 +24,10 @@ public interface DeviceLoop extends Executor {
     /// How long an idle poller may go on looking before it sleeps, in nanoseconds; 0 where no
     /// processor is free for that.
     long spinNanos();
+
+    /// Whether another task waits for its turn: then whoever looks on for work gives way. On the
+    /// loop.
+    default boolean isWanted() {
+        return false;
+    }
 }

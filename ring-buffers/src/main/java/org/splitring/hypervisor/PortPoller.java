@@ -21,8 +21,9 @@ import org.slf4j.LoggerFactory;
 ///
 /// **Fairness**: between two passes every other task of the loop has its turn. **Spin**: a wake-up
 /// costs 30 to 300 times a round trip, so an idle poller looks again for up to
-/// [DeviceLoop#spinNanos] after its last work, in slices of about [#INLINE_SPIN_NANOS]; spinning
-/// that finds nothing halves the time for next time, spinning that finds work doubles it.
+/// [DeviceLoop#spinNanos] after its last work, in slices of about [#INLINE_SPIN_NANOS], shorter
+/// where another task waits; spinning that finds nothing halves the time for next time, spinning
+/// that finds work doubles it.
 /// **Late re-arm**: the port stays masked from the event until the work is done, so a noisy peer
 /// costs one event a pass. **Spurious events** (no work was done since the last one, by this poller
 /// or by whoever calls [#noteWork]) delay the unmasking, twice as long each time (hostile catalogue
@@ -222,7 +223,7 @@ public final class PortPoller {
             return false;
         }
         long sliceEnd = now + INLINE_SPIN_NANOS;
-        while (now - spinUntil < 0 && now - sliceEnd < 0) {
+        while (now - spinUntil < 0 && now - sliceEnd < 0 && !loop.isWanted()) {
             Thread.onSpinWait();
             int taken = work.poll(budget);
             if (taken > 0 || stopped) {

@@ -51,4 +51,9 @@ public final class NettyDeviceLoop implements DeviceLoop {
     public long spinNanos() {
         return spinNanos;
     }
+
+    @Override
+    public boolean isWanted() {
+        return eventLoop.hasTasks();
+    }
 }

@@ -203,13 +203,17 @@ static inline int netif_tx_good(const struct netif_tx_response *rsp, uint32_t id
         return n;                                                                                                      \
     }                                                                                                                  \
                                                                                                                        \
-    /* Answers at most `limit` requests and pushes once; how many. */                                                  \
-    static inline unsigned P##_serve(P##_back_ring_t *b, unsigned limit, int *notify)                                  \
+    /* Answers at most `limit` requests and pushes once; how many. Looks only when fewer are known from the last look. */ \
+    static inline unsigned P##_serve(P##_back_ring_t *b, RING_IDX *seen, unsigned limit, int *notify)                  \
     {                                                                                                                  \
-        RING_IDX prod = *(volatile RING_IDX *)&b->sring->req_prod;                                                     \
+        RING_IDX prod = *seen;                                                                                         \
+        if (prod - b->req_cons < limit) {                                                                              \
+            prod = *(volatile RING_IDX *)&b->sring->req_prod;                                                          \
+            if (RING_REQUEST_PROD_OVERFLOW(b, prod))                                                                   \
+                broken("req_prod is impossible");                                                                      \
+            *seen = prod;                                                                                              \
+        }                                                                                                              \
         unsigned n = prod - b->req_cons;                                                                               \
-        if (RING_REQUEST_PROD_OVERFLOW(b, prod))                                                                       \
-            broken("req_prod is impossible");                                                                          \
         if (n == 0)                                                                                                    \
             return 0;                                                                                                  \
         if (n > limit)                                                                                                 \
@@ -227,6 +231,7 @@ static inline int netif_tx_good(const struct netif_tx_response *rsp, uint32_t id
     static void P##_backend(void)                                                                                      \
     {                                                                                                                  \
         P##_back_ring_t b;                                                                                             \
+        RING_IDX seen = 0;                                                                                             \
         BACK_RING_INIT(&b, (SRING_TYPE *)ring_page, PAGE);                                                             \
         for (;;) {                                                                                                     \
             uint32_t command = __atomic_load_n(&control->command, __ATOMIC_ACQUIRE);                                   \
@@ -239,7 +244,7 @@ static inline int netif_tx_good(const struct netif_tx_response *rsp, uint32_t id
                 usleep(200);                                                                                           \
             } else if (command == BLOCKING) {                                                                          \
                 int work;                                                                                              \
-                if (P##_serve(&b, 1, &notify)) {                                                                       \
+                if (P##_serve(&b, &seen, 1, &notify)) {                                                                       \
                     if (notify)                                                                                        \
                         kick(kick_front_fd);                                                                           \
                 } else {                                                                                               \
@@ -247,7 +252,7 @@ static inline int netif_tx_good(const struct netif_tx_response *rsp, uint32_t id
                     if (!work)                                                                                         \
                         await_kick(kick_back_fd);                                                                      \
                 }                                                                                                      \
-            } else if (P##_serve(&b, command, &notify) == 0) {                                                         \
+            } else if (P##_serve(&b, &seen, command, &notify) == 0) {                                                         \
                 cpu_relax();                                                                                           \
             } else if (notify) {                                                                                       \
                 kick(kick_front_fd);                                                                                   \

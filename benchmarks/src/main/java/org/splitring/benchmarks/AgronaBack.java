@@ -6,7 +6,7 @@ import org.agrona.concurrent.UnsafeBuffer;
 import org.agrona.concurrent.ringbuffer.OneToOneRingBuffer;
 
 /// The answering end on a pair of Agrona rings.
-final class AgronaBack implements RingBack {
+final class AgronaBack extends EndSpacing implements RingBack {
     private final OneToOneRingBuffer requests;
     private final OneToOneRingBuffer responses;
     private final AgronaWork work;

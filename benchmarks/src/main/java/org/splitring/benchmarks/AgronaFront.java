@@ -6,7 +6,7 @@ import org.agrona.concurrent.UnsafeBuffer;
 import org.agrona.concurrent.ringbuffer.OneToOneRingBuffer;
 
 /// The requesting end on a pair of Agrona rings: one for requests, one for responses.
-final class AgronaFront implements RingFront {
+final class AgronaFront extends EndSpacing implements RingFront {
     private final OneToOneRingBuffer requests;
     private final OneToOneRingBuffer responses;
     private final AgronaWork work;

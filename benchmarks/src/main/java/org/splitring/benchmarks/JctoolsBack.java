@@ -6,7 +6,7 @@ import org.jctools.queues.SpscArrayQueue;
 
 /// The answering end on a pair of JCTools queues. A response object is used again a queue's length
 /// later: by then the front has taken it, since it has sent a request in its place.
-final class JctoolsBack implements RingBack {
+final class JctoolsBack extends EndSpacing implements RingBack {
     private final Queue<QueuedRequest> requests;
     private final Queue<QueuedResponse> responses;
     private final QueuedResponse[] pool;

@@ -6,7 +6,7 @@ import org.jctools.queues.SpscArrayQueue;
 
 /// The requesting end on a pair of JCTools queues, which carry references: the objects are made
 /// once and used again when their response has come.
-final class JctoolsFront implements RingFront {
+final class JctoolsFront extends EndSpacing implements RingFront {
     private final Queue<QueuedRequest> requests;
     private final Queue<QueuedResponse> responses;
     private final QueuedRequest[] pool;

@@ -28,6 +28,12 @@ final class NetifTxWork implements EntryWork {
                     .varHandle()
                     .withInvokeExactBehavior();
 
+    private static final VarHandle LONG =
+            ValueLayout.JAVA_LONG_UNALIGNED
+                    .withOrder(ByteOrder.LITTLE_ENDIAN)
+                    .varHandle()
+                    .withInvokeExactBehavior();
+
     @Override
     public int entrySizeBytes() {
         return ENTRY_SIZE;
@@ -35,15 +41,15 @@ final class NetifTxWork implements EntryWork {
 
     @Override
     public void fill(MemorySegment ring, long at, int id) {
-        INT.set(ring, at + 0L, FIRST_GREF + (id & 255));
-        INT.set(ring, at + 4L, OFFSET);
+        LONG.set(ring, at + 0L, FIRST_GREF + (id & 255L) | (long) OFFSET << 32);
         INT.set(ring, at + 8L, (id & 0xFFFF) | SIZE << 16);
     }
 
     @Override
     public void answer(MemorySegment ring, long requestAt, long responseAt) {
-        int gref = (int) INT.get(ring, requestAt + 0L);
-        int offsetAndFlags = (int) INT.get(ring, requestAt + 4L);
+        long head = (long) LONG.get(ring, requestAt + 0L);
+        int gref = (int) head;
+        int offsetAndFlags = (int) (head >>> 32);
         int idAndSize = (int) INT.get(ring, requestAt + 8L);
         int size = idAndSize >>> 16;
         boolean good =

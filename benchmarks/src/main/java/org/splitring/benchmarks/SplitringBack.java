@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import org.splitring.ring.BackRing;
 
 /// The answering end on [BackRing], used as a backend driver uses it.
-final class SplitringBack implements RingBack {
+final class SplitringBack extends EndSpacing implements RingBack {
     private final BackRing ring;
     private final EntryWork work;
 
@@ -21,7 +21,11 @@ final class SplitringBack implements RingBack {
 
     @Override
     public int awaitRequests(int limit, Control control, int command) {
-        int count = Math.min(spin(control, command), limit);
+        int counted = ring.countedRequests();
+        if (counted < limit) {
+            counted = spin(control, command);
+        }
+        int count = Math.min(counted, limit);
         return count == 0 ? 0 : answer(count);
     }
 

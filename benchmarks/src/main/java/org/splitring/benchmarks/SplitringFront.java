@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import org.splitring.ring.FrontRing;
 
 /// The requesting end on [FrontRing], used as a frontend driver uses it.
-final class SplitringFront implements RingFront {
+final class SplitringFront extends EndSpacing implements RingFront {
     private final FrontRing ring;
     private final EntryWork work;
     private int nextId = 1;

@@ -22,7 +22,7 @@ import java.lang.invoke.VarHandle;
 /// processes: `docs/notes/memory-model.md`.
 ///
 /// Source: Xen `public/io/ring.h`.
-public final class BackRing {
+public final class BackRing extends RingSpacing {
     private final MemorySegment sring;
     private final int entrySizeBytes;
     private final int mask;
@@ -110,6 +110,13 @@ public final class BackRing {
         }
         reqProdSeen = reqProd;
         return count;
+    }
+
+    /// How many requests the last [#unconsumedRequests] has counted that were not taken since: as
+    /// many may be taken without another look. A look takes the line with the indices away from
+    /// the frontend, which is just writing to it.
+    public int countedRequests() {
+        return reqProdSeen - reqCons;
     }
 
     /// Copies the next request into private memory and moves on. A request is copied once; then

@@ -21,7 +21,7 @@ import java.lang.invoke.VarHandle;
 /// these accesses order memory between processes: `docs/notes/memory-model.md`.
 ///
 /// Source: Xen `public/io/ring.h`.
-public final class FrontRing {
+public final class FrontRing extends RingSpacing {
     private final MemorySegment sring;
     private final int entrySizeBytes;
     private final int mask;

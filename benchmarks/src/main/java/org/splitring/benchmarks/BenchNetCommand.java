@@ -77,7 +77,9 @@ public final class BenchNetCommand implements Callable<Integer> {
                 rows.addAll(
                         options.measure(
                                 "net",
-                                List.of(new RingsContender(SIZES)),
+                                List.of(
+                                        new RingsContender(SIZES, true),
+                                        new RingsContender(List.of(SIZES.getFirst()), false)),
                                 rings -> rings.run(options.seconds()),
                                 err));
             }

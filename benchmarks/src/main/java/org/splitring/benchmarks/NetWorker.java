@@ -44,9 +44,12 @@ import org.splitring.xenbus.store.StoreTree;
 
 /// Frames from ring to ring through the switch: netfront, netback, switch, netback, netfront. One
 /// event loop is both guests', the other that of the backends and the network: two processors.
-/// Arguments: seconds of a test, then the sizes of frames; one above 1514 bytes is a large
-/// segment of TCP. Prints `SIZE METRIC VALUE`.
+/// Arguments: seconds of a test, `kept` or `unkept` (whether backends keep the guests' pages
+/// mapped), then the sizes of frames; one above 1514 bytes is a large segment of TCP. Prints
+/// `SIZE METRIC VALUE`.
 final class NetWorker {
+    static final String KEPT = "kept";
+    static final String UNKEPT = "unkept";
     private static final int BATCH = 64;
     private static final int ETHERNET = 14;
     private static final int LARGEST_PLAIN = 1514;
@@ -64,7 +67,11 @@ final class NetWorker {
             new VirtualNetwork(
                     "bench", back, System::nanoTime, new LearningSwitch(SwitchSettings.DEFAULT));
 
-    private NetWorker() {}
+    private final VifFrontendOptions options;
+
+    private NetWorker(VifFrontendOptions options) {
+        this.options = options;
+    }
 
     /// A guest: sends as fast as there is room while it has something to send, and counts what it
     /// receives. State is the loop's own.
@@ -161,14 +168,13 @@ final class NetWorker {
     private Guest guest(int domid) throws Exception {
         DomId id = new DomId(domid);
         Guest user = new Guest(front);
-        VifFrontend vif = VifFrontend.create(front, user, VifFrontendOptions.DEFAULT);
+        VifFrontend vif = VifFrontend.create(front, user, options);
         user.vif = vif;
         VifPlace place = new VifPlace(network, back, PortSettings.of("vif" + domid + ".0"), 1500);
         DeviceClasses classes =
                 DeviceClasses.of(
                         new VifBackendDriver(context -> place, VifBackendOptions.DEFAULT),
-                        new VifFrontendDriver(
-                                (context, options) -> vif, VifFrontendOptions.DEFAULT));
+                        new VifFrontendDriver((context, same) -> vif, options));
         tree.introduce(id);
         Toolstack toolstack = new Toolstack(store);
         toolstack.createDomain(id, "guest" + domid);
@@ -257,12 +263,15 @@ final class NetWorker {
     public static void main(String[] args) throws Exception {
         JavaProgram.endWithParent();
         long nanos = (long) (Double.parseDouble(args[0]) * 1e9);
-        NetWorker worker = new NetWorker();
+        VifFrontendOptions options = VifFrontendOptions.DEFAULT;
+        NetWorker worker =
+                new NetWorker(
+                        args[1].equals(KEPT) ? options : options.withoutStaticGrants());
         Guest sender = worker.guest(1);
         Guest receiver = worker.guest(2);
         MemorySegment hello = frame(1, 2, 64);
         worker.front.execute(() -> receiver.sendOne(hello, 64)); // the switch learns where it is
-        for (int i = 1; i < args.length; i++) {
+        for (int i = 2; i < args.length; i++) {
             worker.run(sender, receiver, Integer.parseInt(args[i]), nanos);
         }
         System.out.flush();

@@ -7,7 +7,9 @@ import java.util.Locale;
 import java.util.Map;
 
 /// Frames from ring to ring through the switch, as a program to start.
-record RingsContender(List<String> sizes) implements Contender {
+///
+/// @param kept whether the backends keep the guests' pages mapped (static grants)
+record RingsContender(List<String> sizes, boolean kept) implements Contender {
     RingsContender {
         sizes = List.copyOf(sizes);
     }
@@ -19,7 +21,7 @@ record RingsContender(List<String> sizes) implements Contender {
 
     @Override
     public String variant(String test) {
-        return "ring/" + test;
+        return (kept ? "ring/" : "ring-unkept/") + test;
     }
 
     List<Figure> run(double seconds) throws IOException, InterruptedException {
@@ -28,6 +30,7 @@ record RingsContender(List<String> sizes) implements Contender {
                         JavaProgram.command(
                                 NetWorker.class, "-XX:+UseSerialGC", "-Xms32m", "-Xmx512m"));
         command.add(String.format(Locale.ROOT, "%.3f", seconds));
+        command.add(kept ? NetWorker.KEPT : NetWorker.UNKEPT);
         command.addAll(sizes);
         return new FigureProgram("ring to ring", command, Map.of(), sizes)
                 .run(60 + (long) (4 * seconds * sizes.size()));
@@ -35,6 +38,6 @@ record RingsContender(List<String> sizes) implements Contender {
 
     @Override
     public String toString() {
-        return "splitring ring to ring";
+        return "splitring ring to ring" + (kept ? "" : ", pages not kept");
     }
 }

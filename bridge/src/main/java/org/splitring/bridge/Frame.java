@@ -108,11 +108,24 @@ public final class Frame {
     /// @throws IllegalArgumentException when the header gets longer than [#HEADER_BYTES] and
     ///     two tags
     public void appendHeader(MemorySegment from, long offset, int length) {
+        checkHeader(length);
+        MemorySegment.copy(from, offset, memory, headerStart + headerBytes, length);
+        headerAppended(length);
+    }
+
+    private void checkHeader(int length) {
         if (length < 0 || length > HEADER_CAPACITY - headerBytes || pieceCount != 0) {
             throw new IllegalArgumentException(
                     "header of " + headerBytes + " + " + length + ", pieces " + pieceCount);
         }
-        MemorySegment.copy(from, offset, memory, headerStart + headerBytes, length);
+    }
+
+    /// As [#appendHeader], of bytes that the sender has put into [#header] itself, at
+    /// [#headerEnd].
+    ///
+    /// @throws IllegalArgumentException as [#appendHeader]
+    public void headerAppended(int length) {
+        checkHeader(length);
         headerBytes += length;
         sizeBytes += length;
         cursorAt = headerBytes;
@@ -268,6 +281,11 @@ public final class Frame {
     /// Where in [#header] the frame begins.
     public int headerStart() {
         return headerStart;
+    }
+
+    /// Where in [#header] the next bytes go that are appended to it.
+    public int headerEnd() {
+        return headerStart + headerBytes;
     }
 
     public int pieceCount() {

@@ -61,6 +61,7 @@ class BenchNetCommandTest {
         for (String size : Set.of("64", "1500", "65214")) {
             for (String metric : Set.of("frames_per_second", "bits_per_second", "frame_ns")) {
                 expected.add("splitring ring/" + size + " " + metric);
+                expected.add("splitring ring-unkept/64 " + metric);
             }
         }
         assertEquals(expected, rows());

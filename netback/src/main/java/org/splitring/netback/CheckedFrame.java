@@ -1,7 +1,8 @@
 package org.splitring.netback;
 
 /// One frame off the tx ring after all checks of its slots: private memory, filled by
-/// [RequestReader] and used again for the next one.
+/// [RequestReader] and used again for a later one. [TxQueue] has a few, for as many frames as it
+/// takes at a time.
 ///
 ///     slot 0        slots of extras     slots 1 .. count-1
 ///     +-----------+-------------------+--------------------+
@@ -45,6 +46,16 @@ final class CheckedFrame {
     int hashType;
 
     int hash;
+
+    /// What [RequestReader#read] has said of it.
+    int verdict;
+
+    /// Of [FrameCopies#copyHeader]: a `GrantStatus`, and how far it came: the next byte of the
+    /// frame lies in this slot, so many bytes after its offset.
+    int headerStatus;
+
+    int nextSlot;
+    int nextByte;
 
     /// For [RequestReader#MULTICAST]: the address, and whether it is added.
     long multicastAddress;

@@ -12,14 +12,13 @@ import org.splitring.hypervisor.RingWork;
 import org.splitring.ring.BackRing;
 import org.splitring.wire.NetifCtrlLayout;
 
-/// The control ring of a vif: serves what a frontend asks for about its hash. Whatever is in a
-/// request, it gets one response. What lies in a page of the frontend is copied, checked, and only
-/// then put in place (H-048). On the loop.
+/// The control ring of a vif: serves what a frontend asks for about its hash, and about pages that
+/// are to be kept mapped ([StaticGrants]). Whatever is in a request, it gets one response. What
+/// lies in a page of the frontend is copied, checked, and only then put in place (H-048). On the
+/// loop.
 ///
-/// Static grants (`GET_GREF_MAPPING_SIZE` and the two after it) are answered with NOT_SUPPORTED, as
-/// Linux does.
-///
-/// Source: Xen `public/io/netif.h`, "Control Ring"; Linux `xen-netback/hash.c`.
+/// Source: Xen `public/io/netif.h`, "Control Ring"; Linux `xen-netback/hash.c`, which has no static
+/// grants.
 final class ControlQueue implements RingWork {
     private static final ValueLayout.OfInt U32 =
             ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -28,16 +27,24 @@ final class ControlQueue implements RingWork {
     private final ForeignPages pages;
     private final EventChannel channel;
     private final HashConfig config;
+    private final StaticGrants[] kept; // of each queue
     private final MemorySegment request =
             Arena.ofAuto().allocate(NetifCtrlLayout.ENTRY_SIZE_BYTES, 8);
     private final MemorySegment copy = Arena.ofAuto().allocate(GuestMemory.PAGE_SIZE, 8);
     private int answer; // the response's data
 
-    ControlQueue(BackRing ring, ForeignPages pages, EventChannel channel, HashConfig config) {
+    /// @param kept of each queue
+    ControlQueue(
+            BackRing ring,
+            ForeignPages pages,
+            EventChannel channel,
+            HashConfig config,
+            StaticGrants[] kept) {
         this.ring = ring;
         this.pages = pages;
         this.channel = channel;
         this.config = config;
+        this.kept = kept;
     }
 
     @Override
@@ -80,6 +87,12 @@ final class ControlQueue implements RingWork {
             case NetifCtrlLayout.TYPE_SET_HASH_MAPPING_SIZE -> config.setMappingSize(first);
             case NetifCtrlLayout.TYPE_SET_HASH_MAPPING -> setMapping(first, second, third);
             case NetifCtrlLayout.TYPE_SET_HASH_ALGORITHM -> config.setAlgorithm(first);
+            case NetifCtrlLayout.TYPE_GET_GREF_MAPPING_SIZE ->
+                    isQueue(first)
+                            ? value(StaticGrants.MAX_PAGES)
+                            : NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+            case NetifCtrlLayout.TYPE_ADD_GREF_MAPPING -> keepPages(first, second, third);
+            case NetifCtrlLayout.TYPE_DEL_GREF_MAPPING -> givePagesBack(first, second, third);
             default -> NetifCtrlLayout.STATUS_NOT_SUPPORTED;
         };
     }
@@ -121,5 +134,64 @@ final class ControlQueue implements RingWork {
             MemorySegment.copy(copy, U32, 0, entries, 0, length);
         }
         return config.setMapping(entries, offset);
+    }
+
+    private boolean isQueue(int index) {
+        return index >= 0 && index < kept.length;
+    }
+
+    /// Copies the list of references that `gref` has.
+    private boolean hasList(int queue, int gref, int length) {
+        return isQueue(queue)
+                && length > 0
+                && length <= StaticGrants.MAX_PAGES
+                && pages.copyFrom(gref, 0, copy, 0, length * NetifCtrlLayout.GREF_SIZE_BYTES)
+                        == GrantStatus.OKAY;
+    }
+
+    private int keepPages(int queue, int gref, int length) {
+        if (!hasList(queue, gref, length)) {
+            return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+        }
+        int[] wanted = new int[length];
+        boolean[] readOnly = new boolean[length];
+        for (int i = 0; i < length; i++) {
+            long at = (long) i * NetifCtrlLayout.GREF_SIZE_BYTES;
+            int flags = NetifCtrlLayout.grefFlags(copy, at);
+            if ((flags & ~NetifCtrlLayout.GREF_READONLY) != 0) {
+                return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+            }
+            wanted[i] = NetifCtrlLayout.gref(copy, at);
+            readOnly[i] = flags != 0;
+        }
+        return kept[queue].add(wanted, readOnly)
+                ? NetifCtrlLayout.STATUS_SUCCESS
+                : NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+    }
+
+    /// The statuses go back into the list; the frontend that has made it read-only, or has changed
+    /// it meanwhile, reads what it finds.
+    private int givePagesBack(int queue, int gref, int length) {
+        if (!hasList(queue, gref, length)) {
+            return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+        }
+        int[] wanted = new int[length];
+        boolean[] removed = new boolean[length];
+        for (int i = 0; i < length; i++) {
+            wanted[i] = NetifCtrlLayout.gref(copy, (long) i * NetifCtrlLayout.GREF_SIZE_BYTES);
+        }
+        answer = kept[queue].remove(wanted, removed);
+        for (int i = 0; i < length; i++) {
+            NetifCtrlLayout.writeGrefStatus(
+                    copy,
+                    (long) i * NetifCtrlLayout.GREF_SIZE_BYTES,
+                    removed[i]
+                            ? NetifCtrlLayout.STATUS_SUCCESS
+                            : NetifCtrlLayout.STATUS_INVALID_PARAMETER);
+        }
+        int told = pages.copyTo(gref, 0, copy, 0, length * NetifCtrlLayout.GREF_SIZE_BYTES);
+        return told == GrantStatus.OKAY
+                ? NetifCtrlLayout.STATUS_SUCCESS
+                : NetifCtrlLayout.STATUS_INVALID_PARAMETER;
     }
 }

@@ -1,6 +1,5 @@
 package org.splitring.netback;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.splitring.bridge.Frame;
 import org.splitring.hypervisor.ForeignPages;
@@ -8,38 +7,40 @@ import org.splitring.hypervisor.GrantBatch;
 import org.splitring.hypervisor.GrantStatus;
 
 /// Brings a frame of the tx ring within reach of the network: its first bytes are copied into the
-/// frame's private header, the rest is mapped and stays where it is, until [#release].
+/// frame's private header ([#copyHeader]), the rest is mapped and stays where it is ([#mapRest]),
+/// until [#release].
 ///
-/// A small frame fits into the header; then no page stays mapped.
+/// A small frame fits into the header; then no page stays mapped. A page that the frontend has had
+/// kept ([StaticGrants]) needs no mapping at all.
 final class FrameCopies {
     private final ForeignPages pages;
+    private final StaticGrants kept;
     private final GrantBatch batch = new GrantBatch(CheckedFrame.FATAL_SLOTS);
-    private final MemorySegment header = Arena.ofAuto().allocate(Frame.HEADER_BYTES, 64);
 
-    FrameCopies(ForeignPages pages) {
+    FrameCopies(ForeignPages pages, StaticGrants kept) {
         this.pages = pages;
+        this.kept = kept;
     }
 
-    /// Makes a frame of the slots.
+    /// Begins a frame of the slots: its header. What [#mapRest] needs is left in `from`.
     ///
     /// @param to reset by this
-    /// @return a [GrantStatus]; when it is not okay nothing stays mapped
-    int load(CheckedFrame from, Frame to) {
+    void copyHeader(CheckedFrame from, Frame to) {
         to.reset();
-        int headerBytes = Math.min(from.sizeBytes, Frame.HEADER_BYTES);
-        int copied = 0;
+        int wanted = Math.min(from.sizeBytes, Frame.HEADER_BYTES);
         int slot = 0;
         int used = 0; // of the slot at hand
-        while (copied < headerBytes) {
-            int n = Math.min(from.sizes[slot] - used, headerBytes - copied);
+        int left = wanted;
+        from.headerStatus = GrantStatus.OKAY;
+        while (left > 0) {
+            int n = Math.min(from.sizes[slot] - used, left);
             if (n > 0) { // a piece of nothing may name any reference
-                int status =
-                        pages.copyFrom(
-                                from.grefs[slot], from.offsets[slot] + used, header, copied, n);
+                int status = copy(from.grefs[slot], from.offsets[slot] + used, to, n);
                 if (status != GrantStatus.OKAY) {
-                    return status;
+                    from.headerStatus = status;
+                    return;
                 }
-                copied += n;
+                left -= n;
                 used += n;
             }
             if (used == from.sizes[slot]) {
@@ -47,37 +48,69 @@ final class FrameCopies {
                 used = 0;
             }
         }
-        to.appendHeader(header, 0, headerBytes);
-        return copied == from.sizeBytes ? GrantStatus.OKAY : map(from, to, slot, used);
+        from.nextSlot = slot;
+        from.nextByte = used;
     }
 
-    private int map(CheckedFrame from, Frame to, int firstSlot, int used) {
-        for (int slot = firstSlot; slot < from.count; slot++) {
-            if (from.sizes[slot] > (slot == firstSlot ? used : 0)) {
+    private int copy(int gref, int pageOffset, Frame to, int length) {
+        int page = kept.find(gref, false);
+        if (page != StaticGrants.NONE) {
+            to.appendHeader(kept.memory(page), kept.offset(page) + pageOffset, length);
+            return GrantStatus.OKAY;
+        }
+        int status = pages.copyFrom(gref, pageOffset, to.header(), to.headerEnd(), length);
+        if (status == GrantStatus.OKAY) {
+            to.headerAppended(length);
+        }
+        return status;
+    }
+
+    /// Completes a frame with what is not in its header.
+    ///
+    /// @return a [GrantStatus]; when it is not okay nothing stays mapped
+    int mapRest(CheckedFrame from, Frame to) {
+        if (to.sizeBytes() == from.sizeBytes) {
+            return GrantStatus.OKAY;
+        }
+        for (int slot = from.nextSlot; slot < from.count; slot++) {
+            if (from.sizes[slot] > skip(from, slot)
+                    && kept.find(from.grefs[slot], false) == StaticGrants.NONE) {
                 batch.add(from.grefs[slot], false);
             }
         }
         boolean allMapped = pages.map(batch);
         int element = 0;
-        for (int slot = firstSlot; slot < from.count; slot++) {
-            int skip = slot == firstSlot ? used : 0;
+        for (int slot = from.nextSlot; slot < from.count; slot++) {
+            int skip = skip(from, slot);
             int n = from.sizes[slot] - skip;
             if (n > 0) {
-                int status = batch.status(element);
-                if (status != GrantStatus.OKAY) {
-                    release();
-                    return status;
+                int page = kept.find(from.grefs[slot], false);
+                MemorySegment memory;
+                long start;
+                if (page != StaticGrants.NONE) {
+                    memory = kept.memory(page);
+                    start = kept.offset(page);
+                } else {
+                    int status = batch.status(element);
+                    if (status != GrantStatus.OKAY) {
+                        release();
+                        return status;
+                    }
+                    memory = batch.memory(element);
+                    start = batch.offset(element);
+                    element++;
                 }
                 if (allMapped) {
-                    to.appendPiece(
-                            batch.memory(element),
-                            batch.offset(element) + from.offsets[slot] + skip,
-                            n);
+                    to.appendPiece(memory, start + from.offsets[slot] + skip, n);
                 }
-                element++;
             }
         }
         return GrantStatus.OKAY;
+    }
+
+    /// Bytes of a slot that are in the header already.
+    private static int skip(CheckedFrame from, int slot) {
+        return slot == from.nextSlot ? from.nextByte : 0;
     }
 
     /// Unmaps what the last frame needed; before its slots are answered.

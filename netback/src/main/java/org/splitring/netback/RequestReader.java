@@ -110,11 +110,13 @@ final class RequestReader {
         }
         long slot = at(head);
         end = head + 1;
-        into.flags = NetifTxLayout.flags(slots, slot);
-        into.sizeBytes = NetifTxLayout.sizeBytes(slots, slot);
-        into.ids[0] = NetifTxLayout.id(slots, slot);
-        into.grefs[0] = NetifTxLayout.gref(slots, slot);
-        into.offsets[0] = NetifTxLayout.offsetInPage(slots, slot);
+        long first = NetifTxLayout.readHead(slots, slot);
+        int second = NetifTxLayout.readTail(slots, slot);
+        into.flags = NetifTxLayout.flagsOf(first);
+        into.sizeBytes = NetifTxLayout.sizeOf(second);
+        into.ids[0] = NetifTxLayout.idOf(second);
+        into.grefs[0] = NetifTxLayout.grefOf(first);
+        into.offsets[0] = NetifTxLayout.offsetOf(first);
         into.sizes[0] = into.sizeBytes;
         into.count = 1;
         into.extras = 0;
@@ -201,11 +203,13 @@ final class RequestReader {
             }
             long slot = at(end++);
             into.count = i + 1;
-            into.ids[i] = NetifTxLayout.id(slots, slot);
-            into.grefs[i] = NetifTxLayout.gref(slots, slot);
-            into.offsets[i] = NetifTxLayout.offsetInPage(slots, slot);
-            into.sizes[i] = NetifTxLayout.sizeBytes(slots, slot);
-            flags = NetifTxLayout.flags(slots, slot);
+            long first = NetifTxLayout.readHead(slots, slot);
+            int second = NetifTxLayout.readTail(slots, slot);
+            into.ids[i] = NetifTxLayout.idOf(second);
+            into.grefs[i] = NetifTxLayout.grefOf(first);
+            into.offsets[i] = NetifTxLayout.offsetOf(first);
+            into.sizes[i] = NetifTxLayout.sizeOf(second);
+            flags = NetifTxLayout.flagsOf(first);
             good &= i < NetifTxLayout.NR_SLOTS_MIN && into.sizes[i] <= left;
             left -= into.sizes[i];
             if (into.offsets[i] + into.sizes[i] > 4096) {

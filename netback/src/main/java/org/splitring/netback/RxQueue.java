@@ -39,6 +39,7 @@ final class RxQueue implements RingWork {
 
     private final BackRing ring;
     private final ForeignPages pages;
+    private final StaticGrants kept;
     private final EventChannel channel;
     private final DeviceLoop loop;
     private final VifTimeouts timeouts;
@@ -77,6 +78,7 @@ final class RxQueue implements RingWork {
     RxQueue(
             BackRing ring,
             ForeignPages pages,
+            StaticGrants kept,
             EventChannel channel,
             DeviceLoop loop,
             VifTimeouts timeouts,
@@ -86,6 +88,7 @@ final class RxQueue implements RingWork {
             boolean notifies) {
         this.ring = ring;
         this.pages = pages;
+        this.kept = kept;
         this.channel = channel;
         this.loop = loop;
         this.timeouts = timeouts;
@@ -236,9 +239,8 @@ final class RxQueue implements RingWork {
             int slot = i == 0 ? 0 : i + extras;
             int done = i * room();
             int status =
-                    pages.copyTo(
+                    copy(
                             NetifRxLayout.grefOf(requests[slot]),
-                            headroom,
                             from,
                             at + done,
                             Math.min(room(), size - done));
@@ -248,6 +250,15 @@ final class RxQueue implements RingWork {
         respond(size, dataSlots, extras, good);
     }
 
+    private int copy(int gref, MemorySegment from, long at, int length) {
+        int page = kept.find(gref, true);
+        if (page == StaticGrants.NONE) {
+            return pages.copyTo(gref, headroom, from, at, length);
+        }
+        MemorySegment.copy(from, at, kept.memory(page), kept.offset(page) + headroom, length);
+        return GrantStatus.OKAY;
+    }
+
     /// Puts a frame that lies in pages of another guest on the ring: the one copy of its payload.
     private void deliver(Frame frame) {
         int size = frame.sizeBytes();
@@ -255,20 +266,26 @@ final class RxQueue implements RingWork {
         int extras = mark.extras() + (headroom > 0 ? 1 : 0);
         takeSlots(dataSlots + extras);
         for (int i = 0; i < dataSlots; i++) {
-            batch.add(NetifRxLayout.grefOf(requests[i == 0 ? 0 : i + extras]), true);
+            int gref = NetifRxLayout.grefOf(requests[i == 0 ? 0 : i + extras]);
+            if (kept.find(gref, true) == StaticGrants.NONE) {
+                batch.add(gref, true);
+            }
         }
         boolean good = pages.map(batch);
+        int element = 0;
         for (int i = 0; i < dataSlots; i++) {
             int slot = i == 0 ? 0 : i + extras;
-            if (batch.status(i) == GrantStatus.OKAY) {
-                int done = i * room();
+            int done = i * room();
+            int length = Math.min(room(), size - done);
+            int page = kept.find(NetifRxLayout.grefOf(requests[slot]), true);
+            if (page != StaticGrants.NONE) {
+                frame.copyTo(kept.memory(page), kept.offset(page) + headroom, done, length);
+            } else if (batch.status(element) == GrantStatus.OKAY) {
                 frame.copyTo(
-                        batch.memory(i),
-                        batch.offset(i) + headroom,
-                        done,
-                        Math.min(room(), size - done));
+                        batch.memory(element), batch.offset(element++) + headroom, done, length);
             } else {
                 refused[slot] = true;
+                element++;
             }
         }
         pages.unmap(batch); // before the responses

@@ -19,9 +19,17 @@ import org.splitring.wire.NetifTxLayout;
 /// The way from the guest of one queue: takes frames off the tx ring, passes them to the network,
 /// and answers each slot exactly once. On the network's loop.
 ///
+/// It takes some frames at a time: the slots of all, then the headers of all, then one after the
+/// other their way through the network. A header lies in a cache line that another processor has
+/// just written; fetched one behind the other, with nothing between, these lines come at the same
+/// time, and not each when its frame has its turn.
+///
 /// A frame beyond the vif's rate limit stays where it is, and so does what is behind it, until
 /// there is credit: back-pressure, no drop.
 final class TxQueue implements RingWork {
+    /// Frames that are taken at a time.
+    private static final int AT_A_TIME = 16;
+
     private final BackRing ring;
     private final EventChannel channel;
     private final DeviceLoop loop;
@@ -31,13 +39,18 @@ final class TxQueue implements RingWork {
     private final VifCounters counters;
     private final RequestReader reader;
     private final FrameCopies copies;
-    private final CheckedFrame checked = new CheckedFrame();
-    private final Frame frame = new Frame();
+    private final CheckedFrame[] checked = new CheckedFrame[AT_A_TIME];
+    private final Frame[] frames = new Frame[AT_A_TIME];
     private final Runnable creditTask = this::creditCame;
 
     private boolean waitsForCredit;
     private @Nullable Runnable cancelCredit;
     private Runnable wake = () -> {};
+
+    // Of the pass at hand.
+    private int cost;
+    private int packets;
+    private long bytes;
 
     TxQueue(
             BackRing ring,
@@ -57,6 +70,10 @@ final class TxQueue implements RingWork {
         this.multicast = multicast;
         this.counters = counters;
         reader = new RequestReader(ring);
+        for (int i = 0; i < AT_A_TIME; i++) {
+            checked[i] = new CheckedFrame();
+            frames[i] = new Frame();
+        }
     }
 
     /// What makes the poller of the channel run a pass.
@@ -71,35 +88,56 @@ final class TxQueue implements RingWork {
         if (waitsForCredit) {
             return 0;
         }
-        int taken = 0;
-        int packets = 0;
-        long bytes = 0;
+        cost = 0;
+        packets = 0;
+        bytes = 0;
         try {
-            int left = reader.fill();
-            while (left > 0 && taken < budget) {
-                int verdict = reader.read(checked);
-                if (credit.isLimited() && !hasCredit()) {
+            while (cost < budget && !waitsForCredit && (reader.hasLeft() || reader.fill() > 0)) {
+                takeSome(budget);
+            }
+        } finally { // also when the frontend broke the protocol: what was taken is answered
+            endBatch();
+        }
+        return cost;
+    }
+
+    /// Takes frames that are here, as many as fit.
+    private void takeSome(int budget) {
+        int count = 0;
+        try {
+            while (count < AT_A_TIME && cost < budget && reader.hasLeft()) {
+                CheckedFrame next = checked[count];
+                next.verdict = reader.read(next);
+                if (credit.isLimited() && !hasCredit(next.sizeBytes)) {
                     break;
                 }
                 reader.accept();
-                taken += 1 + (checked.sizeBytes >> 12);
-                if (verdict == RequestReader.FRAME && send()) {
-                    packets++;
-                    bytes += checked.sizeBytes;
-                } else if (verdict != RequestReader.FRAME) {
-                    answerOther(verdict);
-                }
-                if (!reader.hasLeft()) {
-                    left = reader.fill();
-                }
+                cost += 1 + (next.sizeBytes >> 12);
+                count++;
             }
-        } finally { // also when the frontend broke the protocol: what was taken is answered
-            endBatch(packets, bytes);
+        } finally { // those before one that broke the protocol are sent
+            send(count);
         }
-        return taken;
     }
 
-    private void endBatch(int packets, long bytes) {
+    private void send(int count) {
+        for (int i = 0; i < count; i++) {
+            if (checked[i].verdict == RequestReader.FRAME) {
+                copies.copyHeader(checked[i], frames[i]);
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            CheckedFrame next = checked[i];
+            if (next.verdict != RequestReader.FRAME) {
+                answerOther(next);
+            } else if (send(next, frames[i])) {
+                packets++;
+                bytes += next.sizeBytes;
+            }
+        }
+    }
+
+    private void endBatch() {
         if (packets > 0) {
             VifCounters.add(counters.txPackets, packets);
             VifCounters.add(counters.txBytes, bytes);
@@ -118,14 +156,14 @@ final class TxQueue implements RingWork {
         return reader.hasLeft() || ring.finalCheckForRequests();
     }
 
-    private boolean hasCredit() {
+    private boolean hasCredit(int sizeBytes) {
         long now = loop.nanoTime();
-        if (credit.take(checked.sizeBytes, now)) {
+        if (credit.take(sizeBytes, now)) {
             return true;
         }
         VifCounters.add(counters.txRateLimited, 1);
         waitsForCredit = true;
-        cancelCredit = loop.schedule(creditTask, credit.waitNanos(checked.sizeBytes, now));
+        cancelCredit = loop.schedule(creditTask, credit.waitNanos(sizeBytes, now));
         return false;
     }
 
@@ -158,31 +196,34 @@ final class TxQueue implements RingWork {
     }
 
     /// @return whether the frame went to the network
-    private boolean send() {
-        int status = copies.load(checked, frame);
+    private boolean send(CheckedFrame next, Frame frame) {
+        int status = next.headerStatus;
+        if (status == GrantStatus.OKAY) {
+            status = copies.mapRest(next, frame);
+        }
         if (status != GrantStatus.OKAY) {
             VifCounters.add(counters.txGrantErrors, 1);
-            refuse();
+            refuse(next);
             return false;
         }
-        if (!describe()) {
+        if (!describe(next, frame)) {
             copies.release();
             VifCounters.add(counters.txChecksumErrors, 1);
-            refuse();
+            refuse(next);
             return false;
         }
         network.receive(frame);
         copies.release(); // before the response: the frontend may reuse the page when it sees it
-        answer(NetifStatus.OKAY);
+        answer(next, NetifStatus.OKAY);
         return true;
     }
 
     /// Sets what the frontend said of checksum, segmentation and hash.
     ///
     /// @return `false` when its checksum is said to be blank, and there is none
-    private boolean describe() {
-        boolean large = checked.gsoType != NetifExtraLayout.GSO_TYPE_NONE;
-        boolean blank = (checked.flags & NetifTxLayout.CSUM_BLANK) != 0;
+    private boolean describe(CheckedFrame next, Frame frame) {
+        boolean large = next.gsoType != NetifExtraLayout.GSO_TYPE_NONE;
+        boolean blank = (next.flags & NetifTxLayout.CSUM_BLANK) != 0;
         if (large && !blank) {
             VifCounters.add(counters.txGsoChecksumFixup, 1);
         }
@@ -190,56 +231,54 @@ final class TxQueue implements RingWork {
             if (!frame.partialChecksumFromHeaders()) {
                 return false;
             }
-        } else if ((checked.flags & NetifTxLayout.DATA_VALIDATED) != 0) {
+        } else if ((next.flags & NetifTxLayout.DATA_VALIDATED) != 0) {
             frame.completeChecksum(ChecksumState.COMPLETE_VERIFIED);
         }
         if (large) {
             frame.gso(
-                    checked.gsoType == NetifExtraLayout.GSO_TYPE_TCPV4
-                            ? GsoType.TCPV4
-                            : GsoType.TCPV6,
-                    checked.gsoSizeBytes);
+                    next.gsoType == NetifExtraLayout.GSO_TYPE_TCPV4 ? GsoType.TCPV4 : GsoType.TCPV6,
+                    next.gsoSizeBytes);
         }
-        if (checked.hashType != 0) {
-            frame.flowHash(checked.hash, checked.hashType);
+        if (next.hashType != 0) {
+            frame.flowHash(next.hash, next.hashType);
         }
         return true;
     }
 
-    private void answerOther(int verdict) {
-        if (verdict == RequestReader.BAD) {
-            refuse();
+    private void answerOther(CheckedFrame next) {
+        if (next.verdict == RequestReader.BAD) {
+            refuse(next);
             return;
         }
         boolean done = true;
-        if (checked.multicastAdded) {
-            done = multicast.add(checked.multicastAddress);
+        if (next.multicastAdded) {
+            done = multicast.add(next.multicastAddress);
         } else {
-            multicast.remove(checked.multicastAddress);
+            multicast.remove(next.multicastAddress);
         }
         if (done) {
-            answer(NetifStatus.OKAY);
+            answer(next, NetifStatus.OKAY);
         } else {
-            refuse();
+            refuse(next);
         }
     }
 
-    private void refuse() {
+    private void refuse(CheckedFrame next) {
         VifCounters.add(counters.txErrors, 1);
-        answer(NetifStatus.ERROR);
+        answer(next, NetifStatus.ERROR);
     }
 
     /// Answers all slots of the frame at hand, those of extras with NULL.
-    private void answer(int status) {
-        int count = checked.count + checked.extras;
+    private void answer(CheckedFrame next, int status) {
+        int count = next.count + next.extras;
         long slot = ring.slotOffset(ring.takeResponseIndices(count));
         MemorySegment shared = ring.segment();
-        for (int i = 0; i < checked.count; i++) {
-            NetifTxLayout.writeResponse(shared, slot, checked.ids[i], status);
+        for (int i = 0; i < next.count; i++) {
+            NetifTxLayout.writeResponse(shared, slot, next.ids[i], status);
             slot = ring.nextSlotOffset(slot);
             if (i == 0) {
-                for (int extra = 0; extra < checked.extras; extra++) {
-                    NetifTxLayout.writeResponse(shared, slot, checked.ids[0], NetifStatus.NULL);
+                for (int extra = 0; extra < next.extras; extra++) {
+                    NetifTxLayout.writeResponse(shared, slot, next.ids[0], NetifStatus.NULL);
                     slot = ring.nextSlotOffset(slot);
                 }
             }

@@ -2,6 +2,7 @@ package org.splitring.netback;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
@@ -38,6 +39,7 @@ final class VifConnection implements BackendHooks.Connection {
     private final ForeignPages pages;
     private final MulticastFilter multicast;
     private final HashConfig hash;
+    private final StaticGrants[] kept; // of each queue
     private final VifCounters counters;
     private final Consumer<Throwable> onBroken;
 
@@ -63,6 +65,8 @@ final class VifConnection implements BackendHooks.Connection {
         this.onBroken = onBroken;
         multicast = new MulticastFilter(keys.multicastControl());
         hash = new HashConfig(keys.queues().size());
+        kept = new StaticGrants[keys.queues().size()];
+        Arrays.setAll(kept, queue -> new StaticGrants(pages));
     }
 
     /// Maps the rings, binds the ports and starts to serve.
@@ -91,6 +95,7 @@ final class VifConnection implements BackendHooks.Connection {
                                 keys,
                                 queue,
                                 pages,
+                                made.kept[queues.size()],
                                 port,
                                 place.loop(),
                                 made.multicast,
@@ -118,7 +123,7 @@ final class VifConnection implements BackendHooks.Connection {
         EventChannel channel = domain.eventChannels().bindInterdomain(frontend, keys.port());
         controlChannel = channel;
         BackRing ring = BackRing.init(shared, NetifCtrlLayout.ENTRY_SIZE_BYTES);
-        ControlQueue control = new ControlQueue(ring, pages, channel, hash);
+        ControlQueue control = new ControlQueue(ring, pages, channel, hash, kept);
         controlPoller = new PortPoller(channel, loop, control, CONTROL_BUDGET, this::broken);
     }
 

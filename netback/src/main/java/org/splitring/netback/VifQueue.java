@@ -20,9 +20,9 @@ import org.splitring.wire.NetifTxLayout;
 /// One queue of a connected vif: both rings, one or two event channels, and who serves them. Made
 /// and ended on the control plane, used on the network's loop.
 final class VifQueue {
-    /// What one queue holds mapped at most: two rings, and the pages of one frame in each direction
-    /// (of which one is under way at a time).
-    static final int MAX_MAPPINGS = 2 + 2 * CheckedFrame.FATAL_SLOTS + 2;
+    /// What one queue holds mapped at most: two rings, the pages of one frame in each direction (of
+    /// which one is under way at a time), and those that are kept.
+    static final int MAX_MAPPINGS = 2 + 2 * CheckedFrame.FATAL_SLOTS + 2 + StaticGrants.MAX_PAGES;
 
     private final List<EventChannel> channels;
     private final List<PortPoller> pollers = new ArrayList<>();
@@ -42,6 +42,7 @@ final class VifQueue {
             VifKeys keys,
             VifKeys.QueueKeys queue,
             ForeignPages pages,
+            StaticGrants kept,
             VifPort port,
             DeviceLoop loop,
             MulticastFilter multicast,
@@ -72,7 +73,7 @@ final class VifQueue {
                         txChannel,
                         loop,
                         port,
-                        new FrameCopies(pages),
+                        new FrameCopies(pages, kept),
                         port.credit(),
                         multicast,
                         counters);
@@ -80,6 +81,7 @@ final class VifQueue {
                 new RxQueue(
                         rxRing,
                         pages,
+                        kept,
                         rxChannel,
                         loop,
                         options.timeouts(),

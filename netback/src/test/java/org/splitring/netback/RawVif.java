@@ -1,5 +1,7 @@
 package org.splitring.netback;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -43,6 +45,7 @@ final class RawVif implements AutoCloseable {
     final Map<String, String> keys = new LinkedHashMap<>();
     final BackendBus backends;
     private int rxPosted;
+    private int asked;
 
     RawVif(VifLab lab, int domid) throws Exception {
         this.lab = lab;
@@ -229,6 +232,30 @@ final class RawVif implements AutoCloseable {
                 0,
                 bytes.length);
         return bytes;
+    }
+
+    /// Asks through the control ring.
+    ///
+    /// @return the status
+    int ask(int type, int first, int second, int third) {
+        MemorySegment slot = Arena.ofAuto().allocate(16, 4);
+        slot.set(ValueLayout.JAVA_SHORT, 0, (short) (500 + asked));
+        slot.set(ValueLayout.JAVA_SHORT, 2, (short) type);
+        slot.set(ValueLayout.JAVA_INT, 4, first);
+        slot.set(ValueLayout.JAVA_INT, 8, second);
+        slot.set(ValueLayout.JAVA_INT, 12, third);
+        ctrl.publishAndKick(slot);
+        asked++;
+        lab.until("answer " + asked, () -> ctrl.rspProd() == asked);
+        MemorySegment answer = ctrl.slot(asked - 1);
+        assertEquals(500 + asked - 1, answer.get(ValueLayout.JAVA_SHORT, 0));
+        assertEquals((short) type, answer.get(ValueLayout.JAVA_SHORT, 2));
+        return answer.get(ValueLayout.JAVA_INT, 4);
+    }
+
+    /// What the last answer has beside its status.
+    int answeredData() {
+        return ctrl.slot(asked - 1).get(ValueLayout.JAVA_INT, 8);
     }
 
     /// The backend has given up on this vif, with this message.

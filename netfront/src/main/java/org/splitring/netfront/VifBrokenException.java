@@ -8,6 +8,9 @@ final class VifBrokenException extends RuntimeException {
     static final VifBrokenException TX_ID =
             new VifBrokenException("tx: a response with an id that is not outstanding");
 
+    static final VifBrokenException CONTROL_ID =
+            new VifBrokenException("control: a response to what was not asked");
+
     private VifBrokenException(String message) {
         super(message, null, false, false);
     }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.EventChannelException;
@@ -30,6 +31,7 @@ final class VifConnection implements FrontendHooks.Connection {
     private final boolean backendGivesHeadroom;
     private final Consumer<String> onBroken;
     private VifQueue[] queues = {};
+    private @Nullable ControlRing control;
     private boolean broken; // of the loop
 
     private VifConnection(
@@ -91,6 +93,11 @@ final class VifConnection implements FrontendHooks.Connection {
                                 device.counters(),
                                 made::broken));
             }
+            if (options.staticGrants() && isSet(backend, "feature-ctrl-ring")) {
+                made.control =
+                        ControlRing.open(
+                                guest, paths.backendDomain(), queues, device.loop(), made::broken);
+            }
             done = true;
         } finally {
             if (!done) {
@@ -147,6 +154,7 @@ final class VifConnection implements FrontendHooks.Connection {
         for (int i = 0; i < queues.length; i++) {
             queues[i].publish(keys, queues.length == 1 ? folder : folder + "/queue-" + i);
         }
+        ControlRing.publish(control, keys, folder);
         boolean large = options.scatterGather() && options.offloads();
         flag(keys, folder + "/request-rx-copy", true);
         flag(keys, folder + "/feature-rx-notify", true);
@@ -170,6 +178,11 @@ final class VifConnection implements FrontendHooks.Connection {
         onLoop(() -> device.carrierOn(this));
         for (VifQueue queue : queues) {
             queue.start();
+        }
+        ControlRing ring = control;
+        if (ring != null) {
+            ring.start();
+            onLoop(ring::keepPages);
         }
     }
 
@@ -205,6 +218,10 @@ final class VifConnection implements FrontendHooks.Connection {
         for (VifQueue queue : queues) {
             queue.stop();
         }
+        ControlRing ring = control;
+        if (ring != null) {
+            ring.stop();
+        }
     }
 
     @Override
@@ -214,6 +231,10 @@ final class VifConnection implements FrontendHooks.Connection {
                     try {
                         for (VifQueue queue : queues) {
                             queue.giveBack();
+                        }
+                        ControlRing ring = control;
+                        if (ring != null) {
+                            ring.giveBack();
                         }
                     } finally {
                         closed.run();

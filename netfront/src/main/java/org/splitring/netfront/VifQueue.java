@@ -34,6 +34,8 @@ final class VifQueue {
     private final int rxGref;
     private final TxRing tx;
     private final RxRing rx;
+    private final GrantedPages txPages;
+    private final GrantedPages rxPages;
 
     private VifQueue(
             GuestDomain guest,
@@ -58,8 +60,8 @@ final class VifQueue {
             rxGref = rxPage.gref(0);
             FrontRing txRing = FrontRing.init(txPage.memory(), NetifTxLayout.ENTRY_SIZE_BYTES);
             FrontRing rxRing = FrontRing.init(rxPage.memory(), NetifRxLayout.ENTRY_SIZE_BYTES);
-            GrantedPages txPages = grant(guest, backend, txRing.entries(), true);
-            GrantedPages rxPages = grant(guest, backend, rxRing.entries(), false);
+            txPages = grant(guest, backend, txRing.entries(), true);
+            rxPages = grant(guest, backend, rxRing.entries(), false);
             MemorySegment memory = guest.memory().segment();
             tx =
                     new TxRing(
@@ -185,6 +187,21 @@ final class VifQueue {
 
     TxRing tx() {
         return tx;
+    }
+
+    /// How many pages lie behind the slots of both rings.
+    int pages() {
+        return txPages.count() + rxPages.count();
+    }
+
+    /// Reference of one of [#pages].
+    int gref(int page) {
+        return isReadOnly(page) ? txPages.gref(page) : rxPages.gref(page - txPages.count());
+    }
+
+    /// Whether the backend may only read it.
+    boolean isReadOnly(int page) {
+        return page < txPages.count();
     }
 
     /// On the loop: nothing of the rings is used after this.

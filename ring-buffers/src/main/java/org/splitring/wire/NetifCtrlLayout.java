@@ -56,6 +56,9 @@ public final class NetifCtrlLayout {
     /// Distance of the ring's slots.
     public static final int ENTRY_SIZE_BYTES = (int) REQUEST.byteSize();
 
+    /// Distance of the references in a list.
+    public static final int GREF_SIZE_BYTES = (int) GREF.byteSize();
+
     public static final int TYPE_INVALID = 0;
     public static final int TYPE_GET_HASH_FLAGS = 1;
     public static final int TYPE_SET_HASH_FLAGS = 2;
@@ -90,6 +93,9 @@ public final class NetifCtrlLayout {
     private static final long RESPONSE_TYPE = offset(RESPONSE, "type");
     private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
     private static final long RESPONSE_DATA = offset(RESPONSE, "data");
+    private static final long GREF_REF = offset(GREF, "ref");
+    private static final long GREF_FLAGS = offset(GREF, "flags");
+    private static final long GREF_STATUS = offset(GREF, "status");
 
     private NetifCtrlLayout() {}
 
@@ -139,6 +145,30 @@ public final class NetifCtrlLayout {
         SHORT.set(s, base + RESPONSE_TYPE, (short) type);
         INT.set(s, base + RESPONSE_STATUS, status);
         INT.set(s, base + RESPONSE_DATA, data);
+    }
+
+    /// The reference of an entry of a list, not checked.
+    public static int gref(MemorySegment s, long base) {
+        return (int) INT.get(s, base + GREF_REF);
+    }
+
+    /// [#GREF_READONLY], or whatever else a frontend wrote.
+    public static int grefFlags(MemorySegment s, long base) {
+        return u16(s, base + GREF_FLAGS);
+    }
+
+    /// One of `STATUS_*`, or whatever else a backend wrote.
+    public static int grefStatus(MemorySegment s, long base) {
+        return u16(s, base + GREF_STATUS);
+    }
+
+    public static void writeGref(MemorySegment s, long base, int gref, int flags) {
+        INT.set(s, base + GREF_REF, gref);
+        SHORT.set(s, base + GREF_FLAGS, (short) flags);
+    }
+
+    public static void writeGrefStatus(MemorySegment s, long base, int status) {
+        SHORT.set(s, base + GREF_STATUS, (short) status);
     }
 
     private static int u16(MemorySegment s, long at) {

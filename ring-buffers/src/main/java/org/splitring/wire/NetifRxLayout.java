@@ -1,10 +1,8 @@
 package org.splitring.wire;
 
-import static org.splitring.wire.WireTypes.INT;
-import static org.splitring.wire.WireTypes.SHORT;
+import static org.splitring.wire.WireTypes.LONG;
 import static org.splitring.wire.WireTypes.U16;
 import static org.splitring.wire.WireTypes.U32;
-import static org.splitring.wire.WireTypes.offset;
 import static org.splitring.wire.WireTypes.struct;
 
 import java.lang.foreign.MemorySegment;
@@ -56,25 +54,10 @@ public final class NetifRxLayout {
     /// An older form of the GSO extra; nobody sends it any more.
     public static final int GSO_PREFIX = 1 << 4;
 
-    private static final long ID = offset(REQUEST, "id");
-    private static final long GREF = offset(REQUEST, "gref");
-    private static final long RESPONSE_ID = offset(RESPONSE, "id");
-    private static final long RESPONSE_OFFSET = offset(RESPONSE, "offset");
-    private static final long RESPONSE_FLAGS = offset(RESPONSE, "flags");
-    private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
-
     /// Aligned, since the slots of a ring are: read in one piece.
     private static final VarHandle SLOT = WireTypes.U64.varHandle().withInvokeExactBehavior();
 
     private NetifRxLayout() {}
-
-    public static int id(MemorySegment s, long base) {
-        return u16(s, base + ID);
-    }
-
-    public static int gref(MemorySegment s, long base) {
-        return (int) INT.get(s, base + GREF);
-    }
 
     /// A whole slot of the ring, read once: take it apart with [#idOf] and [#grefOf], or with
     /// [#offsetOf], [#flagsOf] and [#statusOf] where it is a response. Whoever copies a slot at a
@@ -105,39 +88,22 @@ public final class NetifRxLayout {
         return (short) (response >>> 48);
     }
 
-    /// Fills a request. The padding stays as it is.
+    /// Fills a request; its padding is 0. Fields are written together, since each access to
+    /// memory is checked.
     public static void writeRequest(MemorySegment s, long base, int id, int gref) {
-        SHORT.set(s, base + ID, (short) id);
-        INT.set(s, base + GREF, gref);
+        LONG.set(s, base, (id & 0xFFFFL) | (long) gref << 32);
     }
 
-    public static int responseId(MemorySegment s, long base) {
-        return u16(s, base + RESPONSE_ID);
-    }
-
-    /// Where the data begins in the page: 0 to 65535, not checked.
-    public static int responseOffset(MemorySegment s, long base) {
-        return u16(s, base + RESPONSE_OFFSET);
-    }
-
-    public static int responseFlags(MemorySegment s, long base) {
-        return u16(s, base + RESPONSE_FLAGS);
-    }
-
-    /// How many bytes are in the page, or a negative [NetifStatus].
-    public static int responseStatus(MemorySegment s, long base) {
-        return (short) SHORT.get(s, base + RESPONSE_STATUS);
-    }
-
+    /// Fills a response.
+    ///
+    /// @param status how many bytes are in the page, or a negative [NetifStatus]
     public static void writeResponse(
             MemorySegment s, long base, int id, int offsetInPage, int flags, int status) {
-        SHORT.set(s, base + RESPONSE_ID, (short) id);
-        SHORT.set(s, base + RESPONSE_OFFSET, (short) offsetInPage);
-        SHORT.set(s, base + RESPONSE_FLAGS, (short) flags);
-        SHORT.set(s, base + RESPONSE_STATUS, (short) status);
-    }
-
-    private static int u16(MemorySegment s, long offset) {
-        return Short.toUnsignedInt((short) SHORT.get(s, offset));
+        long slot =
+                (id & 0xFFFFL)
+                        | (offsetInPage & 0xFFFFL) << 16
+                        | (flags & 0xFFFFL) << 32
+                        | (long) status << 48;
+        LONG.set(s, base, slot);
     }
 }

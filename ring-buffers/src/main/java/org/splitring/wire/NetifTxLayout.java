@@ -1,7 +1,7 @@
 package org.splitring.wire;
 
 import static org.splitring.wire.WireTypes.INT;
-import static org.splitring.wire.WireTypes.SHORT;
+import static org.splitring.wire.WireTypes.LONG;
 import static org.splitring.wire.WireTypes.U16;
 import static org.splitring.wire.WireTypes.U32;
 import static org.splitring.wire.WireTypes.offset;
@@ -55,13 +55,7 @@ public final class NetifTxLayout {
     public static final int MORE_DATA = 1 << 2;
     public static final int EXTRA_INFO = 1 << 3;
 
-    private static final long GREF = offset(REQUEST, "gref");
-    private static final long OFFSET = offset(REQUEST, "offset");
-    private static final long FLAGS = offset(REQUEST, "flags");
-    private static final long ID = offset(REQUEST, "id");
-    private static final long SIZE = offset(REQUEST, "size");
-    private static final long RESPONSE_ID = offset(RESPONSE, "id");
-    private static final long RESPONSE_STATUS = offset(RESPONSE, "status");
+    private static final long ID = offset(REQUEST, "id"); // of the second word
 
     /// Aligned, since the slots of a ring are: read in one piece.
     private static final VarHandle RESPONSE_WORD =
@@ -69,26 +63,37 @@ public final class NetifTxLayout {
 
     private NetifTxLayout() {}
 
-    public static int gref(MemorySegment s, long base) {
-        return (int) INT.get(s, base + GREF);
+    /// The first eight bytes of a request: [#grefOf], [#offsetOf], [#flagsOf]. Fields are read
+    /// and written together, since each access to memory is checked.
+    public static long readHead(MemorySegment s, long base) {
+        return (long) LONG.get(s, base);
+    }
+
+    /// The last four bytes of a request: [#idOf], [#sizeOf].
+    public static int readTail(MemorySegment s, long base) {
+        return (int) INT.get(s, base + ID);
+    }
+
+    public static int grefOf(long head) {
+        return (int) head;
     }
 
     /// Where the data begins in the granted page: 0 to 65535, not checked.
-    public static int offsetInPage(MemorySegment s, long base) {
-        return u16(s, base + OFFSET);
+    public static int offsetOf(long head) {
+        return (int) (head >>> 32) & 0xFFFF;
     }
 
-    public static int flags(MemorySegment s, long base) {
-        return u16(s, base + FLAGS);
+    public static int flagsOf(long head) {
+        return (int) (head >>> 48);
     }
 
-    public static int id(MemorySegment s, long base) {
-        return u16(s, base + ID);
+    public static int idOf(int tail) {
+        return tail & 0xFFFF;
     }
 
-    /// Of the frame in its first slot, of the piece in the others.
-    public static int sizeBytes(MemorySegment s, long base) {
-        return u16(s, base + SIZE);
+    /// Bytes of the frame in its first slot, of the piece in the others.
+    public static int sizeOf(int tail) {
+        return tail >>> 16;
     }
 
     public static void writeRequest(
@@ -99,11 +104,10 @@ public final class NetifTxLayout {
             int flags,
             int id,
             int sizeBytes) {
-        INT.set(s, base + GREF, gref);
-        SHORT.set(s, base + OFFSET, (short) offsetInPage);
-        SHORT.set(s, base + FLAGS, (short) flags);
-        SHORT.set(s, base + ID, (short) id);
-        SHORT.set(s, base + SIZE, (short) sizeBytes);
+        long head =
+                (gref & 0xFFFF_FFFFL) | (offsetInPage & 0xFFFFL) << 32 | (flags & 0xFFFFL) << 48;
+        LONG.set(s, base, head);
+        INT.set(s, base + ID, (id & 0xFFFF) | sizeBytes << 16);
     }
 
     /// A response on the ring, read once: take it apart with [#responseIdOf] and
@@ -121,22 +125,8 @@ public final class NetifTxLayout {
         return response >> 16;
     }
 
-    public static int responseId(MemorySegment s, long base) {
-        return u16(s, base + RESPONSE_ID);
-    }
-
-    /// One of [NetifStatus], or whatever else a backend wrote.
-    public static int responseStatus(MemorySegment s, long base) {
-        return (short) SHORT.get(s, base + RESPONSE_STATUS);
-    }
-
     /// Fills a response: the two fields, and not one byte more.
     public static void writeResponse(MemorySegment s, long base, int id, int status) {
-        SHORT.set(s, base + RESPONSE_ID, (short) id);
-        SHORT.set(s, base + RESPONSE_STATUS, (short) status);
-    }
-
-    private static int u16(MemorySegment s, long offset) {
-        return Short.toUnsignedInt((short) SHORT.get(s, offset));
+        INT.set(s, base, (id & 0xFFFF) | status << 16);
     }
 }

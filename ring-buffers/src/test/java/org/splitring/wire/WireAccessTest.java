@@ -117,26 +117,24 @@ class WireAccessTest {
     void netifSlotsHaveTheHeadersBytes() {
         NetifTxLayout.writeRequest(memory, 0, 0x11223344, 0xF00, 4, 0xFFFE, 0xFFFF);
         assertEquals("44332211" + "000f" + "0400" + "feff" + "ffff", bytes(0, 12));
-        assertEquals(0x11223344, NetifTxLayout.gref(memory, 0));
-        assertEquals(0xF00, NetifTxLayout.offsetInPage(memory, 0));
-        assertEquals(NetifTxLayout.MORE_DATA, NetifTxLayout.flags(memory, 0));
-        assertEquals(0xFFFE, NetifTxLayout.id(memory, 0));
-        assertEquals(0xFFFF, NetifTxLayout.sizeBytes(memory, 0));
+        long head = NetifTxLayout.readHead(memory, 0);
+        int tail = NetifTxLayout.readTail(memory, 0);
+        assertEquals(0x11223344, NetifTxLayout.grefOf(head));
+        assertEquals(0xF00, NetifTxLayout.offsetOf(head));
+        assertEquals(NetifTxLayout.MORE_DATA, NetifTxLayout.flagsOf(head));
+        assertEquals(0xFFFE, NetifTxLayout.idOf(tail));
+        assertEquals(0xFFFF, NetifTxLayout.sizeOf(tail));
+        NetifTxLayout.writeRequest(memory, 0, -1, 1, -1, 2, 3); // each within its field
+        assertEquals("ffffffff" + "0100" + "ffff" + "0200" + "0300", bytes(0, 12));
         memory.fill((byte) 0xA5);
         NetifTxLayout.writeResponse(memory, 0, 0xFFFE, NetifStatus.ERROR);
         assertEquals("feff" + "ffff" + "a5a5a5a5", bytes(0, 8));
-        assertEquals(0xFFFE, NetifTxLayout.responseId(memory, 0));
-        assertEquals(NetifStatus.ERROR, NetifTxLayout.responseStatus(memory, 0));
         NetifRxLayout.writeRequest(memory, 0, 7, 8);
-        assertEquals("0700" + "ffff" + "08000000", bytes(0, 8));
-        assertEquals(7, NetifRxLayout.id(memory, 0));
-        assertEquals(8, NetifRxLayout.gref(memory, 0));
+        assertEquals("0700" + "0000" + "08000000", bytes(0, 8));
         NetifRxLayout.writeResponse(memory, 0, 7, 64, NetifRxLayout.EXTRA_INFO, 1500);
         assertEquals("0700" + "4000" + "0800" + "dc05", bytes(0, 8));
-        assertEquals(7, NetifRxLayout.responseId(memory, 0));
-        assertEquals(64, NetifRxLayout.responseOffset(memory, 0));
-        assertEquals(8, NetifRxLayout.responseFlags(memory, 0));
-        assertEquals(1500, NetifRxLayout.responseStatus(memory, 0));
+        NetifRxLayout.writeResponse(memory, 0, 7, 0, 0, NetifStatus.ERROR);
+        assertEquals("0700" + "0000" + "0000" + "ffff", bytes(0, 8));
         XsdSockmsgLayout.write(memory, 0, XsdSockmsgLayout.READ, 2, 3, -1);
         assertEquals("02000000" + "02000000" + "03000000" + "ffffffff", bytes(0, 16));
         assertEquals(XsdSockmsgLayout.READ, XsdSockmsgLayout.type(memory, 0));

@@ -47,6 +47,11 @@ public final class ManualLoop implements DeviceLoop {
         return spinNanos;
     }
 
+    @Override
+    public boolean isWanted() {
+        return !tasks.isEmpty();
+    }
+
     public int queued() {
         return tasks.size();
     }

@@ -221,6 +221,26 @@ class PortPollerTest {
         assertFalse(spinner.isStopped());
     }
 
+    /// A poller that looks on is in nobody's way: another device's task has its turn at once.
+    @Test
+    void lookingOnGivesWayToAnotherTask() {
+        loop.spinNanos = 50_000;
+        loop.tickNanos = 100;
+        newSpinner();
+        work.available = 1;
+        guestEnd.send();
+        boolean[] ran = {false};
+        loop.execute(() -> ran[0] = true);
+        long before = loop.now;
+        loop.runOne();
+        assertTrue(loop.now - before < 1_000, "looked on for " + (loop.now - before));
+        loop.runOne();
+        assertTrue(ran[0]);
+        before = loop.now;
+        loop.runOne();
+        assertTrue(loop.now - before >= PortPoller.INLINE_SPIN_NANOS, "alone, it looks on");
+    }
+
     @Test
     void spinningThatFindsNothingGetsShorterAndWorkMakesItLongAgain() {
         loop.spinNanos = 64_000;

@@ -70,6 +70,22 @@ class FrontBackRingTest {
     }
 
     @Test
+    void whatWasCountedIsTakenWithoutAnotherLook() {
+        takeRequests(5);
+        front.pushRequestsAndCheckNotify();
+        assertEquals(0, back.countedRequests());
+        assertEquals(5, back.unconsumedRequests());
+        back.consumeRequestIndices(3);
+        takeRequests(4);
+        front.pushRequestsAndCheckNotify();
+        assertEquals(2, back.countedRequests(), "those of the last look, without what came since");
+        back.consumeRequestIndices(2);
+        assertEquals(0, back.countedRequests());
+        assertThrows(IllegalStateException.class, back::consumeRequestIndex);
+        assertEquals(4, back.unconsumedRequests());
+    }
+
+    @Test
     void backNeverInitialisesSharedMemory() {
         page.fill((byte) 0x5A);
         BackRing.init(page, ENTRY);

@@ -265,8 +265,7 @@ final class NetWorker {
         long nanos = (long) (Double.parseDouble(args[0]) * 1e9);
         VifFrontendOptions options = VifFrontendOptions.DEFAULT;
         NetWorker worker =
-                new NetWorker(
-                        args[1].equals(KEPT) ? options : options.withoutStaticGrants());
+                new NetWorker(args[1].equals(KEPT) ? options : options.withoutStaticGrants());
         Guest sender = worker.guest(1);
         Guest receiver = worker.guest(2);
         MemorySegment hello = frame(1, 2, 64);

@@ -115,6 +115,26 @@ class KeysTest {
         assertThrows(KeyException.class, () -> RingKeys.read(keys, 4));
     }
 
+    /// The older name of a ring's size.
+    @Test
+    void h010_numbersOfRingPagesThatMakeNoSense() throws Exception {
+        for (String pages : List.of("0", "3", "6", "17", "32", "-1", "1junk")) {
+            set("num-ring-pages", pages);
+            assertTrue(message(() -> RingKeys.read(keys, 4)).contains("/num-ring-pages is"), pages);
+        }
+        set("num-ring-pages", "3");
+        assertTrue(message(() -> RingKeys.read(keys, 4)).endsWith("not a power of two"));
+        set("num-ring-pages", "2");
+        set("ring-ref0", "10");
+        set("ring-ref1", "11");
+        assertEquals(List.of(10, 11), RingKeys.read(keys, 4).grefs());
+        set("ring-page-order", "1");
+        assertEquals(List.of(10, 11), RingKeys.read(keys, 4).grefs());
+        set("ring-page-order", "2");
+        assertTrue(
+                message(() -> RingKeys.read(keys, 4)).endsWith("disagrees with ring-page-order 2"));
+    }
+
     @Test
     void ringKeysAreReadAsTheyWereWritten() throws Exception {
         for (List<Integer> grefs : List.of(List.of(9), List.of(8, 9), List.of(8, 9, -1, 12))) {

@@ -19,6 +19,9 @@ public sealed interface Forwarder permits LearningSwitch, Router, Nat {
     /// A port is gone: everything learned about it is to be forgotten.
     void detached(PortLink link);
 
+    /// It has taken the place of another, and what hosts know is of that one's time.
+    void follows(Forwarder before, VirtualNetwork network);
+
     /// Time has passed: see [VirtualNetwork#tick].
     default void tick(VirtualNetwork network) {}
 }

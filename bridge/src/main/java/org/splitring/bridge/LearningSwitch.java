@@ -25,6 +25,7 @@ public final class LearningSwitch implements Forwarder {
     // By index, and once more without gaps for flooding.
     private final @Nullable SwitchPort[] byIndex = new SwitchPort[VirtualNetwork.MAX_PORTS];
     private SwitchPort[] ports = {};
+    private @Nullable FormerRouter former;
 
     public LearningSwitch(SwitchSettings settings) {
         this.settings = settings;
@@ -86,6 +87,9 @@ public final class LearningSwitch implements Forwarder {
                     to.send(frame, vlan, tci, tagged);
                 }
                 return;
+            }
+            if (former != null) {
+                askAnew(former, from, frame, tci);
             }
         } else if ((destination & ~0xFL) == LINK_LOCAL) {
             link.drop(PortCounter.IN_DROPPED_NOWHERE);
@@ -167,6 +171,32 @@ public final class LearningSwitch implements Forwarder {
         }
         if (!any) {
             from.link.drop(PortCounter.IN_DROPPED_NOWHERE);
+        }
+    }
+
+    @Override
+    public void follows(Forwarder before, VirtualNetwork network) {
+        former = FormerRouter.of(before);
+    }
+
+    @Nullable FormerRouter formerRouter() {
+        return former;
+    }
+
+    /// Asks in a sender's name where the router used to be the answer. To be called while the
+    /// frame is as it came.
+    private void askAnew(FormerRouter router, SwitchPort from, Frame frame, int tci) {
+        RouterSide side = router.at(frame.mac(0));
+        if (side == null || !from.questions.take(1, from.link.network().batchNanos())) {
+            return;
+        }
+        boolean tagged = frame.u16(12) == FrameLayers.VLAN;
+        Frame question = router.question(side, frame);
+        if (question != null) {
+            if (tagged) {
+                question.pushTag(FrameLayers.VLAN, tci);
+            }
+            from.link.receive(question);
         }
     }
 

@@ -91,6 +91,15 @@ public final class Nat implements Forwarder {
     }
 
     @Override
+    public void follows(Forwarder before, VirtualNetwork network) {
+        engine.announce(network);
+    }
+
+    RouterEngine engine() {
+        return engine;
+    }
+
+    @Override
     public void tick(VirtualNetwork network) {
         engine.tick(network);
     }

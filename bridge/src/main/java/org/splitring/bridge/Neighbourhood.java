@@ -18,11 +18,25 @@ final class Neighbourhood {
         this.engine = engine;
     }
 
+    /// Whether there is a message about Ethernet and IPv4, whole.
+    private static boolean isArp(Frame frame, int at) {
+        return at + 28 <= frame.headerBytes()
+                && frame.i32(at) == 0x0001_0800
+                && frame.u16(at + 4) == 0x0604;
+    }
+
+    /// Whether a frame is a question by its own sender.
+    static boolean isArpRequest(Frame frame, FrameLayers layers) {
+        int at = layers.l3At;
+        return layers.etherType == FrameLayers.ARP
+                && isArp(frame, at)
+                && frame.u16(at + 6) == REQUEST
+                && frame.mac(at + 8) == frame.mac(6);
+    }
+
     void arp(RouterPort from, Frame frame) {
         int at = frame.layers().l3At;
-        if (at + 28 > frame.headerBytes()
-                || frame.i32(at) != 0x0001_0800
-                || frame.u16(at + 4) != 0x0604) {
+        if (!isArp(frame, at)) {
             engine.drop(from, RouterCounter.DROPPED_MALFORMED);
             return;
         }
@@ -66,7 +80,7 @@ final class Neighbourhood {
     ///
     /// @param probe whether the asker wants the address for itself: then only what really is
     ///     elsewhere counts, not a mere route
-    private boolean isOurs(RouterPort asker, long high, long low, boolean probe) {
+    boolean isOurs(RouterPort asker, long high, long low, boolean probe) {
         Route route = engine.table().find(high, low);
         if (route == null || route.kind == Route.Kind.BROADCAST) {
             return false;
@@ -183,28 +197,18 @@ final class Neighbourhood {
                 : Ipv6Path.isHost(high, low) && learn(from, mac, high, low);
     }
 
+    /// To all nodes where the asker has no address yet.
     private void advertise(
             RouterPort to, Frame asked, long high, long low, boolean probe, boolean own) {
         int at = asked.layers().l3At;
-        long mac = to.side.mac;
-        // All nodes, for those who have no address yet.
-        long toHigh = probe ? 0xFF02_0000_0000_0000L : asked.i64(at + 8);
-        long toLow = probe ? 1 : asked.i64(at + 16);
-        OutgoingPacket out = engine.out;
-        out.ipv6(
-                probe ? 0x3333_0000_0001L : asked.mac(6),
-                mac,
-                FrameLayers.ICMPV6,
-                255,
-                Icmp.LINK_LOCAL,
-                to.side.linkLocalLow,
-                toHigh,
-                toLow);
-        // Router, solicited, override: a proxy does not override (RFC 4861 §7.2.8).
-        int flags = 0x8000_0000 | (probe ? 0 : 0x4000_0000) | (own ? 0x2000_0000 : 0);
-        out.u8(Icmp.ADVERTISEMENT).u8(0).u16(0).i32(flags).i64(high).i64(low);
-        out.u8(2).u8(1).mac(mac);
-        out.sendTo(to.link);
+        // A proxy does not override (RFC 4861 §7.2.8).
+        int flags = (probe ? 0 : Announcements.SOLICITED) | (own ? Announcements.OVERRIDE : 0);
+        if (probe) {
+            engine.announcements.advertiseToAll(to, flags, high, low);
+        } else {
+            engine.announcements.advertise(
+                    to, asked.mac(6), asked.i64(at + 8), asked.i64(at + 16), flags, high, low);
+        }
     }
 
     /// An advertisement teaches only what somebody asked for (RFC 4861 §7.2.5).

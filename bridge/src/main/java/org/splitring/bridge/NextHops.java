@@ -102,25 +102,12 @@ final class NextHops {
     private void question(RouterPort to, long high, long low) {
         RouterSide side = to.side;
         if (IpWords.isV4(high, low)) {
-            out.ethernet(LearningSwitch.BROADCAST, side.mac, FrameLayers.ARP);
-            out.i32(0x0001_0800).u16(0x0604).u16(1).mac(side.mac);
-            out.i32(engine.v4Beside(side, (int) low)).mac(0).i32((int) low);
-            out.sendRaw(to.link);
-            return;
+            int own = engine.v4Beside(side, (int) low);
+            out.arpRequest(LearningSwitch.BROADCAST, side.mac, own, (int) low).sendRaw(to.link);
+        } else {
+            out.solicitation(side.mac, Icmp.LINK_LOCAL, side.linkLocalLow, high, low)
+                    .sendTo(to.link);
         }
-        int last = (int) low & 0xFF_FFFF;
-        out.ipv6(
-                0x3333_FF00_0000L | last,
-                side.mac,
-                FrameLayers.ICMPV6,
-                255,
-                Icmp.LINK_LOCAL,
-                side.linkLocalLow,
-                0xFF02_0000_0000_0000L,
-                0x0000_0001_FF00_0000L | last);
-        out.u8(Icmp.SOLICITATION).u8(0).u16(0).i32(0).i64(high).i64(low);
-        out.u8(1).u8(1).mac(side.mac);
-        out.sendTo(to.link);
     }
 
     /// Notes where an address lives, and sends what waits for it.

@@ -110,8 +110,40 @@ final class OutgoingPacket {
         return i64(sourceHigh).i64(sourceLow).i64(destinationHigh).i64(destinationLow);
     }
 
+    /// Writes an ARP request.
+    ///
+    /// @param sender the asker's IPv4 address; `asked` itself announces it instead (RFC 5227)
+    OutgoingPacket arpRequest(long toMac, long fromMac, int sender, int asked) {
+        ethernet(toMac, fromMac, FrameLayers.ARP).i32(0x0001_0800).u16(0x0604).u16(1);
+        return mac(fromMac).i32(sender).mac(0).i32(asked);
+    }
+
+    /// Writes a neighbour solicitation (RFC 4861 §4.3), the address of its asker in it.
+    OutgoingPacket solicitation(
+            long fromMac, long sourceHigh, long sourceLow, long high, long low) {
+        int last = (int) low & 0xFF_FFFF;
+        ipv6(
+                0x3333_FF00_0000L | last,
+                fromMac,
+                FrameLayers.ICMPV6,
+                255,
+                sourceHigh,
+                sourceLow,
+                0xFF02_0000_0000_0000L,
+                0x0000_0001_FF00_0000L | last);
+        u8(Icmp.SOLICITATION).u8(0).u16(0).i32(0).i64(high).i64(low);
+        return u8(1).u8(1).mac(fromMac);
+    }
+
     /// Fills in the lengths and checksums and sends the packet.
     boolean sendTo(PortLink link) {
+        return link.send(packet());
+    }
+
+    /// Fills in the lengths and checksums.
+    ///
+    /// @return the packet, until the next one is begun
+    Frame packet() {
         boolean v4 = memory.get(U16, 12) == FrameLayers.IPV4;
         int l4At = IP_AT + (v4 ? 20 : 40);
         int protocol = Byte.toUnsignedInt(memory.get(ValueLayout.JAVA_BYTE, IP_AT + (v4 ? 9 : 6)));
@@ -141,14 +173,19 @@ final class OutgoingPacket {
         int field = InternetChecksum.field(sum);
         boolean icmp = protocol == FrameLayers.ICMP || protocol == FrameLayers.ICMPV6;
         memory.set(U16, place, (short) (icmp && field == 0xFFFF ? 0 : field));
-        return sendRaw(link);
+        return raw();
     }
 
     /// Sends what was written as it is.
     boolean sendRaw(PortLink link) {
+        return link.send(raw());
+    }
+
+    /// What was written as it is, until the next packet is begun.
+    Frame raw() {
         frame.reset();
         frame.append(memory, 0, end);
         frame.completeChecksum(ChecksumState.COMPLETE_VERIFIED);
-        return link.send(frame);
+        return frame;
     }
 }

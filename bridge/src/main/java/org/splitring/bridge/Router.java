@@ -63,6 +63,15 @@ public final class Router implements Forwarder {
     }
 
     @Override
+    public void follows(Forwarder before, VirtualNetwork network) {
+        engine.announce(network);
+    }
+
+    RouterEngine engine() {
+        return engine;
+    }
+
+    @Override
     public void tick(VirtualNetwork network) {
         engine.tick(network);
     }

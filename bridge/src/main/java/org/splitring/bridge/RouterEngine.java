@@ -11,6 +11,7 @@ final class RouterEngine {
     final OutgoingPacket out = new OutgoingPacket();
     final IcmpErrors errors;
     final NextHops hops;
+    final Announcements announcements;
     final @Nullable Translation nat;
 
     private final @Nullable RouterPort[] byIndex = new RouterPort[VirtualNetwork.MAX_PORTS];
@@ -39,6 +40,7 @@ final class RouterEngine {
         table = new RoutingTable(settings, sides);
         hops = new NextHops(this, settings.limits(), out);
         neighbourhood = new Neighbourhood(this);
+        announcements = new Announcements(this, neighbourhood);
         v4 = new Ipv4Path(this);
         v6 = new Ipv6Path(this, neighbourhood);
         this.upstream = upstream;
@@ -109,10 +111,11 @@ final class RouterEngine {
         FrameLayers layers = frame.layers();
         long to = frame.mac(0);
         long source = frame.mac(6);
-        if ((source & MacAddress.GROUP_BIT) != 0
-                || source == 0
-                || ((to & MacAddress.GROUP_BIT) == 0 && to != from.side.mac)) {
+        if ((source & MacAddress.GROUP_BIT) != 0 || source == 0) {
             drop(from, RouterCounter.DROPPED_OTHER_MAC);
+        } else if ((to & MacAddress.GROUP_BIT) == 0 && to != from.side.mac) {
+            drop(from, RouterCounter.DROPPED_OTHER_MAC);
+            announcements.correct(from, frame);
         } else if (layers.tags != 0) {
             drop(from, RouterCounter.DROPPED_PROTOCOL);
         } else {
@@ -204,12 +207,8 @@ final class RouterEngine {
     /// The router's IPv4 address that a host beside `target` knows best: one in its subnet, else
     /// any of that side, else any at all; 0 when there is none.
     int v4Beside(RouterSide side, int target) {
-        for (int i = 0; i < side.v4Addresses.length; i++) {
-            if (((side.v4Addresses[i] ^ target) & side.v4Masks[i]) == 0) {
-                return side.v4Addresses[i];
-            }
-        }
-        return v4Of(side);
+        int own = side.v4Beside(target);
+        return own == 0 ? v4Of(side) : own;
     }
 
     int v4Of(RouterSide side) {
@@ -321,6 +320,21 @@ final class RouterEngine {
             }
         }
         hops.recheck();
+    }
+
+    /// Says where the router's own addresses are, to hosts that know them elsewhere.
+    void announce(VirtualNetwork network) {
+        time(network.batchNanos(), network.batchSeconds());
+        for (RouterPort port : byIndex) {
+            if (port != null) {
+                announcements.announce(port);
+            }
+        }
+    }
+
+    /// What a switch that takes the place is to remember.
+    FormerRouter asFormer() {
+        return new FormerRouter(sides, table);
     }
 
     void tick(VirtualNetwork network) {

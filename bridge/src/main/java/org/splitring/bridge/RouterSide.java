@@ -1,8 +1,8 @@
 package org.splitring.bridge;
 
-import java.net.InetAddress;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /// An interface of a router, made ready for the data path. The network's loop.
@@ -22,6 +22,9 @@ final class RouterSide {
     /// fe80::/64 with the identifier of the MAC address (RFC 4291).
     final long linkLocalLow;
 
+    /// The IPv6 addresses that are not link-local, two words each.
+    final long[] v6Addresses;
+
     final int[] v4Addresses;
     final int[] v4Masks;
 
@@ -36,15 +39,12 @@ final class RouterSide {
         name = config.name();
         mac = config.mac().value();
         linkLocalLow = PinCheck.interfaceId(mac);
-        long high = 0;
-        long low = 0;
-        for (InterfaceAddress each : config.addresses()) {
-            InetAddress address = each.address();
-            if (!IpWords.isV4(address) && (high | low) == 0) {
-                high = IpWords.high(address);
-                low = IpWords.low(address);
-            }
-        }
+        v6Addresses =
+                config.addresses().stream()
+                        .map(InterfaceAddress::address)
+                        .filter(address -> !IpWords.isV4(address))
+                        .flatMapToLong(a -> LongStream.of(IpWords.high(a), IpWords.low(a)))
+                        .toArray();
         v4Addresses =
                 config.addresses().stream()
                         .filter(a -> IpWords.isV4(a.address()))
@@ -56,8 +56,18 @@ final class RouterSide {
                         .mapToInt(a -> -1 << (32 - a.bits()))
                         .toArray();
         v4 = v4Addresses.length == 0 ? 0 : v4Addresses[0];
-        v6High = (high | low) == 0 ? Icmp.LINK_LOCAL : high;
-        v6Low = (high | low) == 0 ? linkLocalLow : low;
+        v6High = v6Addresses.length == 0 ? Icmp.LINK_LOCAL : v6Addresses[0];
+        v6Low = v6Addresses.length == 0 ? linkLocalLow : v6Addresses[1];
+    }
+
+    /// The IPv4 address here that a host beside `target` knows best; 0 when there is none.
+    int v4Beside(int target) {
+        for (int i = 0; i < v4Addresses.length; i++) {
+            if (((v4Addresses[i] ^ target) & v4Masks[i]) == 0) {
+                return v4Addresses[i];
+            }
+        }
+        return v4;
     }
 
     boolean isLinkLocal(long high, long low) {

@@ -16,6 +16,9 @@ final class SwitchPort {
     final boolean sticky;
     final GroupMembers groups;
 
+    /// For what the switch asks in this port's name.
+    final TokenBucket questions;
+
     private final @Nullable TokenBucket broadcast;
     private final @Nullable TokenBucket multicast;
     private final @Nullable TokenBucket unknownUnicast;
@@ -31,6 +34,7 @@ final class SwitchPort {
         this.groups = groups;
         PortSettings settings = link.settings();
         vlans = settings.vlans();
+        questions = new TokenBucket(64, 64, nowNanos);
         isolated = settings.isolated();
         sticky = settings.sticky();
         loopGuard = settings.loopGuard();

@@ -161,6 +161,7 @@ public final class VirtualNetwork {
     }
 
     /// Changes the mode. The ports stay plugged in; what was learned or translated is forgotten.
+    /// Hosts whose caches are of the time before are corrected as soon as they send something.
     ///
     /// @param mode one that no network has had before
     /// @throws IllegalArgumentException when a port cannot be had in it; the mode is then as before
@@ -175,7 +176,10 @@ public final class VirtualNetwork {
                 mode.configured(link);
             }
         }
+        Forwarder before = forwarder;
         forwarder = mode;
+        mode.follows(before, this);
+        flush();
     }
 
     public Forwarder mode() {

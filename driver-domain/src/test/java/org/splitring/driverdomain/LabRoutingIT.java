@@ -74,6 +74,14 @@ class LabRoutingIT {
                     ports = ["tap, name=%s, ip=10.99.0.9/24 fd00:99::9/64"]
                     """
                             .formatted(UPLINK, BACKBONE);
+    private static final String BRIDGE =
+            DOMAINS.replaceAll("(?m)^(dhcp|domain|dns) = .*\\n", "")
+                    + """
+                    gateway = ["10.97.0.1", "fd00:97::1"]
+                    ports = ["tap, name=%s, ip=10.97.0.1/24 fd00:97::1/64"]
+                    [networks.backbone]
+                    """
+                            .formatted(UPLINK);
     private static final String ASK =
             """
             import socket, struct, sys
@@ -261,6 +269,24 @@ class LabRoutingIT {
         said = change(NAT + "[networks.backbone]\n");
         assertTrue(said.contains("network lan: mode nat"), said);
         assertReached(ping(ONE, "10.98.0.1"));
+    }
+
+    /// The guests' ARP and neighbour caches would take half a minute to find out by themselves.
+    @Test
+    void guestsSeeAChangeOfModeAtOnce() throws Exception {
+        everybodyIsReached();
+        for (String lab : List.of(BRIDGE, ROUTE, BRIDGE, NAT + "[networks.backbone]\n")) {
+            change(lab);
+            everybodyIsReached();
+        }
+    }
+
+    private static void everybodyIsReached() throws Exception {
+        for (String there : List.of("10.97.0.3", "fd00:97::3", "10.97.0.1", "fd00:97::1")) {
+            // As many as it takes, for five seconds, until one is answered.
+            Ended ping = inside(ONE, "ping", "-i", "0.2", "-c", "1", "-w", "5", there);
+            assertReached(ping.output());
+        }
     }
 
     @Test

@@ -259,7 +259,7 @@ final class DnsRelay {
                     to.low);
         }
         out.u16(LocalV4.DNS).u16(to.udpPort).u16(0).u16(0);
-        int room = Math.min(out.room(), port.link.capabilities().mtu() - (to.v4 ? 28 : 48));
+        int room = Math.min(out.room(), port.link.mtu() - (to.v4 ? 28 : 48));
         ByteBuf whole = Unpooled.wrappedBuffer(message);
         whole.setShort(0, to.id);
         int length = message.length;

@@ -104,7 +104,7 @@ final class Ipv4Path {
     private void send(RouterPort from, RouterPort to, Frame frame, long toMac) {
         FrameLayers layers = frame.layers();
         int at = layers.l3At;
-        int mtu = to.link.capabilities().mtu();
+        int mtu = to.link.mtu();
         boolean large = frame.gsoType() != GsoType.NONE;
         int size = largestPacket(frame, layers);
         if (size > mtu && (large || (frame.u16(at + 6) & DONT_FRAGMENT) != 0)) {

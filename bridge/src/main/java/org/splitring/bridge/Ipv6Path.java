@@ -83,7 +83,7 @@ final class Ipv6Path {
         if (to == null) {
             return;
         }
-        int mtu = to.link.capabilities().mtu();
+        int mtu = to.link.mtu();
         if (Ipv4Path.largestPacket(frame, frame.layers()) > mtu) {
             engine.drop(from, RouterCounter.DROPPED_TOO_BIG);
             // Whoever is told less than 1280 would take it for an attack (RFC 8201).

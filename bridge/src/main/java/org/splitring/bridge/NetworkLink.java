@@ -107,6 +107,13 @@ public final class NetworkLink implements AutoCloseable {
         }
     }
 
+    /// Changes the MTU of both ends. Not called on a loop of the two.
+    public void mtu(int now) {
+        PortCapabilities capabilities = PortCapabilities.everything(now);
+        CompletableFuture.runAsync(() -> near.capabilities(capabilities), nearLoop).join();
+        CompletableFuture.runAsync(() -> far.link().capabilities(capabilities), farLoop).join();
+    }
+
     /// Frames that found the queue to the far network full. Any thread.
     public long dropped() {
         return far.droppedFromDevice();

@@ -41,7 +41,7 @@ public final class PortLink implements FrameSink {
         this.index = index;
         this.settings = settings;
         this.capabilities = capabilities;
-        maxFrameBytes = capabilities.mtu() + Frame.ETHERNET_BYTES;
+        maxFrameBytes = mtu() + Frame.ETHERNET_BYTES;
         prepare();
     }
 
@@ -208,7 +208,12 @@ public final class PortLink implements FrameSink {
     /// features, an MTU was changed.
     public void capabilities(PortCapabilities now) {
         capabilities = now;
-        maxFrameBytes = now.mtu() + Frame.ETHERNET_BYTES;
+        maxFrameBytes = mtu() + Frame.ETHERNET_BYTES;
+    }
+
+    /// Most bytes of a frame's payload here: what the port takes and the network allows.
+    public int mtu() {
+        return Math.min(capabilities.mtu(), network.mtu());
     }
 
     public PortCapabilities capabilities() {

@@ -21,6 +21,7 @@ public final class VirtualNetwork {
     private final LongSupplier nanoTime;
     private final GsoCutter cutter = new GsoCutter();
     private Forwarder forwarder;
+    private int mtu = PortCapabilities.MAX_MTU;
     private @Nullable PortLink[] links = new PortLink[16];
 
     private PortLink[] dirty = new PortLink[16];
@@ -43,6 +44,27 @@ public final class VirtualNetwork {
         this.loop = loop;
         this.nanoTime = nanoTime;
         forwarder = mode;
+    }
+
+    /// Limits what all ports send that is no GSO frame, whatever they could take themselves; at
+    /// first nothing does.
+    ///
+    /// @param bytes after the Ethernet header and tags, [PortCapabilities#MIN_MTU] to
+    ///     [PortCapabilities#MAX_MTU]
+    public void mtu(int bytes) {
+        if (bytes < PortCapabilities.MIN_MTU || bytes > PortCapabilities.MAX_MTU) {
+            throw new IllegalArgumentException("MTU " + bytes + " of network " + name);
+        }
+        mtu = bytes;
+        for (PortLink link : links) {
+            if (link != null) {
+                link.capabilities(link.capabilities());
+            }
+        }
+    }
+
+    int mtu() {
+        return mtu;
     }
 
     /// Plugs a port in. From now on it is offered frames; what it receives it passes to the

@@ -268,6 +268,7 @@ class ModeChangeTest {
         lab.network.mode(new LearningSwitch(SwitchSettings.DEFAULT));
         a.port.link.configure(PortSettings.of("a").withVlans(PortVlans.parse("1p/20")));
         b.port.link.configure(PortSettings.of("b").withVlans(PortVlans.parse("20")));
+        settle();
         int heardBefore = c.heard;
         a.send(b.v4, b.v4, 0x8100, 20);
         assertEquals(1, b.questions);

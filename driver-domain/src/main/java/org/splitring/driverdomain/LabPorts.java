@@ -3,7 +3,15 @@ package org.splitring.driverdomain;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
 import java.net.SocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
+import org.splitring.bridge.FrameRule;
+import org.splitring.bridge.NetworkLink;
+import org.splitring.bridge.PortCapabilities;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
 import org.splitring.bridge.port.DatagramPort;
@@ -12,6 +20,7 @@ import org.splitring.bridge.port.VxlanPort;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.driverdomain.lab.LabPort;
 import org.splitring.driverdomain.lab.LabPrefix;
+import org.splitring.driverdomain.lab.VifMac;
 import org.splitring.driverdomain.net.TapPort;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.linux.Errno;
@@ -25,15 +34,19 @@ final class LabPorts {
 
     /// Opens a port that leads out of the lab. Not called on a loop.
     ///
+    /// @param mtuNow of the network; [#setMtu] follows when it is another one
     /// @param loop the network's
     /// @throws IOException when it cannot be opened: the message names the value
     static AutoCloseable open(
-            VirtualNetwork network, LabNetwork plan, NettyDeviceLoop loop, LabPort port)
+            VirtualNetwork network,
+            PortSettings settings,
+            int mtuNow,
+            NettyDeviceLoop loop,
+            LabPort port)
             throws IOException {
-        PortSettings settings = settings(plan, port);
-        int mtu = plan.mtu();
+        int mtu = PortCapabilities.MAX_MTU; // the network's limits it
         return switch (port) {
-            case LabPort.Tap tap -> TapPort.plugIn(network, settings, mtu, loop, tap(tap, mtu));
+            case LabPort.Tap tap -> TapPort.plugIn(network, settings, mtu, loop, tap(tap, mtuNow));
             case LabPort.Stream stream -> {
                 SocketAddress address = address(stream.address());
                 yield stream.listens()
@@ -93,10 +106,58 @@ final class LabPorts {
         }
     }
 
-    private static String commands(LabPort.Tap port, int mtu) {
+    /// Settings of a port that lets nothing pass, until it has those that it shall have.
+    static PortSettings shut(String name) {
+        return PortSettings.of(name)
+                .withRules(List.of(FrameRule.parse("tx drop"), FrameRule.parse("rx drop")));
+    }
+
+    /// Has an open port know the network's MTU, as far as it is more than a limit of what the
+    /// network sends there.
+    ///
+    /// @throws IOException when the interface cannot have it
+    static void setMtu(LabPort port, AutoCloseable open, int mtu) throws IOException {
+        if (port instanceof LabPort.Tap tap) {
+            NetworkNamespace.ipHere("link set dev " + tap.interfaceName() + " mtu " + mtu + "\n");
+        } else if (open instanceof NetworkLink link) {
+            link.mtu(mtu);
+        }
+    }
+
+    /// What only one port at a time can have: its name in its network, and what it is bound to.
+    static Set<String> claims(LabNetwork plan, LabPort port) {
+        Set<String> claims = new HashSet<>(Set.of(plan.name() + "/" + name(port)));
+        switch (port) {
+            case LabPort.Tap tap -> claims.add("tap " + tap.interfaceName());
+            case LabPort.Stream stream ->
+                    claims.add((stream.listens() ? "stream " : "peer ") + stream.address());
+            case LabPort.Datagram datagram -> claims.add(bound(datagram.local()));
+            case LabPort.Vxlan vxlan -> claims.add("udp " + vxlan.local().getPort());
+            case LabPort.Link link -> claims.add(link.network() + "/" + plan.name());
+        }
+        return claims;
+    }
+
+    private static String bound(LabPort.Address local) {
+        return switch (local) {
+            case LabPort.UnixAddress unix -> "datagrams " + unix.path();
+            case LabPort.LoopbackAddress loopback -> "udp " + loopback.address().getPort();
+        };
+    }
+
+    /// What tells this machine from others: its interfaces have the same MAC addresses each time
+    /// they are made, or guests would know the last ones for half a minute.
+    private static String machine() throws IOException {
+        Path id = Path.of("/etc/machine-id");
+        return Files.isReadable(id) ? Files.readString(id) : "";
+    }
+
+    private static String commands(LabPort.Tap port, int mtu) throws IOException {
         StringBuilder commands = new StringBuilder();
         String dev = " dev " + port.interfaceName();
-        commands.append("link set").append(dev).append(" mtu ").append(mtu).append(" up\n");
+        commands.append("link set").append(dev).append(" address ");
+        commands.append(VifMac.made(machine(), port.interfaceName(), 0, 0));
+        commands.append(" mtu ").append(mtu).append(" up\n");
         for (LabPrefix address : port.addresses()) {
             commands.append("addr replace ").append(address).append(dev);
             commands.append(address.isIpv4() ? "\n" : " nodad\n");

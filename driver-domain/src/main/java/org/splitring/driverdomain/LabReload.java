@@ -1,5 +1,7 @@
 package org.splitring.driverdomain;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -19,18 +21,21 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
 /// Changes a running lab into what its file says now, as far as that goes without touching
-/// guests: the networks, and `rate` and `vlan` of vifs. What would need a guest to be started
+/// guests: the networks, and `rate`, `vlan` and `mtu` of vifs. What would need a guest to be started
 /// anew is named.
 final class LabReload {
     private static final String RATE = "rate";
+    private static final String MTU = "mtu";
 
+    private final Path runDir;
     private final Lab lab;
     private final LabNetworks networks;
     private final List<LabGuest> guests;
     private final Store control;
 
     /// @param lab as it was started
-    LabReload(Lab lab, LabNetworks networks, List<LabGuest> guests, Store control) {
+    LabReload(Path runDir, Lab lab, LabNetworks networks, List<LabGuest> guests, Store control) {
+        this.runDir = runDir;
         this.lab = lab;
         this.networks = networks;
         this.guests = guests;
@@ -45,8 +50,9 @@ final class LabReload {
         List<String> done = new ArrayList<>();
         List<LabVif> vifs = new ArrayList<>();
         wanted.domains().forEach(domain -> vifs.addAll(domain.vifs()));
-        done.addAll(networks.change(wanted.networks(), vifs));
         try {
+            checkNetworks(wanted);
+            done.addAll(networks.change(wanted.networks(), vifs));
             for (LabDomain domain : wanted.domains()) {
                 Optional<LabGuest> guest = guest(domain);
                 if (guest.isPresent()) {
@@ -66,6 +72,28 @@ final class LabReload {
             }
         }
         return done.isEmpty() ? "nothing has changed" : String.join("\n", done);
+    }
+
+    /// No network goes that a guest has an interface on, be it that it is not attached now.
+    private void checkNetworks(Lab wanted) throws StoreException, CommandException {
+        Set<String> there = new HashSet<>();
+        wanted.networks().forEach(network -> there.add(network.name()));
+        for (LabGuest guest : guests) {
+            for (DeviceNodes.Attached vif :
+                    new DeviceNodes(control).remembered(guest.domid(), "vif")) {
+                String network = vif.backend().getOrDefault("bridge", "");
+                if (!there.contains(network)) {
+                    throw new CommandException(
+                            "network "
+                                    + network
+                                    + " cannot be taken away: vif/"
+                                    + vif.paths().device()
+                                    + " of domain "
+                                    + guest.domain().name()
+                                    + " is on it; nothing has changed");
+                }
+            }
+        }
     }
 
     private Optional<LabGuest> guest(LabDomain domain) {
@@ -91,7 +119,7 @@ final class LabReload {
                                 + vif.device()
                                 + ": another interface, waits for replace");
             } else {
-                change(now, before.get(), wanted.name(), done);
+                change(now, before.get(), guest.domain(), done);
             }
         }
         if (!withoutVifs(wanted).equals(withoutVifs(guest.domain()))) {
@@ -112,51 +140,73 @@ final class LabReload {
     }
 
     private void change(
-            DeviceNodes.Attached now, DeviceNodes.Attached before, String domain, List<String> done)
+            DeviceNodes.Attached now,
+            DeviceNodes.Attached before,
+            LabDomain domain,
+            List<String> done)
             throws StoreException {
-        if (now.backend().equals(before.backend())) {
+        if (now.equals(before)) {
             return;
         }
         DeviceNodes nodes = new DeviceNodes(control);
         nodes.forget(now.paths());
         nodes.remember(now);
+        String line = domain.name() + " vif/" + now.paths().device() + ": ";
         String rate = now.backend().get(RATE);
         if (!Objects.equals(rate, before.backend().get(RATE))) {
-            setRate(now.paths(), rate);
-            done.add(
-                    domain
-                            + " vif/"
-                            + now.paths().device()
-                            + ": rate "
-                            + (rate == null ? "unlimited" : rate));
+            set(now.paths(), now.paths().backend() + "/" + RATE, rate);
+            done.add(line + "rate " + (rate == null ? "unlimited" : rate));
+        }
+        String mtu = now.frontend().get(MTU);
+        if (mtu != null && !mtu.equals(before.frontend().get(MTU))) {
+            set(now.paths(), now.paths().backend() + "/" + MTU, mtu);
+            set(now.paths(), now.paths().frontend() + "/" + MTU, mtu);
+            done.add(line + "mtu " + mtu + setInside(domain.name(), now.paths(), mtu));
         }
     }
 
-    private void setRate(DevicePaths vif, @Nullable String rate) throws StoreException {
-        String node = vif.backend() + "/" + RATE;
+    /// Writes a node of a vif, if a guest is attached; for the next one it is remembered.
+    private void set(DevicePaths vif, String node, @Nullable String value) throws StoreException {
         control.transaction(
                 transaction -> {
                     if (transaction.read(vif.backend() + "/state").isEmpty()) {
-                        return; // no guest is attached; it is remembered for the next
+                        return;
                     }
-                    if (rate == null) {
+                    if (value == null) {
                         transaction.remove(node);
                     } else {
-                        transaction.write(node, rate);
+                        transaction.write(node, value);
                     }
                 });
     }
 
+    /// Sets the MTU of the interface in a guest of ours; any other guest reads it when it connects
+    /// next.
+    ///
+    /// @return what to add to the line that says so
+    private String setInside(String domain, DevicePaths vif, String mtu) {
+        try {
+            Optional<NamespaceRecord> inside =
+                    NamespaceRecord.living(RunDirectory.domain(runDir, domain));
+            if (inside.isEmpty()) {
+                return ", for when the guest connects again";
+            }
+            inside.get().entrance().ip("link set dev eth" + vif.device() + " mtu " + mtu + "\n");
+            return "";
+        } catch (IOException e) {
+            return ", for when the guest connects again: " + e.getMessage();
+        }
+    }
+
     /// Whether two vifs differ in nothing but what can be changed while they are in use.
     private static boolean sameInterface(DeviceNodes.Attached one, DeviceNodes.Attached other) {
-        return one.frontend().equals(other.frontend())
+        return fixed(one.frontend()).equals(fixed(other.frontend()))
                 && fixed(one.backend()).equals(fixed(other.backend()));
     }
 
-    private static Map<String, String> fixed(Map<String, String> backend) {
-        Map<String, String> keys = new HashMap<>(backend);
-        keys.remove(RATE);
-        keys.remove("vlan");
+    private static Map<String, String> fixed(Map<String, String> all) {
+        Map<String, String> keys = new HashMap<>(all);
+        keys.keySet().removeAll(Set.of(RATE, "vlan", MTU));
         return keys;
     }
 }

@@ -314,7 +314,7 @@ final class RunningLab implements AutoCloseable {
 
     private void answerRequests(LabNetworks networks, Store control, Executor executor)
             throws CommandException {
-        LabReload reload = new LabReload(lab, networks, List.copyOf(guests), control);
+        LabReload reload = new LabReload(runDir, lab, networks, List.copyOf(guests), control);
         try {
             new LabRequests(control)
                     .answer(

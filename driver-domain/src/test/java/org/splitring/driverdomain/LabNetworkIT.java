@@ -188,9 +188,6 @@ class LabNetworkIT {
         Files.writeString(lab.lab(), LAB + "mode = \"bus\"\n");
         String said = command(1, "reload");
         assertTrue(said.contains("lab.toml:9: networks.lan.mode: \"bus\" is no mode"), said);
-        Files.writeString(lab.lab(), LAB + "mtu = 9000\n");
-        said = command(1, "reload");
-        assertTrue(said.contains("it stays 1500 while the lab runs"), said);
         try (ServerSocket taken = new ServerSocket(0, 1, null)) {
             Files.writeString(
                     lab.lab(),
@@ -202,6 +199,101 @@ class LabNetworkIT {
         said = command(0, "reload");
         assertTrue(said.contains("domain third: new, waits for replace"), said);
         assertTrue(reaches(ONE, "10.95.0.3"), "what runs goes on");
+    }
+
+    /// Of five changes in one file the last cannot be.
+    @Test
+    void aReloadThatFailsChangesNothing() throws Exception {
+        String uplink = "it" + ProcessHandle.current().pid();
+        String tap = "\"tap, name=" + uplink + ", ip=10.95.0.%d/24\"";
+        Files.writeString(lab.lab(), LAB + "ports = [" + tap.formatted(254) + "]\n");
+        command(0, "reload");
+        assertTrue(reaches(ONE, "10.95.0.254"));
+        Path socket = dir.resolve("new.sock");
+        try (ServerSocket taken = new ServerSocket(0, 1, null)) {
+            String ports =
+                    """
+                    ports = [
+                      %s,
+                      "stream, listen=./new.sock",
+                      "network, name=other",
+                      "stream, vifname=taken, listen=127.0.0.1:%d",
+                    ]
+                    mtu = 1400
+                    [networks.lan.settings."%s.0"]
+                    rules = "tx drop icmp"
+                    [networks.other]
+                    """
+                            .formatted(tap.formatted(253), taken.getLocalPort(), ONE);
+            Files.writeString(lab.lab(), LAB + ports);
+            String said = command(1, "reload").strip();
+            assertEquals(1, said.lines().count(), said);
+            assertTrue(said.contains("lab.toml:13: networks.lan.ports: port taken"), said);
+            assertTrue(said.endsWith("; nothing has changed"), said);
+            assertTrue(reaches(ONE, "10.95.0.254"), "the interface is as it was");
+            assertFalse(Files.exists(socket));
+            said = command(1, "network-attach", ONE, "bridge=other");
+            assertTrue(said.contains("other"), said);
+            String link = inside(ONE, "ip", "link", "show", "dev", "eth0").output();
+            assertTrue(link.contains("mtu 1500"), link);
+
+            taken.close();
+            said = command(0, "reload");
+            assertTrue(said.contains("network other: made"), said);
+            assertTrue(said.contains("port " + uplink + " plugged in"), said);
+            assertTrue(Files.exists(socket));
+            assertFalse(reaches(ONE, "10.95.0.253"), "the rule applies now");
+            assertTrue(reaches(TWO, "10.95.0.253"));
+        }
+    }
+
+    @Test
+    void networksComeAndGo() throws Exception {
+        String other = "[networks.other]\nsubnet = \"10.96.0.0/24\"\n";
+        Files.writeString(lab.lab(), LAB + other);
+        assertTrue(command(0, "reload").contains("network other: made"));
+        command(0, "network-attach", ONE, "bridge=other,ip=10.96.0.2");
+        command(0, "network-attach", TWO, "bridge=other,ip=10.96.0.3");
+        assertTrue(reaches(ONE, "10.96.0.3"));
+        Files.writeString(lab.lab(), LAB);
+        String said = command(1, "reload");
+        assertTrue(
+                said.contains(
+                        "network other cannot be taken away: vif/1 of domain " + ONE + " is on it"),
+                said);
+        assertTrue(reaches(ONE, "10.96.0.3"), "it is still there");
+        command(0, "network-detach", ONE, "1");
+        command(0, "network-detach", TWO, "1");
+        assertEquals("network other: taken away", command(0, "reload").strip());
+        said = command(1, "network-attach", ONE, "bridge=other,ip=10.96.0.2");
+        assertTrue(said.contains("other"), said);
+    }
+
+    @Test
+    void theMtuOfANetworkAndItsGuestsChanges() throws Exception {
+        String uplink = "it" + ProcessHandle.current().pid();
+        String ports = "ports = [\"tap, name=" + uplink + ", ip=10.95.0.254/24\"]\n";
+        Files.writeString(lab.lab(), LAB + ports);
+        command(0, "reload");
+        assertFalse(passes(ONE, 8000, "10.95.0.3"));
+        Files.writeString(lab.lab(), LAB + ports + "mtu = 9000\n");
+        String said = command(0, "reload");
+        assertTrue(said.contains("network lan: mtu 9000"), said);
+        assertTrue(said.contains(ONE + " vif/0: mtu 9000"), said);
+        assertTrue(passes(ONE, 8000, "10.95.0.3"));
+        assertTrue(passes(ONE, 8000, "10.95.0.254"));
+        replace();
+        assertTrue(passes(TWO, 8000, "10.95.0.2"), "a successor has read it too");
+        Files.writeString(lab.lab(), LAB + ports);
+        command(0, "reload");
+        assertFalse(passes(ONE, 8000, "10.95.0.3"));
+        assertTrue(passes(ONE, 1400, "10.95.0.254"));
+    }
+
+    private static boolean passes(String domain, int bytes, String address) throws Exception {
+        return inside(domain, "ping", "-c", "1", "-W", "2", "-M", "do", "-s", bytes + "", address)
+                        .code()
+                == 0;
     }
 
     @Test

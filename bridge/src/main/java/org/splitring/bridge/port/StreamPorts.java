@@ -43,11 +43,11 @@ public final class StreamPorts implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(StreamPorts.class);
 
     private final VirtualNetwork network;
-    private final PortSettings settings;
     private final int mtu;
     private final EventLoop loop;
     private final SocketAddress address;
     private final Set<StreamPort> ports = new HashSet<>(); // the loop's, as all below
+    private PortSettings settings;
     private volatile @Nullable Channel listening;
     private int next;
     private boolean unreachable;
@@ -149,6 +149,12 @@ public final class StreamPorts implements AutoCloseable {
         public void handlerAdded(ChannelHandlerContext context) {
             listening = context.channel();
         }
+    }
+
+    /// Replaces the settings of ports to come; those that are there have theirs changed at their
+    /// links. On the loop.
+    public void configure(PortSettings now) {
+        settings = now;
     }
 
     private void accept(Channel channel) {

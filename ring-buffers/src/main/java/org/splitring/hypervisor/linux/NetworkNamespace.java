@@ -75,6 +75,14 @@ public final class NetworkNamespace implements AutoCloseable {
             line.addAll(command);
             return line;
         }
+
+        /// Has `ip` do some commands inside, one a line and without the word `ip`: all of them, or
+        /// up to the first that fails.
+        ///
+        /// @throws IOException with what `ip` says against it
+        public void ip(String commands) throws IOException {
+            run(commandLine(List.of("ip", "-batch", "-")), commands);
+        }
     }
 
     private NetworkNamespace(Process keeper, Optional<String> name) {
@@ -180,10 +188,9 @@ public final class NetworkNamespace implements AutoCloseable {
         }
     }
 
-    /// Has `ip` do some commands inside, one a line and without the word `ip`: all of them, or up
-    /// to the first that fails.
+    /// See [Entrance#ip].
     public void ip(String commands) throws IOException {
-        run(entrance.commandLine(List.of("ip", "-batch", "-")), commands);
+        entrance.ip(commands);
     }
 
     /// The same in the namespace that this process is in.

@@ -90,13 +90,18 @@ final class RawVif implements AutoCloseable {
 
     /// Writes its keys and state 4, as Linux's netfront does.
     RawVif publish() throws Exception {
+        return publish("4");
+    }
+
+    /// Writes its keys and a state, together.
+    RawVif publish(String state) throws Exception {
         String folder = VifLab.paths(domid).frontend();
         store.transaction(
                 transaction -> {
                     for (Map.Entry<String, String> key : keys.entrySet()) {
                         transaction.write(folder + "/" + key.getKey(), key.getValue());
                     }
-                    transaction.write(folder + "/state", "4");
+                    transaction.write(folder + "/state", state);
                 });
         return this;
     }

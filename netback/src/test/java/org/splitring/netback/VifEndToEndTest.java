@@ -2,9 +2,12 @@ package org.splitring.netback;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.AfterEach;
@@ -229,6 +232,32 @@ class VifEndToEndTest {
             one.send(frame);
             assertArrayEquals(frame, two.awaitFrame().bytes());
         }
+    }
+
+    /// Ours says Connected with its rings, as Linux's does, and never Initialised.
+    @Test
+    void theFrontendIsConnectedBeforeTheBackend() throws Exception {
+        List<String> said = new ArrayList<>();
+        String state = VifLab.paths(1).frontend() + "/state";
+        try (var ignored = lab.store.watch(state, path -> said.add(lab.frontendState(1)))) {
+            VifLab.Guest one = lab.guest(1);
+            one.closeFront();
+            lab.settle();
+        }
+        assertTrue(said.contains("4"), said::toString);
+        assertFalse(said.contains("3"), said::toString);
+    }
+
+    /// Others write Initialised first, and wait for the backend.
+    @Test
+    void aFrontendThatWaitsForTheBackendIsServedToo() throws Exception {
+        RawVif raw = new RawVif(lab, 1);
+        raw.publish("3");
+        lab.awaitBackend(1, "4");
+        raw.state("4");
+        lab.settle();
+        assertEquals("4", lab.backendState(1));
+        assertEquals(1, lab.network.ports().size());
     }
 
     @Test

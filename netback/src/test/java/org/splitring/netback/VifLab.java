@@ -154,6 +154,14 @@ final class VifLab implements AutoCloseable {
         return store.read(paths(domid).backend() + "/state").orElse("");
     }
 
+    String frontendState(int domid) {
+        try {
+            return store.read(paths(domid).frontend() + "/state").orElse("");
+        } catch (StoreException e) {
+            throw new AssertionError(e);
+        }
+    }
+
     String backendError(int domid) throws StoreException {
         return store.read(paths(domid).backendError()).orElse("");
     }

@@ -9,6 +9,7 @@ import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.FrontendHooks;
 import org.splitring.xenbus.HandshakeException;
 import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.store.StoreException;
 
 /// What a vif does at the steps of its life. Frames belong to a connection: what no backend has
@@ -70,6 +71,12 @@ final class VifDevice implements FrontendHooks {
             GuestDomain guest, DevicePaths paths, Keys backend, Consumer<String> broken)
             throws StoreException, HandshakeException, EventChannelException {
         return VifConnection.open(this, guest, paths, backend, options, broken);
+    }
+
+    /// Linux's netback waits for Connected, and ignores Initialised.
+    @Override
+    public XenbusState publishedAs() {
+        return XenbusState.CONNECTED;
     }
 
     @Override

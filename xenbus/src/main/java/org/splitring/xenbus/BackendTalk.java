@@ -176,11 +176,12 @@ final class BackendTalk {
         connection = made;
         enter(Phase.PUBLISHED);
         startDeadline(() -> late(EnumSet.of(XenbusState.CONNECTED)));
-        if (!end.publish(keys -> made.publish(keys, end.folder()), XenbusState.INITIALISED)) {
+        XenbusState state = hooks.publishedAs();
+        if (!end.publish(keys -> made.publish(keys, end.folder()), state)) {
             machine.removed();
             return;
         }
-        machine.said(XenbusState.INITIALISED);
+        machine.said(state);
     }
 
     private void published(XenbusState backend) throws StoreException, HandshakeException {
@@ -189,7 +190,8 @@ final class BackendTalk {
                 connection().connected(end.peerKeys());
                 enter(Phase.CONNECTED);
                 machine.foundBackend();
-                if (!switchTo(XenbusState.CONNECTED)) {
+                boolean saidBefore = hooks.publishedAs() == XenbusState.CONNECTED;
+                if (!saidBefore && !switchTo(XenbusState.CONNECTED)) {
                     machine.removed();
                     return;
                 }

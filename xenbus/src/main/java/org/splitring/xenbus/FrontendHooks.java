@@ -22,6 +22,13 @@ public interface FrontendHooks {
     Connection prepare(GuestDomain guest, DevicePaths paths, Keys backend, Consumer<String> broken)
             throws StoreException, HandshakeException, EventChannelException;
 
+    /// The state in which this kind of device says that its rings are there, which is what backends
+    /// of the kind wait for: Initialised, or Connected at once, without waiting for the backend, as
+    /// Linux's network frontend has it.
+    default XenbusState publishedAs() {
+        return XenbusState.INITIALISED;
+    }
+
     /// The backend is gone or going, and a new connection is waited for. The old one is closed
     /// after this; what was not answered is the device's to send again on the next.
     default void lost(String reason) {}
@@ -33,8 +40,8 @@ public interface FrontendHooks {
 
     /// One connection to one backend: rings, references, ports.
     interface Connection {
-        /// Writes where the rings are. It becomes visible together with the state Initialised. May
-        /// run several times.
+        /// Writes where the rings are. It becomes visible together with the state
+        /// [FrontendHooks#publishedAs]. May run several times.
         ///
         /// @param keys a transaction
         /// @param folder of the frontend

@@ -20,7 +20,8 @@ import org.splitring.xenbus.store.StoreException;
 ///
 ///     backend                               frontend
 ///     -                                     Initialising (1)
-///     InitWait (2)                     ──►  Initialised (3)    hooks.prepare, publish
+///     InitWait (2)                     ──►  Initialised (3)    hooks.prepare, publish;
+///                                           or Connected (4) at once: hooks.publishedAs
 ///     Connected (4)                    ──►  Connected (4)      connected
 ///     Connected (4) again              ──►  -                  changed
 ///     Closing (5), `online` 1          ──►  Closed (6)         pause, close; then from 1 again

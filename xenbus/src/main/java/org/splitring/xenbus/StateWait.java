@@ -118,7 +118,7 @@ final class StateWait implements AutoCloseable {
                     case UNKNOWN, INITIALISING, RECONFIGURING, RECONFIGURED ->
                             "the backend " + paths.backend() + " to offer the device";
                     case INIT_WAIT ->
-                            front == XenbusState.INITIALISED
+                            front == XenbusState.INITIALISED || front == XenbusState.CONNECTED
                                     ? "the backend " + paths.backend() + " to connect"
                                     : "the frontend " + paths.frontend() + " to publish its rings";
                     case INITIALISED, CONNECTED ->

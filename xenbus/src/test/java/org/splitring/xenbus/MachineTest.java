@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -73,6 +74,14 @@ class MachineTest {
         return control.read(path).orElse("none");
     }
 
+    private String look() {
+        try {
+            return node(PATHS.frontend() + "/state") + " " + node(PATHS.frontend() + "/ring-ref");
+        } catch (StoreException e) {
+            throw new AssertionError(e);
+        }
+    }
+
     private static String messageOf(CompletableFuture<?> failed) {
         CompletionException e = assertThrows(CompletionException.class, failed::join);
         return Objects.requireNonNull(e.getCause()).getMessage() + "";
@@ -97,6 +106,50 @@ class MachineTest {
         ended.join();
         assertEquals(1, back.ends);
         assertTrue(sim.noTimers());
+    }
+
+    /// Linux's netback waits for state 4 and ignores 3; its netfront goes there at once.
+    @Test
+    void aFrontendOfThatKindGoesToConnectedWithItsRings() throws Exception {
+        front.publishedAs = XenbusState.CONNECTED;
+        List<String> said = new ArrayList<>();
+        control.watch(
+                PATHS.frontend() + "/state",
+                path -> said.add(look()));
+        CompletableFuture<Void> connected = frontend().connectAsync();
+        control.write(PATHS.backend() + "/feature-test", "1");
+        control.write(PATHS.backend() + "/state", "2");
+        sim.run();
+        states(XenbusState.CONNECTED, XenbusState.INIT_WAIT);
+        assertEquals("4 1", said.getLast());
+        assertFalse(connected.isDone(), "the backend has no rings yet");
+        int before = said.size();
+        control.write(PATHS.backend() + "/size", "2048");
+        control.write(PATHS.backend() + "/state", "4");
+        sim.run();
+        connected.join();
+        assertEquals(before, said.size(), "4 is said once");
+        assertFalse(said.stream().anyMatch(each -> each.startsWith("3")), said::toString);
+        assertEquals(List.of("prepare 1", "connected 2048"), front.story);
+        control.write(PATHS.backend() + "/state", "5");
+        sim.run();
+        control.write(PATHS.backend() + "/state", "6");
+        sim.run();
+        assertEquals(0, front.open, "the connection is closed");
+    }
+
+    @Test
+    void bothMachinesConnectAlsoWithoutInitialised() throws Exception {
+        front.publishedAs = XenbusState.CONNECTED;
+        BackendMachine backend = backend();
+        CompletableFuture<Void> connected = frontend().connectAsync();
+        sim.run();
+        connected.join();
+        states(XenbusState.CONNECTED, XenbusState.CONNECTED);
+        assertEquals(List.of("connect 1"), back.story);
+        var ended = backend.closeAsync();
+        sim.run();
+        assertFalse(ended.isCompletedExceptionally());
     }
 
     @Test

@@ -17,10 +17,18 @@ final class RecordingFrontend implements FrontendHooks {
     private int rings;
     @Nullable Consumer<String> broken;
 
+    /// The state that rings are published with.
+    XenbusState publishedAs = XenbusState.INITIALISED;
+
     /// Set: a connection's close waits until this is run.
     boolean closesLate;
 
     @Nullable Runnable closeNow;
+
+    @Override
+    public XenbusState publishedAs() {
+        return publishedAs;
+    }
 
     @Override
     public Connection prepare(

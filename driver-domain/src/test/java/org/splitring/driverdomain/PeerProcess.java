@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
@@ -40,8 +41,12 @@ final class PeerProcess implements AutoCloseable {
 
     /// Waits until it has said this, or has ended without.
     void awaitSaid(String words) throws IOException {
+        awaitSaid(words, LabUnderTest.PATIENCE);
+    }
+
+    void awaitSaid(String words, Duration patience) throws IOException {
         try {
-            await().atMost(LabUnderTest.PATIENCE)
+            await().atMost(patience)
                     .until(() -> said().contains(words) || !process.isAlive());
         } finally {
             assertTrue(said().contains(words), () -> words + " was not said: " + saidIfAny());

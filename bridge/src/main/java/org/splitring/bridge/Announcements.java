@@ -13,9 +13,9 @@ final class Announcements {
     static final int OVERRIDE = 0x2000_0000;
     private static final int ROUTER = 0x8000_0000;
 
-    private static final long ALL_NODES_MAC = 0x3333_0000_0001L;
-    private static final long ALL_NODES_HIGH = 0xFF02_0000_0000_0000L;
-    private static final long ALL_NODES_LOW = 1;
+    static final long ALL_NODES_MAC = 0x3333_0000_0001L;
+    static final long ALL_NODES_HIGH = 0xFF02_0000_0000_0000L;
+    static final long ALL_NODES_LOW = 1;
 
     private final RouterEngine engine;
     private final Neighbourhood neighbourhood;

@@ -24,8 +24,7 @@ final class FormerRouter {
     static @Nullable FormerRouter of(Forwarder before) {
         return switch (before) {
             case LearningSwitch another -> another.formerRouter();
-            case Router router -> router.engine().asFormer();
-            case Nat nat -> nat.engine().asFormer();
+            case RoutedForwarder router -> router.engine.asFormer();
         };
     }
 

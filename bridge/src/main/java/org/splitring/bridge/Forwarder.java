@@ -3,7 +3,7 @@ package org.splitring.bridge;
 import org.jspecify.annotations.Nullable;
 
 /// Decides where a frame goes: the mode of a network. Everything is called on the network's loop.
-public sealed interface Forwarder permits LearningSwitch, Router, Nat {
+public sealed interface Forwarder permits LearningSwitch, RoutedForwarder {
     /// Passes `frame` to the ports that should have it, with [PortLink#send].
     void forward(PortLink from, Frame frame);
 
@@ -21,6 +21,9 @@ public sealed interface Forwarder permits LearningSwitch, Router, Nat {
 
     /// It has taken the place of another, and what hosts know is of that one's time.
     void follows(Forwarder before, VirtualNetwork network);
+
+    /// Another takes its place next: what hosts should know of that is said now.
+    default void leaves() {}
 
     /// Time has passed: see [VirtualNetwork#tick].
     default void tick(VirtualNetwork network) {}

@@ -24,6 +24,7 @@ final class Icmp {
     static final int V6_ECHO = 128;
     static final int V6_ECHO_REPLY = 129;
     static final int ROUTER_SOLICITATION = 133;
+    static final int ROUTER_ADVERTISEMENT = 134;
     static final int SOLICITATION = 135;
     static final int ADVERTISEMENT = 136;
     static final int V6_REDIRECT = 137;

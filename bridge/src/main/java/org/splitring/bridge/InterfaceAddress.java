@@ -43,6 +43,11 @@ public record InterfaceAddress(InetAddress address, int bits) {
         }
     }
 
+    /// Whether hosts can make addresses of their own in the subnet (RFC 4862 §5.5.3).
+    boolean isAutonomous() {
+        return bits == 64 && !IpWords.isV4(address);
+    }
+
     /// The prefix that hosts beside this address share.
     public IpPrefix subnet() {
         byte[] bytes = address.getAddress();

@@ -1,7 +1,5 @@
 package org.splitring.bridge;
 
-import org.jspecify.annotations.Nullable;
-
 /// NAT mode: a router whose guests appear outside under one IPv4 address. TCP, UDP and ICMP echo
 /// are translated, with the errors and fragments that belong to them; what cannot be translated is
 /// refused with an ICMP error, and nothing is answered in another host's name. There are no
@@ -12,19 +10,19 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Sources: RFC 3022, RFC 4787, RFC 5382, RFC 5508. State belongs to the network's loop;
 /// [VirtualNetwork#tick] drives what needs time. One NAT for one network.
-public final class Nat implements Forwarder {
+public final class Nat extends RoutedForwarder {
     private final NatTranslation translation;
-    private final RouterEngine engine;
     private NatSettings settings;
 
     /// @param upstream answers what the gateway's own names do not; [DnsUpstream#NONE] when nobody
     ///     does
     public Nat(NatSettings settings, DnsUpstream upstream) {
-        this.settings = settings;
         RouterCounters counters = new RouterCounters();
-        translation = new NatTranslation(settings, counters);
-        engine = new RouterEngine(settings.routing(), upstream, translation, counters);
-        translation.engine(engine);
+        NatTranslation made = new NatTranslation(settings, counters);
+        super(new RouterEngine(settings.routing(), upstream, made, counters));
+        this.settings = settings;
+        translation = made;
+        made.engine(engine);
     }
 
     public Nat(NatSettings settings) {
@@ -51,11 +49,6 @@ public final class Nat implements Forwarder {
         return settings;
     }
 
-    /// Any thread.
-    public RouterCounters counters() {
-        return engine.counters;
-    }
-
     /// Connections that are remembered now, expired ones among them for a few seconds.
     public int connections() {
         return translation.connections().total();
@@ -68,39 +61,5 @@ public final class Nat implements Forwarder {
 
     NatTranslation translation() {
         return translation;
-    }
-
-    @Override
-    public void forward(PortLink from, Frame frame) {
-        engine.forward(from, frame);
-    }
-
-    @Override
-    public void check(PortSettings wanted, @Nullable PortLink self) {
-        engine.check(wanted);
-    }
-
-    @Override
-    public void configured(PortLink link) {
-        engine.configured(link);
-    }
-
-    @Override
-    public void detached(PortLink link) {
-        engine.detached(link);
-    }
-
-    @Override
-    public void follows(Forwarder before, VirtualNetwork network) {
-        engine.announce(network);
-    }
-
-    RouterEngine engine() {
-        return engine;
-    }
-
-    @Override
-    public void tick(VirtualNetwork network) {
-        engine.tick(network);
     }
 }

@@ -125,11 +125,15 @@ final class Neighbourhood {
         if (type < Icmp.ROUTER_SOLICITATION || type > Icmp.V6_REDIRECT) {
             return false;
         }
+        if (type == Icmp.ROUTER_SOLICITATION && isValidFrom(frame, layers, 8)) {
+            engine.advertisements.solicited(from, frame);
+            return true;
+        }
         if (type != Icmp.SOLICITATION && type != Icmp.ADVERTISEMENT) {
             engine.drop(from, RouterCounter.DROPPED_GROUP);
             return true;
         }
-        if (!isValid(frame, layers)) {
+        if (!isValidFrom(frame, layers, 24) || frame.u8(layers.l4At + 8) == 0xFF) {
             engine.drop(from, RouterCounter.DROPPED_NEIGHBOUR);
         } else if (type == Icmp.SOLICITATION) {
             solicited(from, frame, layers);
@@ -139,13 +143,14 @@ final class Neighbourhood {
         return true;
     }
 
-    /// RFC 4861 §7.1: from this link, whole, in the private header, with a right checksum.
-    private static boolean isValid(Frame frame, FrameLayers layers) {
+    /// RFC 4861 §6.1 and §7.1: from this link, whole, in the private header, with a right checksum.
+    ///
+    /// @param bytes of such a message without options
+    private static boolean isValidFrom(Frame frame, FrameLayers layers, int bytes) {
         if (frame.u8(layers.l3At + 7) != 255
                 || frame.u8(layers.l4At + 1) != 0
-                || !layers.hasL4(frame, 24)
-                || layers.ipEnd > frame.headerBytes()
-                || frame.u8(layers.l4At + 8) == 0xFF) {
+                || !layers.hasL4(frame, bytes)
+                || layers.ipEnd > frame.headerBytes()) {
             return false;
         }
         long sum =

@@ -1,7 +1,5 @@
 package org.splitring.bridge;
 
-import org.jspecify.annotations.Nullable;
-
 /// Route mode: each port is on an interface of a router, and IPv4 and IPv6 packets go between them
 /// by their destination. Nothing is switched: broadcasts, groups and other protocols end here.
 ///
@@ -12,13 +10,11 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Sources: RFC 1812, RFC 4443, RFC 4861, RFC 8200. State belongs to the network's loop;
 /// [VirtualNetwork#tick] drives what needs time. One router for one network.
-public final class Router implements Forwarder {
-    private final RouterEngine engine;
-
+public final class Router extends RoutedForwarder {
     /// @param upstream answers what the router's own names do not; [DnsUpstream#NONE] when nobody
     ///     does
     public Router(RouteSettings settings, DnsUpstream upstream) {
-        engine = new RouterEngine(settings, upstream, null, new RouterCounters());
+        super(new RouterEngine(settings, upstream, null, new RouterCounters()));
     }
 
     public Router(RouteSettings settings) {
@@ -35,44 +31,5 @@ public final class Router implements Forwarder {
 
     public RouteSettings settings() {
         return engine.settings();
-    }
-
-    /// Any thread.
-    public RouterCounters counters() {
-        return engine.counters;
-    }
-
-    @Override
-    public void forward(PortLink from, Frame frame) {
-        engine.forward(from, frame);
-    }
-
-    @Override
-    public void check(PortSettings wanted, @Nullable PortLink self) {
-        engine.check(wanted);
-    }
-
-    @Override
-    public void configured(PortLink link) {
-        engine.configured(link);
-    }
-
-    @Override
-    public void detached(PortLink link) {
-        engine.detached(link);
-    }
-
-    @Override
-    public void follows(Forwarder before, VirtualNetwork network) {
-        engine.announce(network);
-    }
-
-    RouterEngine engine() {
-        return engine;
-    }
-
-    @Override
-    public void tick(VirtualNetwork network) {
-        engine.tick(network);
     }
 }

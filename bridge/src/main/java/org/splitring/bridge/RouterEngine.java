@@ -12,6 +12,7 @@ final class RouterEngine {
     final IcmpErrors errors;
     final NextHops hops;
     final Announcements announcements;
+    final RouterAdvertisements advertisements = new RouterAdvertisements(this);
     final @Nullable Translation nat;
 
     private final @Nullable RouterPort[] byIndex = new RouterPort[VirtualNetwork.MAX_PORTS];
@@ -315,11 +316,16 @@ final class RouterEngine {
         }
         for (RouterPort port : byIndex) {
             if (port != null) {
-                port.side = sideOf(port.name);
+                RouterSide side = sideOf(port.name);
+                if (!side.config.advertises()) {
+                    advertisements.cease(port); // if it did before
+                }
+                port.side = side;
                 port.side.ports.add(port);
             }
         }
         hops.recheck();
+        advertisements.soon();
     }
 
     /// Says where the router's own addresses are, to hosts that know them elsewhere.
@@ -337,8 +343,24 @@ final class RouterEngine {
         return new FormerRouter(sides, table);
     }
 
+    /// Says that the router goes.
+    void leave() {
+        for (RouterPort port : byIndex) {
+            if (port != null) {
+                advertisements.cease(port);
+            }
+        }
+    }
+
     void tick(VirtualNetwork network) {
         time(network.batchNanos(), network.batchSeconds());
         hops.tick();
+        if (advertisements.isDue()) {
+            for (RouterPort port : byIndex) {
+                if (port != null) {
+                    advertisements.advertise(port);
+                }
+            }
+        }
     }
 }

@@ -16,13 +16,16 @@ import java.util.Optional;
 ///     with another router
 /// @param hosts addresses that live at one port of this interface
 /// @param dhcp what a DHCP server tells the guests; none runs without
+/// @param advertises whether router advertisements give hosts here this router, and addresses in
+///     its IPv6 subnets of 64 bits (RFC 4861, RFC 4862)
 public record RouterInterface(
         String name,
         List<InterfaceAddress> addresses,
         List<String> ports,
         MacAddress mac,
         List<HostRoute> hosts,
-        Optional<DhcpSettings> dhcp) {
+        Optional<DhcpSettings> dhcp,
+        boolean advertises) {
     /// What Xen's scripts give to the backend's end of a vif: fe:ff:ff:ff:ff:ff.
     public static final MacAddress BACKEND_MAC = new MacAddress(0xFEFF_FFFF_FFFFL);
 
@@ -55,6 +58,10 @@ public record RouterInterface(
                         "interface " + name + ": host " + host + " is at none of its ports");
             }
         }
+        if (advertises && addresses.stream().noneMatch(InterfaceAddress::isAutonomous)) {
+            throw new IllegalArgumentException(
+                    "interface " + name + " has no IPv6 subnet of 64 bits to advertise");
+        }
         if (dhcp.isPresent()) {
             dhcp.get().check(name, addresses);
         }
@@ -71,22 +78,27 @@ public record RouterInterface(
                 List.of(ports),
                 BACKEND_MAC,
                 List.of(),
-                Optional.empty());
+                Optional.empty(),
+                false);
     }
 
     public RouterInterface withAddresses(List<InterfaceAddress> now) {
-        return new RouterInterface(name, now, ports, mac, hosts, dhcp);
+        return new RouterInterface(name, now, ports, mac, hosts, dhcp, advertises);
     }
 
     public RouterInterface withMac(MacAddress now) {
-        return new RouterInterface(name, addresses, ports, now, hosts, dhcp);
+        return new RouterInterface(name, addresses, ports, now, hosts, dhcp, advertises);
     }
 
     public RouterInterface withHosts(List<HostRoute> now) {
-        return new RouterInterface(name, addresses, ports, mac, now, dhcp);
+        return new RouterInterface(name, addresses, ports, mac, now, dhcp, advertises);
     }
 
     public RouterInterface withDhcp(DhcpSettings now) {
-        return new RouterInterface(name, addresses, ports, mac, hosts, Optional.of(now));
+        return new RouterInterface(name, addresses, ports, mac, hosts, Optional.of(now), advertises);
+    }
+
+    public RouterInterface withAdvertisements() {
+        return new RouterInterface(name, addresses, ports, mac, hosts, dhcp, true);
     }
 }

@@ -199,6 +199,7 @@ public final class VirtualNetwork {
             }
         }
         Forwarder before = forwarder;
+        before.leaves();
         forwarder = mode;
         mode.follows(before, this);
         flush();

@@ -155,7 +155,8 @@ class ModeChangeTest {
                                         List.of(),
                                         RouterInterface.BACKEND_MAC,
                                         hostRoutes,
-                                        Optional.empty()))));
+                                        Optional.empty(),
+                                        false))));
     }
 
     private void neighboursKnowEachOther() {
@@ -282,7 +283,7 @@ class ModeChangeTest {
     }
 
     @Test
-    void n44_aFloodOfFramesToNobodyMakesFewMessages() {
+    void aFloodOfFramesToNobodyMakesFewMessages() {
         neighboursKnowEachOther();
         lab.network.mode(router(List.of(HostRoute.of(b.v4, "b"))));
         settle();

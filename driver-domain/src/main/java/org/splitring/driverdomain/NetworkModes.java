@@ -154,7 +154,8 @@ final class NetworkModes {
                 VifMac.made(
                         plan.routing().orElseThrow().lab(), plan.name() + " " + plug.name(), 0, 0),
                 List.of(),
-                Optional.empty());
+                Optional.empty(),
+                false);
     }
 
     /// The side that has the guests, and all ports that have no addresses of their own.
@@ -172,7 +173,8 @@ final class NetworkModes {
                 List.of(),
                 RouterInterface.BACKEND_MAC,
                 hosts,
-                routing.dhcp().map(range -> dhcp(plan, routing, range, vifs)));
+                routing.dhcp().map(range -> dhcp(plan, routing, range, vifs)),
+                routing.advertise());
     }
 
     private static DhcpSettings dhcp(

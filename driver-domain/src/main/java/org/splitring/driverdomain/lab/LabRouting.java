@@ -13,6 +13,7 @@ import org.splitring.bridge.StaticRoute;
 /// @param gateways the router's own addresses on the guests' side, each with its subnet's length
 /// @param routes to what is behind other routers
 /// @param dhcp the addresses that guests may have from DHCP; no server without
+/// @param advertise whether guests get IPv6 addresses from router advertisements
 /// @param resolvers whom the gateway asks for names that it does not know itself
 /// @param domain that guests' names also have at their end
 /// @param uplink name of the port to the outside; of a NAT
@@ -22,6 +23,7 @@ public record LabRouting(
         List<LabPrefix> gateways,
         List<StaticRoute> routes,
         Optional<Range> dhcp,
+        boolean advertise,
         List<InetSocketAddress> resolvers,
         Optional<String> domain,
         Optional<String> uplink,

@@ -40,6 +40,7 @@ final class NetworkTables {
                     "ageing",
                     "max_addresses",
                     "dhcp",
+                    "advertise",
                     "dns",
                     "domain",
                     "routes",

@@ -20,6 +20,7 @@ import tools.jackson.databind.JsonNode;
 /// Reads what a network in route or NAT mode has besides what every network has.
 ///
 ///     dhcp = true                          # or "10.30.0.100-10.30.0.199"
+///     advertise = true                     # router advertisements of the IPv6 subnet
 ///     dns = ["192.0.2.53"]                 # resolvers; without it those of this machine
 ///     domain = "lab"
 ///     routes = ["10.9.0.0/16 via 10.30.0.3"]
@@ -27,7 +28,7 @@ import tools.jackson.databind.JsonNode;
 ///     forward = ["tcp 8080 to 10.30.0.2:80"]                                           # NAT
 final class RoutingTable {
     static final List<String> KEYS =
-            List.of("dhcp", "dns", "domain", "routes", "uplink", "forward");
+            List.of("dhcp", "advertise", "dns", "domain", "routes", "uplink", "forward");
     private static final Pattern ROUTE = Pattern.compile("(\\S+)\\s+via\\s+(\\S+)");
     private static final Pattern FORWARD =
             Pattern.compile("(tcp|udp)\\s+(\\d{1,5})\\s+to\\s+(\\d+(?:\\.\\d+){3}):(\\d{1,5})");
@@ -87,10 +88,21 @@ final class RoutingTable {
                 gateways,
                 routes(table),
                 dhcp(table.path("dhcp"), subnets, gateways),
+                advertise(table, gateways),
                 resolvers(table.path("dns")),
                 domain(table.path("domain")),
                 uplink,
                 forwards(table));
+    }
+
+    private boolean advertise(JsonNode table, List<LabPrefix> gateways) throws LabException {
+        boolean wanted = file.flag(table.path("advertise"), LabFile.under(path, "advertise"), false);
+        if (wanted && gateways.stream().noneMatch(own -> !own.isIpv4() && own.bits() == 64)) {
+            throw file.bad(
+                    LabFile.under(path, "advertise"),
+                    "needs an IPv6 subnet= of 64 bits: addresses are made in nothing else");
+        }
+        return wanted;
     }
 
     /// A subnet without a gateway in the file has its first host address.

@@ -1,28 +1,16 @@
 package org.splitring.bridge.port;
 
-import io.netty.bootstrap.Bootstrap;
 import io.netty.buffer.ByteBuf;
-import io.netty.channel.Channel;
-import io.netty.channel.ChannelFuture;
-import io.netty.channel.ChannelHandlerContext;
-import io.netty.channel.ChannelInboundHandlerAdapter;
-import io.netty.channel.ChannelOption;
+import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.EventLoop;
-import io.netty.channel.FixedRecvByteBufAllocator;
-import io.netty.channel.epoll.EpollDatagramChannel;
 import io.netty.channel.epoll.EpollDomainDatagramChannel;
-import io.netty.channel.socket.DatagramPacket;
-import io.netty.channel.unix.DomainDatagramPacket;
 import io.netty.channel.unix.DomainSocketAddress;
-import io.netty.util.ReferenceCountUtil;
 import java.io.File;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
-import org.jspecify.annotations.Nullable;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.FramePort;
-import org.splitring.bridge.PortCapabilities;
 import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
@@ -33,27 +21,21 @@ import org.splitring.bridge.VirtualNetwork;
 /// there are lost, and datagrams of anybody else than the peer are dropped and counted.
 ///
 /// Source: QEMU `net/dgram.c`.
-public final class DatagramPort extends ChannelInboundHandlerAdapter
-        implements FramePort, AutoCloseable {
+public final class DatagramPort implements FramePort, AutoCloseable {
     /// Largest datagram that UDP over IPv4 has room for.
     private static final int MAX_UDP_BYTES = 65_507;
 
-    private final EventLoop loop;
     private final SocketAddress local;
     private final SocketAddress peer;
-    private final boolean isUnix;
     private final int maxBytes;
-    private final InboundFrame inbound;
-    private @Nullable Channel channel;
-    private @Nullable PortLink link;
+    private final InboundFrame inbound = new InboundFrame(StreamPort.MAX_LENGTH);
+    private final DatagramEnd end;
 
     private DatagramPort(EventLoop loop, SocketAddress local, SocketAddress peer) {
-        this.loop = loop;
         this.local = local;
         this.peer = peer;
-        isUnix = local instanceof DomainSocketAddress;
-        maxBytes = isUnix ? Frame.MAX_BYTES : MAX_UDP_BYTES;
-        inbound = new InboundFrame(StreamPort.MAX_LENGTH);
+        maxBytes = local instanceof DomainSocketAddress ? Frame.MAX_BYTES : MAX_UDP_BYTES;
+        end = new DatagramEnd(loop, this::take);
     }
 
     /// Opens the socket and plugs the port in.
@@ -74,47 +56,12 @@ public final class DatagramPort extends ChannelInboundHandlerAdapter
             throw new IllegalArgumentException(
                     local + " and " + peer + " are not two Unix sockets, or both on loopback");
         }
-        DatagramPort port = new DatagramPort(loop, local, peer);
         if (local instanceof DomainSocketAddress path) {
             SocketPaths.checkFree(settings.name(), loop, EpollDomainDatagramChannel.class, path);
         }
-        ChannelFuture bound = port.bind();
-        if (!bound.isSuccess()) {
-            throw new IOException(
-                    "port " + settings.name() + ": cannot bind " + local + ": " + bound.cause(),
-                    bound.cause());
-        }
-        try {
-            Channel opened = bound.channel();
-            loop.submit(() -> port.attach(network, settings, mtu, opened)).sync();
-        } catch (InterruptedException e) {
-            port.close();
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted", e);
-        }
+        DatagramPort port = new DatagramPort(loop, local, peer);
+        port.end.open(network, port, settings, mtu, local, StreamPort.MAX_LENGTH);
         return port;
-    }
-
-    private ChannelFuture bind() {
-        return new Bootstrap()
-                .group(loop)
-                .channel(isUnix ? EpollDomainDatagramChannel.class : EpollDatagramChannel.class)
-                .option(
-                        ChannelOption.RECVBUF_ALLOCATOR,
-                        new FixedRecvByteBufAllocator(StreamPort.MAX_LENGTH))
-                .handler(this)
-                .bind(local)
-                .awaitUninterruptibly();
-    }
-
-    private void attach(VirtualNetwork network, PortSettings settings, int mtu, Channel bound) {
-        channel = bound;
-        try {
-            link = network.attach(this, settings, PortCapabilities.plain(mtu));
-        } catch (IllegalArgumentException | IllegalStateException e) {
-            var ignored = bound.close();
-            throw e;
-        }
     }
 
     private static boolean isLocal(SocketAddress address) {
@@ -124,98 +71,39 @@ public final class DatagramPort extends ChannelInboundHandlerAdapter
         return address instanceof DomainSocketAddress;
     }
 
-    @Override
-    public void channelRead(ChannelHandlerContext context, Object message) {
-        try {
-            PortLink to = link;
-            if (to == null) {
-                return;
-            }
-            ByteBuf bytes;
-            SocketAddress sender;
-            if (message instanceof DomainDatagramPacket packet) {
-                bytes = packet.content();
-                sender = packet.sender();
-            } else if (message instanceof DatagramPacket packet) {
-                bytes = packet.content();
-                sender = packet.sender();
-            } else {
-                return;
-            }
-            if (!peer.equals(sender)) {
-                to.drop(PortCounter.IN_DROPPED_PEER);
-            } else if (bytes.readableBytes() > Frame.MAX_BYTES) {
-                to.drop(PortCounter.IN_DROPPED_OVERSIZE);
-            } else {
-                inbound.begin();
-                inbound.take(bytes, bytes.readableBytes());
-                to.receive(inbound.frame());
-            }
-        } finally {
-            ReferenceCountUtil.release(message);
-        }
-    }
-
-    @Override
-    public void channelReadComplete(ChannelHandlerContext context) {
-        PortLink to = link;
-        if (to != null) {
-            to.endBatch();
-        }
-    }
-
-    /// A peer that is not there, or whose queue is full, is what a cable without an end is.
-    @Override
-    public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
-        PortLink to = link;
-        if (to != null) {
-            to.drop(PortCounter.OUT_DROPPED_FULL);
+    private void take(ByteBuf bytes, SocketAddress sender, PortLink to) {
+        if (!peer.equals(sender)) {
+            to.drop(PortCounter.IN_DROPPED_PEER);
+        } else if (bytes.readableBytes() > Frame.MAX_BYTES) {
+            to.drop(PortCounter.IN_DROPPED_OVERSIZE);
+        } else {
+            inbound.begin();
+            inbound.take(bytes, bytes.readableBytes());
+            to.receive(inbound.frame());
         }
     }
 
     @Override
     public boolean offer(Frame frame) {
-        Channel open = channel;
-        if (open == null || !open.isWritable() || frame.sizeBytes() > maxBytes) {
+        ByteBufAllocator room = end.room();
+        if (room == null || frame.sizeBytes() > maxBytes) {
             return false;
         }
-        ByteBuf bytes = OutboundFrames.copy(open.alloc(), 0, frame);
-        var ignored =
-                open.write(
-                        isUnix
-                                ? new DomainDatagramPacket(bytes, (DomainSocketAddress) peer)
-                                : new DatagramPacket(bytes, (InetSocketAddress) peer),
-                        open.voidPromise());
+        end.write(OutboundFrames.copy(room, 0, frame), peer);
         return true;
     }
 
     @Override
     public void flush() {
-        Channel open = channel;
-        if (open != null) {
-            open.flush();
-        }
+        end.flush();
     }
 
     /// Unplugs the port. Any thread but the loop.
     @Override
     public void close() {
-        loop.submit(this::closeNow).awaitUninterruptibly();
-    }
-
-    private void closeNow() {
-        PortLink attached = link;
-        Channel open = channel;
-        link = null;
-        channel = null;
-        if (attached != null) {
-            attached.detach();
-        }
-        if (open != null) {
-            var ignored = open.close();
-            if (local instanceof DomainSocketAddress path) {
-                new File(path.path()).delete();
-            }
+        end.close();
+        if (local instanceof DomainSocketAddress path) {
+            new File(path.path()).delete();
         }
     }
 

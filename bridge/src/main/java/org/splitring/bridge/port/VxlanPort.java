@@ -1,25 +1,15 @@
 package org.splitring.bridge.port;
 
-import io.netty.bootstrap.Bootstrap;
 import io.netty.buffer.ByteBuf;
-import io.netty.channel.Channel;
-import io.netty.channel.ChannelFuture;
-import io.netty.channel.ChannelHandlerContext;
-import io.netty.channel.ChannelInboundHandlerAdapter;
-import io.netty.channel.ChannelOption;
+import io.netty.buffer.ByteBufAllocator;
 import io.netty.channel.EventLoop;
-import io.netty.channel.FixedRecvByteBufAllocator;
-import io.netty.channel.epoll.EpollDatagramChannel;
-import io.netty.channel.socket.DatagramPacket;
-import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.FramePort;
-import org.splitring.bridge.PortCapabilities;
 import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
@@ -35,8 +25,7 @@ import org.splitring.bridge.VirtualNetwork;
 /// and no other, and that a frame is unpacked once, here; what is in it is a frame like any other.
 /// Whoever can forge a peer's address can send into the segment: on a network that is not trusted,
 /// put it over WireGuard or IPsec.
-public final class VxlanPort extends ChannelInboundHandlerAdapter
-        implements FramePort, AutoCloseable {
+public final class VxlanPort implements FramePort, AutoCloseable {
     /// The port that IANA has given to it.
     public static final int UDP_PORT = 4789;
 
@@ -47,18 +36,16 @@ public final class VxlanPort extends ChannelInboundHandlerAdapter
     private static final int ADDRESSES_BYTES = 12;
     private static final long GROUP_BIT = 1L << 40;
 
-    private final EventLoop loop;
     private final int vni;
     private final InetSocketAddress[] peers;
     private final PeerTable table = new PeerTable();
     private final InboundFrame inbound = new InboundFrame(MAX_UDP_BYTES);
-    private @Nullable Channel channel;
-    private @Nullable PortLink link;
+    private final DatagramEnd end;
 
     private VxlanPort(EventLoop loop, int vni, List<InetSocketAddress> peers) {
-        this.loop = loop;
         this.vni = vni;
         this.peers = peers.toArray(InetSocketAddress[]::new);
+        end = new DatagramEnd(loop, this::take);
     }
 
     /// Opens the socket and plugs the port in.
@@ -93,55 +80,12 @@ public final class VxlanPort extends ChannelInboundHandlerAdapter
             }
         }
         VxlanPort port = new VxlanPort(loop, vni, peers);
-        ChannelFuture bound =
-                new Bootstrap()
-                        .group(loop)
-                        .channel(EpollDatagramChannel.class)
-                        .option(
-                                ChannelOption.RECVBUF_ALLOCATOR,
-                                new FixedRecvByteBufAllocator(MAX_UDP_BYTES))
-                        .handler(port)
-                        .bind(local)
-                        .awaitUninterruptibly();
-        if (!bound.isSuccess()) {
-            throw new IOException(
-                    "port " + settings.name() + ": cannot bind " + local + ": " + bound.cause(),
-                    bound.cause());
-        }
-        try {
-            loop.submit(() -> port.attach(network, settings, mtu, bound.channel())).sync();
-        } catch (InterruptedException e) {
-            port.close();
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted", e);
-        }
+        port.end.open(network, port, settings, mtu, local, MAX_UDP_BYTES);
         return port;
     }
 
-    private void attach(VirtualNetwork network, PortSettings settings, int mtu, Channel bound) {
-        channel = bound;
-        try {
-            link = network.attach(this, settings, PortCapabilities.plain(mtu));
-        } catch (IllegalArgumentException | IllegalStateException e) {
-            var ignored = bound.close();
-            throw e;
-        }
-    }
-
-    @Override
-    public void channelRead(ChannelHandlerContext context, Object message) {
-        try {
-            PortLink to = link;
-            if (to != null && message instanceof DatagramPacket packet) {
-                take(packet.content(), packet.sender(), to);
-            }
-        } finally {
-            ReferenceCountUtil.release(message);
-        }
-    }
-
-    private void take(ByteBuf bytes, InetSocketAddress sender, PortLink to) {
-        int peer = peer(sender.getAddress());
+    private void take(ByteBuf bytes, SocketAddress sender, PortLink to) {
+        int peer = peer(((InetSocketAddress) sender).getAddress());
         if (peer < 0
                 || bytes.readableBytes() < VxlanHeader.BYTES
                 || VxlanHeader.vni(bytes) != vni) {
@@ -168,42 +112,20 @@ public final class VxlanPort extends ChannelInboundHandlerAdapter
     }
 
     @Override
-    public void channelReadComplete(ChannelHandlerContext context) {
-        PortLink to = link;
-        if (to != null) {
-            to.endBatch();
-        }
-    }
-
-    /// A peer that is not there answers with ICMP; that is the peer's trouble.
-    @Override
-    public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
-        PortLink to = link;
-        if (to != null) {
-            to.drop(PortCounter.OUT_DROPPED_FULL);
-        }
-    }
-
-    @Override
     public boolean offer(Frame frame) {
-        Channel open = channel;
-        if (open == null
-                || !open.isWritable()
-                || frame.sizeBytes() > MAX_UDP_BYTES - VxlanHeader.BYTES) {
+        ByteBufAllocator room = end.room();
+        if (room == null || frame.sizeBytes() > MAX_UDP_BYTES - VxlanHeader.BYTES) {
             return false;
         }
         int known = table.find(frame.mac(0));
-        ByteBuf bytes = OutboundFrames.copy(open.alloc(), VxlanHeader.BYTES, frame);
+        ByteBuf bytes = OutboundFrames.copy(room, VxlanHeader.BYTES, frame);
         VxlanHeader.write(bytes, vni);
         if (known != PeerTable.UNKNOWN) {
-            var ignored = open.write(new DatagramPacket(bytes, peers[known]), open.voidPromise());
+            end.write(bytes, peers[known]);
             return true;
         }
         for (InetSocketAddress peer : peers) {
-            var ignored =
-                    open.write(
-                            new DatagramPacket(bytes.retainedDuplicate(), peer),
-                            open.voidPromise());
+            end.write(bytes.retainedDuplicate(), peer);
         }
         bytes.release();
         return true;
@@ -211,29 +133,13 @@ public final class VxlanPort extends ChannelInboundHandlerAdapter
 
     @Override
     public void flush() {
-        Channel open = channel;
-        if (open != null) {
-            open.flush();
-        }
+        end.flush();
     }
 
     /// Unplugs the port. Any thread but the loop.
     @Override
     public void close() {
-        loop.submit(
-                        () -> {
-                            PortLink attached = link;
-                            Channel open = channel;
-                            link = null;
-                            channel = null;
-                            if (attached != null) {
-                                attached.detach();
-                            }
-                            if (open != null) {
-                                var ignored = open.close();
-                            }
-                        })
-                .awaitUninterruptibly();
+        end.close();
     }
 
     @Override

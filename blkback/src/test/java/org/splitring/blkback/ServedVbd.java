@@ -78,8 +78,16 @@ final class ServedVbd implements AutoCloseable {
         VbdBackend device = new VbdBackend(domain, frontend, disk, loop, options);
         BackendMachine machine =
                 BackendMachine.create(store, paths, device, lifecycle, control, timers);
-        device.watchDisk(failure -> machine.note("disk-failure", failure.toString()));
+        device.watchDisk(failure -> control.execute(() -> note(store, paths, failure)));
         return new ServedVbd(device, machine);
+    }
+
+    private static void note(Store store, DevicePaths paths, Object failure) {
+        try {
+            store.write(paths.backend() + "/disk-failure", failure.toString());
+        } catch (StoreException e) {
+            throw new AssertionError(e);
+        }
     }
 
     /// Where the handshake stands. Any thread.

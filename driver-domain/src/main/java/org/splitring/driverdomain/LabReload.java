@@ -21,8 +21,8 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
 /// Changes a running lab into what its file says now, as far as that goes without touching
-/// guests: the networks, and `rate`, `vlan` and `mtu` of vifs. What would need a guest to be started
-/// anew is named.
+/// guests: the networks, and `rate`, `vlan` and `mtu` of vifs. What would need a guest to be
+/// started anew is named.
 final class LabReload {
     private static final String RATE = "rate";
     private static final String MTU = "mtu";

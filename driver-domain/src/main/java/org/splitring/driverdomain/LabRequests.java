@@ -9,6 +9,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.driverdomain.lab.LabException;
 import org.splitring.xenbus.store.Store;
+import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.Watch;
 
@@ -96,7 +97,11 @@ record LabRequests(Store store) {
                 }
             }
         } catch (StoreException e) {
-            LOG.error("requests of commands cannot be answered", e);
+            if (e.error() == StoreError.EIO) {
+                LOG.debug("the store was closed: {}", e.getMessage());
+            } else {
+                LOG.error("requests of commands cannot be answered", e);
+            }
         }
     }
 

@@ -11,13 +11,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
-import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.testkit.ExternalTools;
 
 /// A guest whose programs put frames on the wire that no honest host sends, and two neighbours of
@@ -59,11 +57,7 @@ class HostileNeighbourIT {
 
     @BeforeAll
     static void up() throws Exception {
-        if (UnixSocket.effectiveUser() != 0) {
-            Assumptions.abort("needs root: network namespaces and TAPs");
-        }
-        ExternalTools.require("ip", "iproute2");
-        ExternalTools.require("ping", "iputils-ping");
+        LabUnderTest.requireNetworks();
         ExternalTools.requireFile(
                 "/usr/lib/python3/dist-packages/scapy/__init__.py", "python3-scapy");
         script = dir.resolve("hostile_frames.py");
@@ -72,9 +66,7 @@ class HostileNeighbourIT {
             Files.copy(Objects.requireNonNull(resource), script);
         }
         lab = new LabUnderTest(dir);
-        Files.writeString(lab.lab(), LAB);
-        Ended up = splitring("up", lab.lab().toString(), "--detach");
-        assertEquals(0, up.code(), up.output());
+        lab.up(LAB);
     }
 
     @AfterAll
@@ -95,20 +87,14 @@ class HostileNeighbourIT {
         return lab.splitring(all.toArray(String[]::new));
     }
 
-    private static List<String> line(String domain, String... program) {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
-        all.addAll(List.of(program));
-        return all;
-    }
-
     private static List<String> script(String domain, String... arguments) {
-        List<String> all = line(domain, PYTHON, script.toString());
+        List<String> all = LabUnderTest.line(domain, PYTHON, script.toString());
         all.addAll(List.of(arguments));
         return all;
     }
 
     private static String mac(String domain) throws Exception {
-        return lab.execute(line(domain, "cat", "/sys/class/net/eth0/address")).output().strip();
+        return lab.execute(LabUnderTest.line(domain, "cat", "/sys/class/net/eth0/address")).output().strip();
     }
 
     private static PeerProcess watch(String domain) throws Exception {
@@ -138,7 +124,7 @@ class HostileNeighbourIT {
 
     private static void pingsWithoutLoss(String address, int times) throws Exception {
         Ended ping =
-                lab.execute(line(PEER, "ping", "-q", "-f", "-c", times + "", "-W", "5", address));
+                lab.execute(LabUnderTest.line(PEER, "ping", "-q", "-f", "-c", times + "", "-W", "5", address));
         assertTrue(ping.output().contains(" 0% packet loss"), ping.output());
     }
 

@@ -6,8 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,15 +14,12 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
-import org.splitring.hypervisor.linux.UnixSocket;
-import org.splitring.testkit.ExternalTools;
 
 /// A network of a lab file as users meet it: `up`, programs inside the guests, `reload`,
 /// interfaces that come and go, driver domains that do. One lab for all tests.
@@ -50,19 +45,11 @@ class LabNetworkIT {
 
     @BeforeAll
     static void up() throws Exception {
-        if (UnixSocket.effectiveUser() != 0) {
-            Assumptions.abort("needs root: network namespaces and TAPs");
-        }
-        ExternalTools.require("ip", "iproute2");
-        ExternalTools.require("ping", "iputils-ping");
+        LabUnderTest.requireNetworks();
         lab = new LabUnderTest(dir);
-        Files.writeString(lab.lab(), LAB);
-        Ended up =
-                lab.splitring(
-                        "up", lab.lab().toString(), "--run-dir", lab.run().toString(), "--detach");
-        assertEquals(0, up.code(), up.output());
-        assertTrue(up.output().contains("network lan  bridge  10.95.0.0/24"), up.output());
-        assertTrue(up.output().contains("10.95.0.3/24"), up.output());
+        String said = lab.up(LAB);
+        assertTrue(said.contains("network lan  bridge  10.95.0.0/24"), said);
+        assertTrue(said.contains("10.95.0.3/24"), said);
     }
 
     @AfterAll
@@ -80,26 +67,7 @@ class LabNetworkIT {
 
     @BeforeEach
     void asItWas() throws Exception {
-        Files.writeString(lab.lab(), LAB);
-        command(0, "reload");
-    }
-
-    /// A command of ours, in this process: what it says, and that it ends so.
-    private static String command(int code, String... words) {
-        List<String> all = new ArrayList<>(List.of(words));
-        all.addAll(1, List.of("--run-dir", lab.run().toString()));
-        StringWriter said = new StringWriter();
-        PrintWriter out = new PrintWriter(said, true);
-        int ended =
-                Splitring.commandLine().setOut(out).setErr(out).execute(all.toArray(String[]::new));
-        assertEquals(code, ended, said::toString);
-        return said.toString();
-    }
-
-    private static Ended inside(String domain, String... program) throws Exception {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
-        all.addAll(List.of(program));
-        return lab.execute(all);
+        lab.reload(0, LAB);
     }
 
     private static Ended exec(String domain, String... program) throws Exception {
@@ -115,12 +83,12 @@ class LabNetworkIT {
     }
 
     private static boolean reaches(String domain, String address) throws Exception {
-        return inside(domain, "ping", "-c", "1", "-W", "1", address).code() == 0;
+        return lab.inside(domain, "ping", "-c", "1", "-W", "1", address).code() == 0;
     }
 
     @Test
     void programsInsideReachEachOther() throws Exception {
-        Ended ping = inside(ONE, "ping", "-f", "-c", "200", "-W", "5", "10.95.0.3");
+        Ended ping = lab.inside(ONE, "ping", "-f", "-c", "200", "-W", "5", "10.95.0.3");
         assertEquals(0, ping.code(), ping.output());
         assertTrue(ping.output().contains(" 0% packet loss"), ping.output());
     }
@@ -140,63 +108,57 @@ class LabNetworkIT {
 
     @Test
     void aGuestSpeaksForNobodyElse() throws Exception {
-        assertEquals(0, inside(ONE, "ip", "addr", "add", "10.95.0.9/24", "dev", "eth0").code());
+        assertEquals(0, lab.inside(ONE, "ip", "addr", "add", "10.95.0.9/24", "dev", "eth0").code());
         assertNotEquals(
                 0,
-                inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.95.0.9", "10.95.0.3").code());
-        Files.writeString(lab.lab(), LAB + "antispoof = \"mac\"\n");
-        command(0, "reload");
+                lab.inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.95.0.9", "10.95.0.3").code());
+        lab.reload(0, LAB + "antispoof = \"mac\"\n");
         assertEquals(
                 0,
-                inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "10.95.0.9", "10.95.0.3").code());
-        assertEquals(0, inside(ONE, "ip", "addr", "del", "10.95.0.9/24", "dev", "eth0").code());
+                lab.inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "10.95.0.9", "10.95.0.3").code());
+        assertEquals(0, lab.inside(ONE, "ip", "addr", "del", "10.95.0.9/24", "dev", "eth0").code());
     }
 
     @Test
     void reloadChangesRulesVlansAndPortsWhileTrafficFlows() throws Exception {
         String rule = "[networks.lan.settings.\"%s.0\"]\nrules = \"tx drop icmp\"\n".formatted(ONE);
         Files.writeString(lab.lab(), LAB + rule);
-        assertTrue(command(0, "reload").contains("network lan: port " + ONE + ".0 changed"));
+        assertTrue(lab.command(0, "reload").contains("network lan: port " + ONE + ".0 changed"));
         assertFalse(reaches(ONE, "10.95.0.3"));
         assertFalse(reaches(TWO, "10.95.0.2"), "its answers are dropped");
 
         String vlan = LAB.replace("ip=10.95.0.3", "ip=10.95.0.3, vlan=10, rate=1Mb/s");
-        Files.writeString(lab.lab(), vlan + "vlan_filtering = true\n");
-        String said = command(0, "reload");
+        String said = lab.reload(0, vlan + "vlan_filtering = true\n");
         assertTrue(said.contains(TWO + " vif/0: rate 6250,50000"), said);
         assertFalse(reaches(ONE, "10.95.0.3"));
 
         String uplink = "it" + ProcessHandle.current().pid();
         String tap = "ports = [\"tap, name=" + uplink + ", ip=10.95.0.254/24, vlan=10\"]\n";
-        Files.writeString(lab.lab(), vlan + "vlan_filtering = true\n" + tap);
-        said = command(0, "reload");
+        said = lab.reload(0, vlan + "vlan_filtering = true\n" + tap);
         assertTrue(said.contains("port " + uplink + " plugged in"), said);
         assertTrue(reaches(TWO, "10.95.0.254"));
         assertFalse(reaches(ONE, "10.95.0.254"));
 
-        Files.writeString(lab.lab(), LAB);
-        said = command(0, "reload");
+        said = lab.reload(0, LAB);
         assertTrue(said.contains("port " + uplink + " taken away"), said);
         assertTrue(said.contains(TWO + " vif/0: rate unlimited"), said);
         assertFalse(Files.exists(Path.of("/sys/class/net/" + uplink)));
         assertTrue(reaches(ONE, "10.95.0.3"));
-        assertEquals("nothing has changed", command(0, "reload").strip());
+        assertEquals("nothing has changed", lab.command(0, "reload").strip());
     }
 
     @Test
     void reloadNamesWhatIsWrongAndWhatMustWait() throws Exception {
-        Files.writeString(lab.lab(), LAB + "mode = \"bus\"\n");
-        String said = command(1, "reload");
+        String said = lab.reload(1, LAB + "mode = \"bus\"\n");
         assertTrue(said.contains("lab.toml:9: networks.lan.mode: \"bus\" is no mode"), said);
         try (ServerSocket taken = new ServerSocket(0, 1, null)) {
             Files.writeString(
                     lab.lab(),
                     LAB + "ports = \"stream, listen=127.0.0.1:" + taken.getLocalPort() + "\"\n");
-            said = command(1, "reload");
+            said = lab.command(1, "reload");
             assertTrue(said.contains("networks.lan.ports: port port0: cannot listen on"), said);
         }
-        Files.writeString(lab.lab(), LAB + "\n[domains.third]\n");
-        said = command(0, "reload");
+        said = lab.reload(0, LAB + "\n[domains.third]\n");
         assertTrue(said.contains("domain third: new, waits for replace"), said);
         assertTrue(reaches(ONE, "10.95.0.3"), "what runs goes on");
     }
@@ -206,8 +168,7 @@ class LabNetworkIT {
     void aReloadThatFailsChangesNothing() throws Exception {
         String uplink = "it" + ProcessHandle.current().pid();
         String tap = "\"tap, name=" + uplink + ", ip=10.95.0.%d/24\"";
-        Files.writeString(lab.lab(), LAB + "ports = [" + tap.formatted(254) + "]\n");
-        command(0, "reload");
+        lab.reload(0, LAB + "ports = [" + tap.formatted(254) + "]\n");
         assertTrue(reaches(ONE, "10.95.0.254"));
         Path socket = dir.resolve("new.sock");
         try (ServerSocket taken = new ServerSocket(0, 1, null)) {
@@ -225,20 +186,19 @@ class LabNetworkIT {
                     [networks.other]
                     """
                             .formatted(tap.formatted(253), taken.getLocalPort(), ONE);
-            Files.writeString(lab.lab(), LAB + ports);
-            String said = command(1, "reload").strip();
+            String said = lab.reload(1, LAB + ports).strip();
             assertEquals(1, said.lines().count(), said);
             assertTrue(said.contains("lab.toml:13: networks.lan.ports: port taken"), said);
             assertTrue(said.endsWith("; nothing has changed"), said);
             assertTrue(reaches(ONE, "10.95.0.254"), "the interface is as it was");
             assertFalse(Files.exists(socket));
-            said = command(1, "network-attach", ONE, "bridge=other");
+            said = lab.command(1, "network-attach", ONE, "bridge=other");
             assertTrue(said.contains("other"), said);
-            String link = inside(ONE, "ip", "link", "show", "dev", "eth0").output();
+            String link = lab.inside(ONE, "ip", "link", "show", "dev", "eth0").output();
             assertTrue(link.contains("mtu 1500"), link);
 
             taken.close();
-            said = command(0, "reload");
+            said = lab.command(0, "reload");
             assertTrue(said.contains("network other: made"), said);
             assertTrue(said.contains("port " + uplink + " plugged in"), said);
             assertTrue(Files.exists(socket));
@@ -251,21 +211,20 @@ class LabNetworkIT {
     void networksComeAndGo() throws Exception {
         String other = "[networks.other]\nsubnet = \"10.96.0.0/24\"\n";
         Files.writeString(lab.lab(), LAB + other);
-        assertTrue(command(0, "reload").contains("network other: made"));
-        command(0, "network-attach", ONE, "bridge=other,ip=10.96.0.2");
-        command(0, "network-attach", TWO, "bridge=other,ip=10.96.0.3");
+        assertTrue(lab.command(0, "reload").contains("network other: made"));
+        lab.command(0, "network-attach", ONE, "bridge=other,ip=10.96.0.2");
+        lab.command(0, "network-attach", TWO, "bridge=other,ip=10.96.0.3");
         assertTrue(reaches(ONE, "10.96.0.3"));
-        Files.writeString(lab.lab(), LAB);
-        String said = command(1, "reload");
+        String said = lab.reload(1, LAB);
         assertTrue(
                 said.contains(
                         "network other cannot be taken away: vif/1 of domain " + ONE + " is on it"),
                 said);
         assertTrue(reaches(ONE, "10.96.0.3"), "it is still there");
-        command(0, "network-detach", ONE, "1");
-        command(0, "network-detach", TWO, "1");
-        assertEquals("network other: taken away", command(0, "reload").strip());
-        said = command(1, "network-attach", ONE, "bridge=other,ip=10.96.0.2");
+        lab.command(0, "network-detach", ONE, "1");
+        lab.command(0, "network-detach", TWO, "1");
+        assertEquals("network other: taken away", lab.command(0, "reload").strip());
+        said = lab.command(1, "network-attach", ONE, "bridge=other,ip=10.96.0.2");
         assertTrue(said.contains("other"), said);
     }
 
@@ -273,25 +232,22 @@ class LabNetworkIT {
     void theMtuOfANetworkAndItsGuestsChanges() throws Exception {
         String uplink = "it" + ProcessHandle.current().pid();
         String ports = "ports = [\"tap, name=" + uplink + ", ip=10.95.0.254/24\"]\n";
-        Files.writeString(lab.lab(), LAB + ports);
-        command(0, "reload");
+        lab.reload(0, LAB + ports);
         assertFalse(passes(ONE, 8000, "10.95.0.3"));
-        Files.writeString(lab.lab(), LAB + ports + "mtu = 9000\n");
-        String said = command(0, "reload");
+        String said = lab.reload(0, LAB + ports + "mtu = 9000\n");
         assertTrue(said.contains("network lan: mtu 9000"), said);
         assertTrue(said.contains(ONE + " vif/0: mtu 9000"), said);
         assertTrue(passes(ONE, 8000, "10.95.0.3"));
         assertTrue(passes(ONE, 8000, "10.95.0.254"));
         replace();
         assertTrue(passes(TWO, 8000, "10.95.0.2"), "a successor has read it too");
-        Files.writeString(lab.lab(), LAB + ports);
-        command(0, "reload");
+        lab.reload(0, LAB + ports);
         assertFalse(passes(ONE, 8000, "10.95.0.3"));
         assertTrue(passes(ONE, 1400, "10.95.0.254"));
     }
 
     private static boolean passes(String domain, int bytes, String address) throws Exception {
-        return inside(domain, "ping", "-c", "1", "-W", "2", "-M", "do", "-s", bytes + "", address)
+        return lab.inside(domain, "ping", "-c", "1", "-W", "2", "-M", "do", "-s", bytes + "", address)
                         .code()
                 == 0;
     }
@@ -315,15 +271,15 @@ class LabNetworkIT {
                         .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                         .start();
         try {
-            command(1, "capture", "lam", file.toString());
-            String said = command(1, "capture", "lan", file.toString(), "--port", "none");
+            lab.command(1, "capture", "lam", file.toString());
+            String said = lab.command(1, "capture", "lan", file.toString(), "--port", "none");
             assertTrue(said.contains("there is no port \"none\" now; ports are"), said);
             assertEquals("of yesterday", Files.readString(file), "nothing was begun");
             String port = ONE + ".0";
             CompletableFuture<String> first =
                     CompletableFuture.supplyAsync(
                             () ->
-                                    command(
+                                    lab.command(
                                             0,
                                             "capture",
                                             "lan",
@@ -335,7 +291,7 @@ class LabNetworkIT {
             await("frames are in the file")
                     .atMost(LabUnderTest.PATIENCE)
                     .until(() -> Files.size(file) > 500);
-            said = command(1, "capture", "lan", file.toString());
+            said = lab.command(1, "capture", "lan", file.toString());
             assertTrue(said.contains(file + " is being written already"), said);
             said = first.join();
             assertTrue(said.contains(" frames in " + file + ", 0 missing"), said);
@@ -353,19 +309,19 @@ class LabNetworkIT {
 
     @Test
     void interfacesComeAndGo() throws Exception {
-        String said = command(0, "network-attach", ONE, "bridge=lan,ip=10.95.0.77");
+        String said = lab.command(0, "network-attach", ONE, "bridge=lan,ip=10.95.0.77");
         assertTrue(said.contains("attached vif/1 to " + ONE), said);
-        Ended ping = inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "eth1", "10.95.0.3");
+        Ended ping = lab.inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "eth1", "10.95.0.3");
         assertEquals(0, ping.code(), ping.output());
-        said = command(1, "attach", TWO, "vif", "ip=10.95.0.77");
+        said = lab.command(1, "attach", TWO, "vif", "ip=10.95.0.77");
         assertTrue(said.contains("ip 10.95.0.77 is taken by vif/1 of domain " + ONE), said);
-        said = command(1, "attach", TWO, "vif", "bridge=lam");
+        said = lab.command(1, "attach", TWO, "vif", "bridge=lam");
         assertTrue(said.contains("did you mean lan?"), said);
-        command(0, "network-detach", ONE, "1");
+        lab.command(0, "network-detach", ONE, "1");
         // The guest has said Closed by now; taking its interface away comes after that.
         await("the interface is gone")
                 .atMost(LabUnderTest.PATIENCE)
-                .until(() -> !inside(ONE, "ip", "addr").output().contains("10.95.0.77"));
+                .until(() -> !lab.inside(ONE, "ip", "addr").output().contains("10.95.0.77"));
     }
 
     @Test

@@ -1,5 +1,6 @@
 package org.splitring.driverdomain;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -7,8 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
@@ -18,14 +17,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
-import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.testkit.ExternalTools;
 
 /// Networks in route and NAT mode with real programs at both ends: ping, a server behind a port
@@ -99,18 +96,10 @@ class LabRoutingIT {
 
     @BeforeAll
     static void up() throws Exception {
-        if (UnixSocket.effectiveUser() != 0) {
-            Assumptions.abort("needs root: network namespaces and TAPs");
-        }
-        ExternalTools.require("ip", "iproute2");
-        ExternalTools.require("ping", "iputils-ping");
+        LabUnderTest.requireNetworks();
         lab = new LabUnderTest(dir);
-        Files.writeString(lab.lab(), NAT + "[networks.backbone]\n");
-        Ended up =
-                lab.splitring(
-                        "up", lab.lab().toString(), "--run-dir", lab.run().toString(), "--detach");
-        assertEquals(0, up.code(), up.output());
-        assertTrue(up.output().contains("network lan  nat  10.97.0.0/24"), up.output());
+        String said = lab.up(NAT + "[networks.backbone]\n");
+        assertTrue(said.contains("network lan  nat  10.97.0.0/24"), said);
     }
 
     @AfterAll
@@ -132,32 +121,13 @@ class LabRoutingIT {
     }
 
     private static String change(String text) throws Exception {
-        Files.writeString(lab.lab(), text);
-        return reload(0);
-    }
-
-    private static String reload(int code) {
-        StringWriter said = new StringWriter();
-        PrintWriter out = new PrintWriter(said, true);
-        int ended =
-                Splitring.commandLine()
-                        .setOut(out)
-                        .setErr(out)
-                        .execute("reload", "--run-dir", lab.run().toString());
-        assertEquals(code, ended, said::toString);
-        return said.toString();
-    }
-
-    private static Ended inside(String domain, String... program) throws Exception {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
-        all.addAll(List.of(program));
-        return lab.execute(all);
+        return lab.reload(0, text);
     }
 
     private static String ping(String domain, String... arguments) throws Exception {
         List<String> all = new ArrayList<>(List.of("ping", "-c", "1", "-W", "3"));
         all.addAll(List.of(arguments));
-        return inside(domain, all.toArray(String[]::new)).output();
+        return lab.inside(domain, all.toArray(String[]::new)).output();
     }
 
     private static void assertReached(String output) {
@@ -175,7 +145,7 @@ class LabRoutingIT {
         assertFalse(way.output().contains(UPLINK), way.output());
         String far = ping(ONE, "-t", "1", "10.98.0.1");
         assertTrue(far.contains("From 10.97.0.1 icmp_seq=1 Time to live exceeded"), far);
-        assertEquals(0, inside(ONE, "ping", "-f", "-c", "300", "-s", "1400", "10.98.0.1").code());
+        assertEquals(0, lab.inside(ONE, "ping", "-f", "-c", "300", "-s", "1400", "10.98.0.1").code());
     }
 
     @Test
@@ -228,7 +198,7 @@ class LabRoutingIT {
                 """);
         assertTrue(script.toFile().setExecutable(true));
         Ended lease =
-                inside(THREE, "udhcpc", "-n", "-q", "-f", "-i", "eth0", "-s", script.toString());
+                lab.inside(THREE, "udhcpc", "-n", "-q", "-f", "-i", "eth0", "-s", script.toString());
         assertEquals(0, lease.code(), lease.output());
         assertTrue(
                 lease.output().contains("bound 10.97.0.100 dns 10.97.0.1 domain lab mtu 1500"),
@@ -236,15 +206,15 @@ class LabRoutingIT {
         assertReached(ping(THREE, "10.98.0.1"));
         // A guest whose ip= is in the lab file gets that one.
         Ended fixed =
-                inside(TWO, "udhcpc", "-n", "-q", "-f", "-i", "eth0", "-s", script.toString());
+                lab.inside(TWO, "udhcpc", "-n", "-q", "-f", "-i", "eth0", "-s", script.toString());
         assertTrue(fixed.output().contains("bound 10.97.0.3 "), fixed.output());
 
         ExternalTools.requireFile("/usr/bin/python3", "python3");
-        Ended found = inside(ONE, "/usr/bin/python3", "-c", ASK, TWO);
+        Ended found = lab.inside(ONE, "/usr/bin/python3", "-c", ASK, TWO);
         assertEquals("rcode 0 10.97.0.3", found.output().strip());
-        found = inside(ONE, "/usr/bin/python3", "-c", ASK, TWO + ".lab");
+        found = lab.inside(ONE, "/usr/bin/python3", "-c", ASK, TWO + ".lab");
         assertEquals("rcode 0 10.97.0.3", found.output().strip());
-        Ended unknown = inside(ONE, "/usr/bin/python3", "-c", ASK, "nobody.example");
+        Ended unknown = lab.inside(ONE, "/usr/bin/python3", "-c", ASK, "nobody.example");
         assertFalse(unknown.output().contains("rcode 0"), unknown.output());
     }
 
@@ -271,6 +241,25 @@ class LabRoutingIT {
         assertReached(ping(ONE, "10.98.0.1"));
     }
 
+    @Test
+    void aGuestMakesItselfAnAddressFromRouterAdvertisements() throws Exception {
+        Ended accepts =
+                lab.inside(THREE, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/eth0/accept_ra");
+        assertEquals(0, accepts.code(), accepts.output());
+        change(NAT.replace("domain = \"lab\"", "advertise = true") + "[networks.backbone]\n");
+        await("an address, and an answer through the router")
+                .atMost(LabUnderTest.PATIENCE)
+                .until(() -> ping(THREE, "-W", "1", "fd00:97::2").contains("1 received"));
+        String routes = lab.inside(THREE, "ip", "-6", "route").output();
+        assertTrue(routes.contains("default via fe80::fcff:ffff:feff:ffff"), routes);
+        String addresses = lab.inside(THREE, "ip", "-6", "addr", "show", "dev", "eth0").output();
+        assertTrue(addresses.contains("inet6 fd00:97::"), addresses);
+        change(BRIDGE);
+        await("the router is none any more")
+                .atMost(LabUnderTest.PATIENCE)
+                .until(() -> !lab.inside(THREE, "ip", "-6", "route").output().contains("default via"));
+    }
+
     /// The guests' ARP and neighbour caches would take half a minute to find out by themselves.
     @Test
     void guestsSeeAChangeOfModeAtOnce() throws Exception {
@@ -284,23 +273,17 @@ class LabRoutingIT {
     private static void everybodyIsReached() throws Exception {
         for (String there : List.of("10.97.0.3", "fd00:97::3", "10.97.0.1", "fd00:97::1")) {
             // As many as it takes, for five seconds, until one is answered.
-            Ended ping = inside(ONE, "ping", "-i", "0.2", "-c", "1", "-w", "5", there);
+            Ended ping = lab.inside(ONE, "ping", "-i", "0.2", "-c", "1", "-w", "5", there);
             assertReached(ping.output());
         }
     }
 
     @Test
     void whatCannotBeIsNamedAndTheLabGoesOn() throws Exception {
-        Files.writeString(
-                lab.lab(),
-                NAT.replace("to 10.97.0.2:80", "to 10.97.9.9:80") + "[networks.backbone]\n");
-        String said = reload(1);
+        String said = lab.reload(1, NAT.replace("to 10.97.0.2:80", "to 10.97.9.9:80") + "[networks.backbone]\n");
         assertTrue(said.contains("10.97.9.9"), said);
-        Files.writeString(
-                lab.lab(),
-                NAT.replace("address=10.98.0.2/30, via=10.98.0.1", "address=10.97.0.9/25")
+        said = lab.reload(1, NAT.replace("address=10.98.0.2/30, via=10.98.0.1", "address=10.97.0.9/25")
                         + "[networks.backbone]\n");
-        said = reload(1);
         assertTrue(said.contains("overlaps"), said);
         assertReached(ping(ONE, "10.98.0.1"));
     }
@@ -327,7 +310,7 @@ class LabRoutingIT {
         try {
             assertNotEquals(
                     0,
-                    inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.98.0.1", "10.97.0.3")
+                    lab.inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.98.0.1", "10.97.0.3")
                             .code());
         } finally {
             run(

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,6 +15,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.testkit.ExternalTools;
 
 /// The program in processes of its own, a lab file `lab.toml` in a folder, and clients of others.
@@ -107,9 +111,58 @@ final class LabUnderTest {
         assertTrue(up.output().contains("nbdinfo 'nbd+unix:///?socket="), up.output());
     }
 
+    /// Skips tests that need networks where there can be none.
+    static void requireNetworks() {
+        if (UnixSocket.effectiveUser() != 0) {
+            Assumptions.abort("needs root: network namespaces and TAPs");
+        }
+        ExternalTools.require("ip", "iproute2");
+        ExternalTools.require("ping", "iputils-ping");
+    }
+
+    /// Starts a lab in the background.
+    ///
+    /// @return what `up` says
+    String up(String text) throws Exception {
+        Files.writeString(lab, text);
+        Ended up = splitring("up", lab.toString(), "--run-dir", run.toString(), "--detach");
+        assertEquals(0, up.code(), up.output());
+        return up.output();
+    }
+
+    /// A command of ours, in this process: what it says, and that it ends so.
+    String command(int code, String... words) {
+        List<String> all = new ArrayList<>(List.of(words));
+        all.addAll(1, List.of("--run-dir", run.toString()));
+        StringWriter said = new StringWriter();
+        PrintWriter out = new PrintWriter(said, true);
+        int ended =
+                Splitring.commandLine().setOut(out).setErr(out).execute(all.toArray(String[]::new));
+        assertEquals(code, ended, said::toString);
+        return said.toString();
+    }
+
+    /// Makes the running lab another one.
+    ///
+    /// @return what `reload` says, which ends so
+    String reload(int code, String text) throws IOException {
+        Files.writeString(lab, text);
+        return command(code, "reload");
+    }
+
+    /// The command line that runs a program inside a guest.
+    static List<String> line(String domain, String... program) {
+        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
+        all.addAll(List.of(program));
+        return all;
+    }
+
+    Ended inside(String domain, String... program) throws Exception {
+        return execute(line(domain, program));
+    }
+
     void down() throws Exception {
-        Ended down = splitring("down", "--run-dir", run.toString());
-        assertEquals(0, down.code(), down.output());
+        command(0, "down");
         assertEquals(List.of(), left(run));
         assertEquals(List.of(), processes());
     }
@@ -155,7 +208,7 @@ final class LabUnderTest {
     /// Stops what a failed test has left running.
     void cleanUp() throws Exception {
         if (RunDirectory.owner(run).isPresent() || !RunDirectory.livingGuests(run).isEmpty()) {
-            splitring("down", "--run-dir", run.toString());
+            command(0, "down");
         }
         await().atMost(PATIENCE).until(() -> processes().isEmpty());
     }

@@ -19,8 +19,11 @@ import org.splitring.testkit.ExternalTools;
 /// unpacked package instead (`dpkg-deb -x linux-image-....deb DIR`).
 final class LinuxMachine {
     private static final String PACKAGE = "linux-image-cloud-amd64";
-    private static final int REGULAR = 0100755;
-    private static final int FOLDER = 040755;
+
+    /// Modes of a file that may be run and of a folder, both for everybody: 0100755 and 040755.
+    private static final int REGULAR = 0x81ED;
+
+    private static final int FOLDER = 0x41ED;
 
     /// In the order in which they need each other; those that a kernel has built in are not there.
     private static final List<String> MODULES =
@@ -58,6 +61,7 @@ final class LinuxMachine {
             """;
 
     private final ByteArrayOutputStream archive = new ByteArrayOutputStream();
+    private final List<String> made = new ArrayList<>(List.of("bin", "lib", "lib64"));
     private int inode;
 
     private LinuxMachine() {}
@@ -147,8 +151,6 @@ final class LinuxMachine {
         add("TRAILER!!!", 0, new byte[0]);
         return archive.toByteArray();
     }
-
-    private final List<String> made = new ArrayList<>(List.of("bin", "lib", "lib64"));
 
     private void folders(String file) throws IOException {
         for (int at = file.indexOf('/'); at > 0; at = file.indexOf('/', at + 1)) {

@@ -29,14 +29,12 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
 import org.splitring.hypervisor.linux.NetworkNamespace;
-import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.testkit.ExternalTools;
 
 /// A lab's network and the programs of others at its ports: the kernel's VXLAN device, QEMU's
@@ -109,11 +107,7 @@ class NetworkPeersIT {
 
     @BeforeAll
     static void up() throws Exception {
-        if (UnixSocket.effectiveUser() != 0) {
-            Assumptions.abort("needs root: network namespaces and TAPs");
-        }
-        ExternalTools.require("ip", "iproute2");
-        ExternalTools.require("ping", "iputils-ping");
+        LabUnderTest.requireNetworks();
         there = NetworkNamespace.create("nt" + PID);
         NetworkNamespace.ipHere(
                 "link add %s type veth peer name v0 netns %d\naddr add %s/24 dev %s\nlink set %s up\n"
@@ -130,9 +124,7 @@ class NetworkPeersIT {
         assertTrue(script.toFile().setExecutable(true));
 
         lab = new LabUnderTest(dir);
-        Files.writeString(lab.lab(), LAB);
-        Ended up = splitring("up", lab.lab().toString(), "--detach");
-        assertEquals(0, up.code(), up.output());
+        lab.up(LAB);
     }
 
     @AfterAll
@@ -157,18 +149,8 @@ class NetworkPeersIT {
         return lab.splitring(all.toArray(String[]::new));
     }
 
-    private static List<String> line(String domain, String... program) {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
-        all.addAll(List.of(program));
-        return all;
-    }
-
-    private static Ended inside(String domain, String... program) throws Exception {
-        return lab.execute(line(domain, program));
-    }
-
     private static String succeeds(String domain, String... program) throws Exception {
-        Ended ended = inside(domain, program);
+        Ended ended = lab.inside(domain, program);
         assertEquals(0, ended.code(), ended.output());
         return ended.output();
     }
@@ -216,7 +198,7 @@ class NetworkPeersIT {
                     CompletableFuture.supplyAsync(() -> serve(server, down));
             Process client =
                     new ProcessBuilder(
-                                    line(
+                                    LabUnderTest.line(
                                             CLIENT,
                                             "timeout",
                                             "20",
@@ -378,7 +360,7 @@ class NetworkPeersIT {
                                 "--dhcp-range=10.94.1.100,10.94.1.120,255.255.255.0,10m",
                                 "--dhcp-leasefile=" + dir.resolve("leases")));
         options.addAll(List.of(more));
-        PeerProcess started = PeerProcess.start(dir, line(SERVER, options.toArray(String[]::new)));
+        PeerProcess started = PeerProcess.start(dir, LabUnderTest.line(SERVER, options.toArray(String[]::new)));
         started.awaitSaid("router advertisement on fd00:94::");
         return started;
     }
@@ -400,7 +382,7 @@ class NetworkPeersIT {
                     .atMost(LabUnderTest.PATIENCE)
                     .until(
                             () ->
-                                    inside(CLIENT, "ping", "-c", "1", "-W", "1", "fd00:94::1")
+                                    lab.inside(CLIENT, "ping", "-c", "1", "-W", "1", "fd00:94::1")
                                                     .code()
                                             == 0);
         }
@@ -425,7 +407,7 @@ class NetworkPeersIT {
                 PeerProcess web =
                         PeerProcess.start(
                                 dir,
-                                line(
+                                LabUnderTest.line(
                                         SERVER,
                                         busybox,
                                         "httpd",
@@ -528,7 +510,7 @@ class NetworkPeersIT {
             await().atMost(LabUnderTest.PATIENCE)
                     .until(
                             () -> {
-                                inside(SERVER, "ping", "-c", "1", "-W", "1", "10.94.1.99");
+                                lab.inside(SERVER, "ping", "-c", "1", "-W", "1", "10.94.1.99");
                                 return questions.isDone();
                             });
             assertEquals(42, questions.get());

@@ -7,17 +7,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
 import org.splitring.hypervisor.linux.NetworkNamespace;
-import org.splitring.hypervisor.linux.UnixSocket;
 import org.splitring.testkit.ExternalTools;
 
 /// A NAT network whose uplink is a passt of an ordinary user's, and behind the NAT a guest of the
@@ -79,11 +76,7 @@ class PasstUplinkIT {
 
     @BeforeAll
     static void up() throws Exception {
-        if (UnixSocket.effectiveUser() != 0) {
-            Assumptions.abort("needs root: network namespaces, and it becomes another user");
-        }
-        ExternalTools.require("ip", "iproute2");
-        ExternalTools.require("ping", "iputils-ping");
+        LabUnderTest.requireNetworks();
         ExternalTools.require("busybox", "busybox");
         ExternalTools.requireFile("/usr/bin/python3", "python3");
         String program = ExternalTools.require("passt", "passt").toString();
@@ -138,11 +131,7 @@ class PasstUplinkIT {
         server.awaitSaid("serving");
 
         lab = new LabUnderTest(dir);
-        Files.writeString(lab.lab(), LAB);
-        Ended up =
-                lab.splitring(
-                        "up", lab.lab().toString(), "--run-dir", lab.run().toString(), "--detach");
-        assertEquals(0, up.code(), up.output());
+        lab.up(LAB);
     }
 
     @AfterAll
@@ -172,9 +161,7 @@ class PasstUplinkIT {
     }
 
     private static Ended inside(String... program) throws Exception {
-        List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + GUEST));
-        all.addAll(List.of(program));
-        return lab.execute(all);
+        return lab.inside(GUEST, program);
     }
 
     @Test

@@ -19,6 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.netfront.FrameChecksum;
 import org.splitring.netfront.FrameSegmentation;
 import org.splitring.netfront.VifFrontendOptions;
+import org.splitring.xenbus.store.Watch;
 
 /// Two guests, each with a real frontend, over the network: what one sends the other receives.
 @Timeout(60)
@@ -239,7 +240,7 @@ class VifEndToEndTest {
     void theFrontendIsConnectedBeforeTheBackend() throws Exception {
         List<String> said = new ArrayList<>();
         String state = VifLab.paths(1).frontend() + "/state";
-        try (var ignored = lab.store.watch(state, path -> said.add(lab.frontendState(1)))) {
+        try (Watch _ = lab.store.watch(state, path -> said.add(lab.frontendState(1)))) {
             VifLab.Guest one = lab.guest(1);
             one.closeFront();
             lab.settle();

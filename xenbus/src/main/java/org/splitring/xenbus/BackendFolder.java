@@ -34,17 +34,6 @@ final class BackendFolder {
         return !end.ownKeys().text("online").orElse("1").startsWith("0");
     }
 
-    /// Writes a key for people and tools, unless the folder is gone.
-    void note(String key, String value) {
-        try {
-            if (!isGone()) {
-                store.write(end.folder() + "/" + key, value);
-            }
-        } catch (StoreException e) {
-            LOG.debug("{}: {}: {}", end.folder(), key, e.getMessage());
-        }
-    }
-
     /// Leaves a message where tools look for it.
     void leaveMessage(String reason) {
         try {

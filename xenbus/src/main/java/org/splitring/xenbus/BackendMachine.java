@@ -129,11 +129,6 @@ public final class BackendMachine {
         return end.oddStates();
     }
 
-    /// Writes a key into the backend's folder, for people and tools. Any thread.
-    public void note(String key, String value) {
-        end.execute(() -> folder.note(key, value));
-    }
-
     /// Live reconfiguration: publishes the properties of a connected device again, with the state
     /// Connected, at which the frontend reads them. Any thread.
     public void republish() {

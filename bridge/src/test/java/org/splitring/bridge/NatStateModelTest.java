@@ -233,7 +233,7 @@ class NatStateModelTest {
                 List.of(new LinkedHashMap<>(), new LinkedHashMap<>());
         for (int step = 0; step < 6000; step++) {
             String what = "step " + step + " seed " + seed;
-            if (random.nextInt(8) == 0) {
+            if (random.nextInt(40) == 0) {
                 lab.sleepSeconds(1 + random.nextInt(8));
             }
             Packet packet =

@@ -11,7 +11,8 @@ final class RouterAdvertisements {
     private static final int ROUTER_SECONDS = 1800;
     private static final int PREFERRED_SECONDS = 14_400;
     private static final int VALID_SECONDS = 86_400;
-    private static final int ON_LINK_AND_AUTONOMOUS = 0xC0;
+    private static final int ON_LINK = 0x80;
+    private static final int AUTONOMOUS = 0x40;
 
     /// RFC 8200: links of less have no IPv6.
     private static final int MIN_MTU = 1280;
@@ -69,6 +70,16 @@ final class RouterAdvertisements {
         }
     }
 
+    /// Whether the addresses of a port are given: one that its host makes itself would be refused.
+    private static boolean hasFixed(RouterPort port) {
+        for (HostRoute host : port.side.config.hosts()) {
+            if (host.port().equals(port.name)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     private void advertiseToAll(RouterPort to, int lifetimeSeconds) {
         advertise(
                 to,
@@ -100,7 +111,7 @@ final class RouterAdvertisements {
         }
         for (InterfaceAddress each : side.config.addresses()) {
             if (each.isAutonomous()) {
-                out.u8(3).u8(4).u8(each.bits()).u8(ON_LINK_AND_AUTONOMOUS);
+                out.u8(3).u8(4).u8(each.bits()).u8(ON_LINK | (hasFixed(to) ? 0 : AUTONOMOUS));
                 out.i32(VALID_SECONDS).i32(PREFERRED_SECONDS).i32(0);
                 out.i64(IpWords.high(each.address())).i64(0);
             }

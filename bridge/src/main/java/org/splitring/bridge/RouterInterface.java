@@ -95,7 +95,8 @@ public record RouterInterface(
     }
 
     public RouterInterface withDhcp(DhcpSettings now) {
-        return new RouterInterface(name, addresses, ports, mac, hosts, Optional.of(now), advertises);
+        return new RouterInterface(
+                name, addresses, ports, mac, hosts, Optional.of(now), advertises);
     }
 
     public RouterInterface withAdvertisements() {

@@ -49,8 +49,7 @@ class ModeChangeTest {
         }
 
         long macOf(String address) {
-            return Objects.requireNonNull(
-                    cache.get(RoutedPackets.text(Packets.address(address))));
+            return Objects.requireNonNull(cache.get(RoutedPackets.text(Packets.address(address))));
         }
 
         /// Sends a datagram by way of a neighbour or a gateway in the cache.

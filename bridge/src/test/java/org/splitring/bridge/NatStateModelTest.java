@@ -156,8 +156,7 @@ class NatStateModelTest {
                                         && each.getValue().isAlive(now()));
     }
 
-    private void fromGuest(
-            Map<Flow, Connection> connections, Flow flow, int flag, String what) {
+    private void fromGuest(Map<Flow, Connection> connections, Flow flow, int flag, String what) {
         Guest guest = guests.get(flow.guest);
         guest.send(segment(guest.address(), flow.port, flow.far, FAR_PORT, flag));
         Guest.settle(guests);
@@ -173,8 +172,7 @@ class NatStateModelTest {
         int publicPort = Packets.u16(out, 20);
         if (known == null) {
             for (Map.Entry<Flow, Connection> each : connections.entrySet()) {
-                boolean same =
-                        each.getKey().guest == flow.guest && each.getKey().port == flow.port;
+                boolean same = each.getKey().guest == flow.guest && each.getKey().port == flow.port;
                 if (each.getValue().isAlive(now())) {
                     assertEquals(same, each.getValue().publicPort == publicPort, what);
                 }

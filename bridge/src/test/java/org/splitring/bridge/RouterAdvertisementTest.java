@@ -59,8 +59,7 @@ class RouterAdvertisementTest {
     void aSolicitationIsAnsweredWithRouterPrefixAndMtu() throws Exception {
         router.configure(
                 SETTINGS.withDns(
-                        DnsSettings.of(
-                                Map.of("web", List.of(InetAddress.ofLiteral("10.1.0.9"))))));
+                        DnsSettings.of(Map.of("web", List.of(InetAddress.ofLiteral("10.1.0.9"))))));
         a.port.send(solicitation(a, "fe80::2", 255, 0));
         ByteBuffer said = ByteBuffer.wrap(heard(a, "fe80::2"));
         assertEquals(64, said.get(4), "hop limit");
@@ -76,12 +75,24 @@ class RouterAdvertisementTest {
         byte[] prefix = Arrays.copyOfRange(said.array(), 48, 64);
         assertArrayEquals(Packets.address("fd00:1::"), prefix);
         assertEquals(0x1903, said.getShort(64), "resolver; no prefix of 48 bits before it");
-        assertArrayEquals(
-                Packets.address("fd00:1::1"), Arrays.copyOfRange(said.array(), 72, 88));
+        assertArrayEquals(Packets.address("fd00:1::1"), Arrays.copyOfRange(said.array(), 72, 88));
         assertEquals(88, said.capacity());
         // A host without an address yet.
         a.port.send(solicitation(a, "::", 255, 0));
         heard(a, "ff02::1");
+    }
+
+    @Test
+    void aHostWhoseAddressIsGivenIsToMakeNone() {
+        HostRoute fixed = HostRoute.of("fd00:1::2", "a");
+        router.configure(
+                RouteSettings.of(
+                        List.of(
+                                LAN.withHosts(List.of(fixed)).withAdvertisements(),
+                                SETTINGS.interfaces().get(1))));
+        a.port.send(solicitation(a, "fe80::2", 255, 0));
+        ByteBuffer said = ByteBuffer.wrap(heard(a, "fe80::2"));
+        assertEquals(0x0304_4080, said.getInt(32), "64 bits, on-link, not autonomous");
     }
 
     @Test

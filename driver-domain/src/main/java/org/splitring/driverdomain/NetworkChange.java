@@ -90,7 +90,8 @@ final class NetworkChange {
                         "network "
                                 + name
                                 + " cannot be taken away: on it are "
-                                + String.join(", ", running.vifs().keySet().stream().sorted().toList()));
+                                + String.join(
+                                        ", ", running.vifs().keySet().stream().sorted().toList()));
             }
         }
         for (LabNetwork plan : plans) {

@@ -80,9 +80,7 @@ final class RunningNetwork {
 
     /// What its vifs say of themselves.
     List<NetworkModes.Vif> descriptions() {
-        return vifs.entrySet().stream()
-                .map(vif -> vif.getValue().describe(vif.getKey()))
-                .toList();
+        return vifs.entrySet().stream().map(vif -> vif.getValue().describe(vif.getKey())).toList();
     }
 
     /// The place of a vif, which is entered as one.

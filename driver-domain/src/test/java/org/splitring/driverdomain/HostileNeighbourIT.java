@@ -94,7 +94,9 @@ class HostileNeighbourIT {
     }
 
     private static String mac(String domain) throws Exception {
-        return lab.execute(LabUnderTest.line(domain, "cat", "/sys/class/net/eth0/address")).output().strip();
+        return lab.execute(LabUnderTest.line(domain, "cat", "/sys/class/net/eth0/address"))
+                .output()
+                .strip();
     }
 
     private static PeerProcess watch(String domain) throws Exception {
@@ -124,7 +126,9 @@ class HostileNeighbourIT {
 
     private static void pingsWithoutLoss(String address, int times) throws Exception {
         Ended ping =
-                lab.execute(LabUnderTest.line(PEER, "ping", "-q", "-f", "-c", times + "", "-W", "5", address));
+                lab.execute(
+                        LabUnderTest.line(
+                                PEER, "ping", "-q", "-f", "-c", times + "", "-W", "5", address));
         assertTrue(ping.output().contains(" 0% packet loss"), ping.output());
     }
 

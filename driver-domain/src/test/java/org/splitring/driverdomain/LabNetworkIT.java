@@ -111,11 +111,13 @@ class LabNetworkIT {
         assertEquals(0, lab.inside(ONE, "ip", "addr", "add", "10.95.0.9/24", "dev", "eth0").code());
         assertNotEquals(
                 0,
-                lab.inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.95.0.9", "10.95.0.3").code());
+                lab.inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.95.0.9", "10.95.0.3")
+                        .code());
         lab.reload(0, LAB + "antispoof = \"mac\"\n");
         assertEquals(
                 0,
-                lab.inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "10.95.0.9", "10.95.0.3").code());
+                lab.inside(ONE, "ping", "-c", "1", "-W", "5", "-I", "10.95.0.9", "10.95.0.3")
+                        .code());
         assertEquals(0, lab.inside(ONE, "ip", "addr", "del", "10.95.0.9/24", "dev", "eth0").code());
     }
 
@@ -247,7 +249,18 @@ class LabNetworkIT {
     }
 
     private static boolean passes(String domain, int bytes, String address) throws Exception {
-        return lab.inside(domain, "ping", "-c", "1", "-W", "2", "-M", "do", "-s", bytes + "", address)
+        return lab.inside(
+                                domain,
+                                "ping",
+                                "-c",
+                                "1",
+                                "-W",
+                                "2",
+                                "-M",
+                                "do",
+                                "-s",
+                                bytes + "",
+                                address)
                         .code()
                 == 0;
     }

@@ -145,7 +145,8 @@ class LabRoutingIT {
         assertFalse(way.output().contains(UPLINK), way.output());
         String far = ping(ONE, "-t", "1", "10.98.0.1");
         assertTrue(far.contains("From 10.97.0.1 icmp_seq=1 Time to live exceeded"), far);
-        assertEquals(0, lab.inside(ONE, "ping", "-f", "-c", "300", "-s", "1400", "10.98.0.1").code());
+        assertEquals(
+                0, lab.inside(ONE, "ping", "-f", "-c", "300", "-s", "1400", "10.98.0.1").code());
     }
 
     @Test
@@ -198,7 +199,8 @@ class LabRoutingIT {
                 """);
         assertTrue(script.toFile().setExecutable(true));
         Ended lease =
-                lab.inside(THREE, "udhcpc", "-n", "-q", "-f", "-i", "eth0", "-s", script.toString());
+                lab.inside(
+                        THREE, "udhcpc", "-n", "-q", "-f", "-i", "eth0", "-s", script.toString());
         assertEquals(0, lease.code(), lease.output());
         assertTrue(
                 lease.output().contains("bound 10.97.0.100 dns 10.97.0.1 domain lab mtu 1500"),
@@ -254,10 +256,16 @@ class LabRoutingIT {
         assertTrue(routes.contains("default via fe80::fcff:ffff:feff:ffff"), routes);
         String addresses = lab.inside(THREE, "ip", "-6", "addr", "show", "dev", "eth0").output();
         assertTrue(addresses.contains("inet6 fd00:97::"), addresses);
+        String fixed = lab.inside(ONE, "ip", "-6", "addr", "show", "dev", "eth0").output();
+        assertFalse(fixed.contains("dynamic"), "its address is given: " + fixed);
         change(BRIDGE);
         await("the router is none any more")
                 .atMost(LabUnderTest.PATIENCE)
-                .until(() -> !lab.inside(THREE, "ip", "-6", "route").output().contains("default via"));
+                .until(
+                        () ->
+                                !lab.inside(THREE, "ip", "-6", "route")
+                                        .output()
+                                        .contains("default via"));
     }
 
     /// The guests' ARP and neighbour caches would take half a minute to find out by themselves.
@@ -280,10 +288,17 @@ class LabRoutingIT {
 
     @Test
     void whatCannotBeIsNamedAndTheLabGoesOn() throws Exception {
-        String said = lab.reload(1, NAT.replace("to 10.97.0.2:80", "to 10.97.9.9:80") + "[networks.backbone]\n");
+        String said =
+                lab.reload(
+                        1,
+                        NAT.replace("to 10.97.0.2:80", "to 10.97.9.9:80")
+                                + "[networks.backbone]\n");
         assertTrue(said.contains("10.97.9.9"), said);
-        said = lab.reload(1, NAT.replace("address=10.98.0.2/30, via=10.98.0.1", "address=10.97.0.9/25")
-                        + "[networks.backbone]\n");
+        said =
+                lab.reload(
+                        1,
+                        NAT.replace("address=10.98.0.2/30, via=10.98.0.1", "address=10.97.0.9/25")
+                                + "[networks.backbone]\n");
         assertTrue(said.contains("overlaps"), said);
         assertReached(ping(ONE, "10.98.0.1"));
     }

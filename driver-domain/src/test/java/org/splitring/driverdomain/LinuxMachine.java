@@ -81,8 +81,7 @@ final class LinuxMachine {
         Path disk = dir.resolve("initrd");
         Files.write(
                 disk,
-                new LinuxMachine()
-                        .system(root.resolve("lib/modules/" + version), busybox, script));
+                new LinuxMachine().system(root.resolve("lib/modules/" + version), busybox, script));
         return PeerProcess.start(
                 dir,
                 List.of(
@@ -168,7 +167,8 @@ final class LinuxMachine {
                 new ProcessBuilder("ldd", program.toString()).redirectErrorStream(true).start();
         List<Path> found = new ArrayList<>();
         try (var lines = ldd.inputReader(StandardCharsets.UTF_8)) {
-            for (String word : lines.lines().flatMap(l -> Stream.of(l.split("\\s+", -1))).toList()) {
+            for (String word :
+                    lines.lines().flatMap(l -> Stream.of(l.split("\\s+", -1))).toList()) {
                 if (word.startsWith("/") && !word.endsWith(":")) {
                     found.add(Path.of(word));
                 }
@@ -181,9 +181,7 @@ final class LinuxMachine {
     /// `buffer-format.rst`.
     private void add(String name, int mode, byte[] content) throws IOException {
         inode++;
-        int[] fields = {
-            inode, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, name.length() + 1, 0
-        };
+        int[] fields = {inode, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, name.length() + 1, 0};
         StringBuilder header = new StringBuilder("070701");
         for (int field : fields) {
             header.append(String.format(Locale.ROOT, "%08X", field));

@@ -360,7 +360,8 @@ class NetworkPeersIT {
                                 "--dhcp-range=10.94.1.100,10.94.1.120,255.255.255.0,10m",
                                 "--dhcp-leasefile=" + dir.resolve("leases")));
         options.addAll(List.of(more));
-        PeerProcess started = PeerProcess.start(dir, LabUnderTest.line(SERVER, options.toArray(String[]::new)));
+        PeerProcess started =
+                PeerProcess.start(dir, LabUnderTest.line(SERVER, options.toArray(String[]::new)));
         started.awaitSaid("router advertisement on fd00:94::");
         return started;
     }

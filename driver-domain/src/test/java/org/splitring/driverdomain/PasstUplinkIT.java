@@ -177,13 +177,11 @@ class PasstUplinkIT {
         String netdev =
                 "stream,id=cable,server=off,addr.type=unix,addr.path="
                         + dir.resolve("machine.sock");
-        try (PeerProcess machine =
-                LinuxMachine.start(dir, netdev, "52:54:00:90:00:01", SCRIPT)) {
+        try (PeerProcess machine = LinuxMachine.start(dir, netdev, "52:54:00:90:00:01", SCRIPT)) {
             machine.awaitSaid("all said", Duration.ofSeconds(60));
             String said = machine.said();
             assertTrue(said.contains("bound to 10.90.1.100/24, router 10.90.1.1, mtu 1500"), said);
-            assertEquals(
-                    3, said.split("5 packets received, 0% packet loss", -1).length - 1, said);
+            assertEquals(3, said.split("5 packets received, 0% packet loss", -1).length - 1, said);
             assertTrue(said.contains("a word from outside"), said);
             Ended ping = inside("ping", "-c", "5", "-i", "0.1", "-W", "5", "10.90.1.100");
             assertTrue(ping.output().contains(" 0% packet loss"), ping.output());

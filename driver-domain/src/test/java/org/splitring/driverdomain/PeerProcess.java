@@ -46,8 +46,7 @@ final class PeerProcess implements AutoCloseable {
 
     void awaitSaid(String words, Duration patience) throws IOException {
         try {
-            await().atMost(patience)
-                    .until(() -> said().contains(words) || !process.isAlive());
+            await().atMost(patience).until(() -> said().contains(words) || !process.isAlive());
         } finally {
             assertTrue(said().contains(words), () -> words + " was not said: " + saidIfAny());
         }

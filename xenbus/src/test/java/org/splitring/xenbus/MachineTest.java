@@ -113,9 +113,7 @@ class MachineTest {
     void aFrontendOfThatKindGoesToConnectedWithItsRings() throws Exception {
         front.publishedAs = XenbusState.CONNECTED;
         List<String> said = new ArrayList<>();
-        control.watch(
-                PATHS.frontend() + "/state",
-                path -> said.add(look()));
+        control.watch(PATHS.frontend() + "/state", path -> said.add(look()));
         CompletableFuture<Void> connected = frontend().connectAsync();
         control.write(PATHS.backend() + "/feature-test", "1");
         control.write(PATHS.backend() + "/state", "2");

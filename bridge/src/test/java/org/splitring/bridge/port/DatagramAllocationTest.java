@@ -108,11 +108,7 @@ class DatagramAllocationTest {
     }
 
     private void in(
-            String name,
-            int headerBytes,
-            PortLab lab,
-            DatagramSocket peer,
-            InetSocketAddress local)
+            String name, int headerBytes, PortLab lab, DatagramSocket peer, InetSocketAddress local)
             throws Exception {
         byte[] bytes = new byte[headerBytes + SIZE];
         if (headerBytes > 0) {

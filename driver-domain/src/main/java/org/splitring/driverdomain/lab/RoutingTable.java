@@ -96,7 +96,8 @@ final class RoutingTable {
     }
 
     private boolean advertise(JsonNode table, List<LabPrefix> gateways) throws LabException {
-        boolean wanted = file.flag(table.path("advertise"), LabFile.under(path, "advertise"), false);
+        boolean wanted =
+                file.flag(table.path("advertise"), LabFile.under(path, "advertise"), false);
         if (wanted && gateways.stream().noneMatch(own -> !own.isIpv4() && own.bits() == 64)) {
             throw file.bad(
                     LabFile.under(path, "advertise"),

@@ -8,8 +8,6 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.splitring.bridge.Capture;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.NetworkLink;
@@ -25,7 +23,6 @@ import org.splitring.xenbus.device.DeviceException;
 /// The networks of a running lab, with their ports to others than guests, and the place of each
 /// vif in them. A network and all its ports are served by one loop.
 final class LabNetworks implements VifPlace.Finder, AutoCloseable {
-    private static final Logger LOG = LoggerFactory.getLogger(LabNetworks.class);
 
     private final Map<String, RunningNetwork> networks = new ConcurrentHashMap<>();
     private final Map<Path, OpenCapture> captures = new ConcurrentHashMap<>();

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
@@ -155,6 +156,16 @@ final class LabUnderTest {
         List<String> all = new ArrayList<>(List.of("ip", "netns", "exec", "splitring-" + domain));
         all.addAll(List.of(program));
         return all;
+    }
+
+    /// Pings until a run of them loses nothing. `ping -c` waits for its last answers no longer than
+    /// two round trips: on a busy machine it takes one that is late for one that is lost.
+    ///
+    /// @param ping runs `ping` and tells what it has said
+    static void withoutLoss(Callable<String> ping) {
+        await("a run of pings without loss")
+                .atMost(PATIENCE)
+                .until(ping, said -> said.contains(" 0% packet loss"));
     }
 
     Ended inside(String domain, String... program) throws Exception {

@@ -37,19 +37,6 @@ final class LinuxMachine {
                     "drivers/net/net_failover",
                     "drivers/net/virtio_net");
 
-    /// `$b` is busybox. What udhcpc calls is `/lease`.
-    private static final String BEGIN =
-            """
-            #!/bin/busybox sh
-            b=/bin/busybox
-            $b mount -t proc proc /proc
-            $b mount -t sysfs sys /sys
-            $b mount -t devtmpfs dev /dev
-            for m in %s; do [ ! -e /$m.ko ] || $b insmod /$m.ko; done
-            $b ip link set lo up
-            $b ip link set eth0 up
-            """;
-
     private static final String LEASE =
             """
             #!/bin/busybox sh
@@ -143,7 +130,21 @@ final class LinuxMachine {
                 add(name, REGULAR, Files.readAllBytes(file));
             }
         }
-        String init = BEGIN.formatted(String.join(" ", names)) + script + "\n$b poweroff -f\n";
+        // `$b` is busybox. What udhcpc calls is `/lease`.
+        String init =
+                """
+                #!/bin/busybox sh
+                b=/bin/busybox
+                $b mount -t proc proc /proc
+                $b mount -t sysfs sys /sys
+                $b mount -t devtmpfs dev /dev
+                for m in %s; do [ ! -e /$m.ko ] || $b insmod /$m.ko; done
+                $b ip link set lo up
+                $b ip link set eth0 up
+                %s
+                $b poweroff -f
+                """
+                        .formatted(String.join(" ", names), script);
         add("init", REGULAR, init.getBytes(StandardCharsets.UTF_8));
         add("lease", REGULAR, LEASE.getBytes(StandardCharsets.UTF_8));
         inode = -1;

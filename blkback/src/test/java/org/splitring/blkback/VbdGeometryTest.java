@@ -94,6 +94,8 @@ class VbdGeometryTest {
             ServedVbd[] second = new ServedVbd[1];
             try {
                 meanwhile.run(front, () -> second[0] = lab.backend(after));
+                // The frontend knows what the disk is now: it asks for nothing that is refused.
+                assertEquals(0, second[0].metrics().errors());
             } finally {
                 front.closeAsync().join();
                 if (second[0] != null) {

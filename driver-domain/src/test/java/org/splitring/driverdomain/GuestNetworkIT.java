@@ -77,8 +77,8 @@ class GuestNetworkIT {
             one.run("ping", "-c", "1", "-W", "10", "127.0.0.1");
 
             one.run("ping", "-c", "3", "-i", "0.01", "-W", "10", OTHER);
-            LabUnderTest.withoutLoss(
-                    () -> one.run("ping", "-f", "-c", "1000", "-s", "1400", "-W", "10", OTHER));
+            LabUnderTest.assertNothingLost(
+                    one.run("ping", "-f", "-c", "1000", "-s", "1400", "-W", "10", OTHER));
             two.transferFrom(one, List.of("-n", "32M"));
             two.transferFrom(one, List.of("-n", "8M", "-R"));
             two.transferFrom(one, List.of("-u", "-b", "20M", "-n", "1M", "-l", "1200"));

@@ -127,7 +127,7 @@ class HostileNeighbourIT {
     private static void pingsWithoutLoss(String address, int times) throws Exception {
         List<String> ping =
                 LabUnderTest.line(PEER, "ping", "-q", "-f", "-c", times + "", "-W", "5", address);
-        LabUnderTest.withoutLoss(() -> lab.execute(ping).output());
+        LabUnderTest.assertNothingLost(lab.execute(ping).output());
     }
 
     /// N-40, N-41, N-43, N-44, N-45: what is forged stays at its port, what may pass hurts nobody.

@@ -88,8 +88,8 @@ class LabNetworkIT {
 
     @Test
     void programsInsideReachEachOther() throws Exception {
-        LabUnderTest.withoutLoss(
-                () -> lab.inside(ONE, "ping", "-f", "-c", "200", "-W", "5", "10.95.0.3").output());
+        LabUnderTest.assertNothingLost(
+                lab.inside(ONE, "ping", "-f", "-c", "200", "-W", "5", "10.95.0.3").output());
     }
 
     @Test

@@ -54,6 +54,14 @@ static void dawdle(uint64_t *x) {
         ;
 }
 
+/* Now and then so long that a peer which only ever finds work runs out of it, and sleeps. */
+static void let_it_sleep(uint32_t done, uint32_t *next) {
+    if (done < *next)
+        return;
+    *next += count / 20;
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
 #define DEFINE_HALVES(T, ENTRY)                                                                                              \
     static void front_##T(void) {                                                                                            \
         T##_front_ring_t ring;                                                                                               \
@@ -96,10 +104,11 @@ static void dawdle(uint64_t *x) {
     static void back_##T(void) {                                                                                             \
         T##_back_ring_t ring;                                                                                                \
         uint64_t x = seed;                                                                                                   \
-        uint32_t done = 0;                                                                                                   \
+        uint32_t done = 0, pause = count / 20;                                                                               \
         int notify, work;                                                                                                    \
         BACK_RING_ATTACH(&ring, (T##_sring_t *)shared, first_index, ring_bytes);                                             \
         while (done < count) {                                                                                               \
+            let_it_sleep(done, &pause);                                                                                      \
             RING_IDX prod = __atomic_load_n(&ring.sring->req_prod, __ATOMIC_ACQUIRE);                                        \
             if (RING_REQUEST_PROD_OVERFLOW(&ring, prod))                                                                     \
                 die(EXIT_MISMATCH, "req_prod %u past %u", prod, ring.rsp_prod_pvt);                                          \

@@ -1,11 +1,11 @@
 package org.splitring.testkit;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -14,11 +14,13 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -62,33 +64,24 @@ class CRingIT {
             FrontRing ring = FrontRing.attach(peer.ring, entry, peer.first);
             MemorySegment response = peer.arena.allocate(entry, 8);
             Random random = new Random(peer.seed);
-            int sent = 0;
-            int done = 0;
+            // The first requests stand before the C side does, so that we surely sleep once.
+            int sent =
+                    putEntries(peer, ring, 0, Math.min(count, 1 + random.nextInt(ring.entries())));
+            assertTrue(ring.pushRequestsAndCheckNotify());
+            assertFalse(ring.finalCheckForResponses());
+            peer.start();
+            peer.awaitEvent();
+            int done = checkEntries(peer, ring, response, 0);
             while (done < count) {
-                int batch = 1 + random.nextInt(ring.entries());
-                while (batch-- > 0 && sent < count && !ring.isFull()) {
-                    MemorySegment slot = ring.slot(ring.takeRequestIndex());
-                    int pattern = (int) mix(peer.seed + sent);
-                    slot.set(U32, 0, sent++);
-                    for (int i = 1; i < entry / 4; i++) {
-                        slot.set(U32, 4L * i, pattern + i);
-                    }
-                }
+                int batch = Math.min(count - sent, 1 + random.nextInt(ring.entries()));
+                sent += putEntries(peer, ring, sent, batch);
                 if (ring.pushRequestsAndCheckNotify()) {
                     peer.kick();
                 }
                 if (!ring.finalCheckForResponses()) {
                     peer.awaitEvent();
                 }
-                for (int n = ring.unconsumedResponses(); n > 0; n--) {
-                    ring.copyResponse(response);
-                    int pattern = (int) mix(peer.seed + done);
-                    assertEquals(~done, response.get(U32, 0));
-                    for (int i = 1; i < entry / 4; i++) {
-                        assertEquals(~(pattern + i), response.get(U32, 4L * i));
-                    }
-                    done++;
-                }
+                done += checkEntries(peer, ring, response, done);
             }
             assertEquals(0, ring.outstandingRequests());
             peer.assertFinishedWithSleeps();
@@ -110,6 +103,7 @@ class CRingIT {
             throws Exception {
         try (Peer peer = new Peer("front", entry, pages, decode(first), count, 0)) {
             BackRing ring = BackRing.attach(peer.ring, entry, peer.first);
+            peer.start();
             MemorySegment request = peer.arena.allocate(entry, 8);
             int done = 0;
             int pause = 0;
@@ -153,6 +147,7 @@ class CRingIT {
         try (Peer peer =
                 new Peer("blkback", REQUEST_BYTES, pages, decode(first), count, 32 * segments)) {
             FrontRing ring = FrontRing.attach(peer.ring, REQUEST_BYTES, peer.first);
+            peer.start();
             for (int block = 0; block < blocks; block += 32) {
                 for (int i = 0; i < 32; i++) {
                     peer.fillData(i * segments, segments, block + i);
@@ -182,12 +177,41 @@ class CRingIT {
     void aRequestOutOfRangeIsAnsweredWithAnErrorByTheBackendInC() throws Exception {
         try (Peer peer = new Peer("blkback", REQUEST_BYTES, 1, 0, 1, 2)) {
             FrontRing ring = FrontRing.attach(peer.ring, REQUEST_BYTES, 0);
+            peer.start();
             putRequest(ring, WRITE, 4096, 0, 1); // the disk has 8192 sectors
             assertTrue(ring.pushRequestsAndCheckNotify());
             peer.kick();
             assertEquals(-1, takeStatus(peer, ring));
             peer.assertFinished();
         }
+    }
+
+    /// Puts numbered requests until the ring is full, up to `batch`, and says how many.
+    private static int putEntries(Peer peer, FrontRing ring, int sent, int batch) {
+        int put = 0;
+        for (; put < batch && !ring.isFull(); put++) {
+            MemorySegment slot = ring.slot(ring.takeRequestIndex());
+            int pattern = (int) mix(peer.seed + sent + put);
+            slot.set(U32, 0, sent + put);
+            for (int i = 1; i < slot.byteSize() / 4; i++) {
+                slot.set(U32, 4L * i, pattern + i);
+            }
+        }
+        return put;
+    }
+
+    /// Compares the responses that are there, from number `done` on, and says how many.
+    private static int checkEntries(Peer peer, FrontRing ring, MemorySegment response, int done) {
+        int responses = ring.unconsumedResponses();
+        for (int n = 0; n < responses; n++) {
+            ring.copyResponse(response);
+            int pattern = (int) mix(peer.seed + done + n);
+            assertEquals(~(done + n), response.get(U32, 0));
+            for (int i = 1; i < response.byteSize() / 4; i++) {
+                assertEquals(~(pattern + i), response.get(U32, 4L * i));
+            }
+        }
+        return responses;
     }
 
     private static void putRequest(FrontRing ring, int op, int block, int gref, int segments) {
@@ -239,16 +263,14 @@ class CRingIT {
         final int first;
         final MemorySegment ring;
         final MemorySegment data;
-        private final Process process;
-        private final OutputStream kicks;
-        private final InputStream events;
+        private final ProcessBuilder program;
+        private @Nullable Process process;
         private final byte[] eventBytes = new byte[256];
         private final int count;
         private long sleeps;
 
         Peer(String half, int entry, int pages, int first, int count, int dataPages)
                 throws IOException {
-            Path program = CPrograms.ring();
             Path file = folder.resolve("ring");
             this.first = first;
             this.count = count;
@@ -273,29 +295,35 @@ class CRingIT {
             ring.set(U32, 4, first + 1);
             ring.set(U32, 8, first);
             ring.set(U32, 12, first + 1);
-            process =
+            program =
                     new ProcessBuilder(
-                                    program.toString(),
-                                    half,
-                                    file.toString(),
-                                    Integer.toString(entry),
-                                    Integer.toString(pages),
-                                    Integer.toUnsignedString(first),
-                                    Integer.toString(count),
-                                    Long.toString(seed))
-                            .start();
-            kicks = process.getOutputStream();
-            events = process.getInputStream();
+                            CPrograms.ring().toString(),
+                            half,
+                            file.toString(),
+                            Integer.toString(entry),
+                            Integer.toString(pages),
+                            Integer.toUnsignedString(first),
+                            Integer.toString(count),
+                            Long.toString(seed));
+        }
+
+        void start() throws IOException {
+            process = program.start();
+        }
+
+        private Process running() {
+            return Objects.requireNonNull(process, "the C side has not been started");
         }
 
         void kick() throws IOException {
+            OutputStream kicks = running().getOutputStream();
             kicks.write('!');
             kicks.flush();
         }
 
         void awaitEvent() throws IOException {
             sleeps++;
-            if (events.read(eventBytes) < 0) {
+            if (running().getInputStream().read(eventBytes) < 0) {
                 fail("the C side ended early: " + errors());
             }
         }
@@ -323,15 +351,15 @@ class CRingIT {
         }
 
         String errors() throws IOException {
-            return new String(process.getErrorStream().readAllBytes(), StandardCharsets.UTF_8)
+            return new String(running().getErrorStream().readAllBytes(), StandardCharsets.UTF_8)
                     .trim();
         }
 
         Matcher assertFinished() throws Exception {
-            assertTrue(process.waitFor(10, TimeUnit.SECONDS), "the C side does not end");
+            assertTrue(running().waitFor(10, TimeUnit.SECONDS), "the C side does not end");
             String said = errors();
             Matcher report = REPORT.matcher(said);
-            assertTrue(report.matches(), "exit " + process.exitValue() + ": " + said);
+            assertTrue(report.matches(), "exit " + running().exitValue() + ": " + said);
             assertEquals(Integer.toString(count), report.group(1));
             return report;
         }
@@ -344,7 +372,9 @@ class CRingIT {
 
         @Override
         public void close() {
-            process.destroyForcibly().onExit().join();
+            if (process != null) {
+                process.destroyForcibly().onExit().join();
+            }
             arena.close();
         }
     }

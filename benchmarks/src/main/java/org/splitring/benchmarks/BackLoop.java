@@ -1,9 +1,12 @@
 package org.splitring.benchmarks;
 
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.concurrent.locks.LockSupport;
 
 /// Runs a contender's answering end as the control page says, until told to quit.
 final class BackLoop implements Runnable {
+    private final CompilationMXBean compilers = ManagementFactory.getCompilationMXBean();
     private final RingBack back;
     private final Control control;
     private final Doorbell toFront;
@@ -24,8 +27,10 @@ final class BackLoop implements Runnable {
                 case Control.QUIT -> {
                     return;
                 }
-                case Control.IDLE ->
-                        LockSupport.parkNanos(100_000); // leaves a processor to the JIT
+                case Control.IDLE -> {
+                    LockSupport.parkNanos(100_000); // leaves a processor to the JIT
+                    control.tellCompilationMillis((int) compilers.getTotalCompilationTime());
+                }
                 case Control.BLOCKING -> block();
                 default -> spin(command);
             }

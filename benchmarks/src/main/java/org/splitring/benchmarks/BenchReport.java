@@ -156,7 +156,7 @@ final class BenchReport {
         return group.stream()
                 .filter(r -> r.subject().equals("splitring"))
                 .findFirst()
-                .map(ours -> String.format(Locale.ROOT, "%.2f", ours.median() / row.median()))
+                .map(ours -> String.format(Locale.ROOT, "%.2f", ours.by(row)))
                 .orElse("");
     }
 

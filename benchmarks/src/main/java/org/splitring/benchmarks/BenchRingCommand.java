@@ -85,17 +85,14 @@ public final class BenchRingCommand implements Callable<Integer> {
         List<RingContender> contenders = new ArrayList<>();
         for (String placement : List.of("threads", "processes")) {
             for (int entrySizeBytes : List.of(BlkifWork.ENTRY_SIZE, NetifTxWork.ENTRY_SIZE)) {
-                for (String subject : wanted) {
-                    List<String> program = subject.equals("c") ? c : RingWorker.command(subject);
-                    boolean possible =
-                            !program.isEmpty()
-                                    // A queue of references lives in one heap.
-                                    && !(subject.equals("jctools")
-                                            && placement.equals("processes"));
-                    if (possible) {
-                        // A process for each test: what the JIT learns from batches of one makes
-                        // it take longer batches for rare.
-                        for (String test : tests(subject, entrySizeBytes)) {
+                // The subjects of a test one after the other, so that they meet the same machine.
+                for (String test : tests(entrySizeBytes)) {
+                    for (String subject : wanted) {
+                        List<String> program =
+                                subject.equals("c") ? c : RingWorker.command(subject);
+                        if (!program.isEmpty() && isPossible(subject, placement, test)) {
+                            // A process for each: what the JIT learns from batches of one makes
+                            // it take longer batches for rare.
                             contenders.add(
                                     new RingContender(
                                             subject,
@@ -111,14 +108,20 @@ public final class BenchRingCommand implements Callable<Integer> {
         return contenders;
     }
 
-    /// Round trips are measured with blkif's entries; only rings have event indices to sleep with.
-    private List<String> tests(String subject, int entrySizeBytes) {
+    /// Only rings have event indices to sleep with, and a queue of references lives in one heap.
+    private static boolean isPossible(String subject, String placement, String test) {
+        return switch (subject) {
+            case "agrona" -> !test.equals("blocking");
+            case "jctools" -> !test.equals("blocking") && placement.equals("threads");
+            default -> true;
+        };
+    }
+
+    /// Round trips are measured with blkif's entries.
+    private List<String> tests(int entrySizeBytes) {
         List<String> tests = new ArrayList<>(options.quick() ? List.of("batch-32") : BATCHES);
         if (entrySizeBytes == BlkifWork.ENTRY_SIZE) {
-            tests.add("spinning");
-            if (subject.equals("splitring") || subject.equals("c")) {
-                tests.add("blocking");
-            }
+            tests.addAll(List.of("spinning", "blocking"));
         }
         return tests;
     }

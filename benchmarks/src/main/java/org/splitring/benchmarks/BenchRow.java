@@ -12,6 +12,7 @@ import java.util.Locale;
 /// @param metric what the values are; ends in `per_second` or `ns`, or is `ratio` or
 ///     `core_percent`
 /// @param runs how many values median, min and max are of
+/// @param values those, in the order of the rounds; empty when they are not known
 public record BenchRow(
         String bench,
         String subject,
@@ -20,14 +21,41 @@ public record BenchRow(
         double median,
         double min,
         double max,
-        int runs) {
+        int runs,
+        List<Double> values) {
     static BenchRow of(
             String bench, String subject, String variant, String metric, List<Double> values) {
-        double[] sorted = values.stream().mapToDouble(Double::doubleValue).toArray();
-        Arrays.sort(sorted);
+        double[] sorted = values.stream().mapToDouble(Double::doubleValue).sorted().toArray();
         int n = sorted.length;
-        double median = n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-        return new BenchRow(bench, subject, variant, metric, median, sorted[0], sorted[n - 1], n);
+        return new BenchRow(
+                bench,
+                subject,
+                variant,
+                metric,
+                median(sorted),
+                sorted[0],
+                sorted[n - 1],
+                n,
+                List.copyOf(values));
+    }
+
+    private static double median(double[] sorted) {
+        int n = sorted.length;
+        return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    }
+
+    /// How many times as much this is as another: the median over the rounds, in each of which
+    /// both met about the same machine.
+    double by(BenchRow other) {
+        if (values.isEmpty() || values.size() != other.values.size()) {
+            return median / other.median;
+        }
+        double[] ratios = new double[values.size()];
+        for (int i = 0; i < ratios.length; i++) {
+            ratios[i] = values.get(i) / other.values.get(i);
+        }
+        Arrays.sort(ratios);
+        return median(ratios);
     }
 
     boolean isRate() {

@@ -134,7 +134,8 @@ public final class BenchStoreCommand implements Callable<Integer> {
                 one.median() / by.median(),
                 one.min() / by.max(),
                 one.max() / by.min(),
-                one.runs());
+                one.runs(),
+                List.of());
     }
 
     /// How many times as much an operation costs beside many guests as beside few. The spread is

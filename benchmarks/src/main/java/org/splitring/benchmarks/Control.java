@@ -6,11 +6,11 @@ import java.lang.invoke.VarHandle;
 
 /// The page through which the front tells the back what to do next.
 ///
-///     byte  0          64             4096
-///           +----------+--------------+
-///           | command  | acknowledged |
-///           +----------+--------------+
-///     writer  front      back
+///     byte  0          64             128              4096
+///           +----------+--------------+----------------+
+///           | command  | acknowledged | compilation ms |
+///           +----------+--------------+----------------+
+///     writer  front      back           back
 ///
 /// A positive command is how many requests to answer as one batch at most, spinning.
 final class Control {
@@ -23,6 +23,7 @@ final class Control {
             ValueLayout.JAVA_INT.varHandle().withInvokeExactBehavior();
     private static final long COMMAND = 0;
     private static final long ACKNOWLEDGED = 64;
+    private static final long COMPILATION = 128;
 
     private final MemorySegment page;
 
@@ -36,6 +37,15 @@ final class Control {
 
     void acknowledge(int command) {
         WORD.setRelease(page, ACKNOWLEDGED, command);
+    }
+
+    /// How long the back's JVM has compiled, in milliseconds.
+    int compilationMillis() {
+        return (int) WORD.getAcquire(page, COMPILATION);
+    }
+
+    void tellCompilationMillis(int millis) {
+        WORD.setRelease(page, COMPILATION, millis);
     }
 
     /// Gives a command and waits until the back has seen it.

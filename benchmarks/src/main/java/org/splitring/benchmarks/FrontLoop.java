@@ -1,5 +1,7 @@
 package org.splitring.benchmarks;
 
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.concurrent.locks.LockSupport;
 
@@ -13,11 +15,15 @@ final class FrontLoop {
     private static final int MAX_SLICES = 100_000;
     private static final int MAX_SAMPLES = 4_000_000;
     private static final int WARMUP_BURSTS = 200;
-    private static final int BLOCKING_WARMUP_BURSTS = 1200;
+    private static final int BLOCKING_WARMUP_BURSTS = 2000;
     private static final int BLOCKING_WARMUP_TRIPS = 30;
     private static final long WARMUP_BURST_NANOS = 2_000_000;
     private static final long WARMUP_PAUSE_NANOS = 4_000_000;
+    private static final int SETTLING_ROUNDS = 20;
+    private static final int SETTLING_BURSTS = 30;
+    private static final long SETTLING_PAUSE_NANOS = 60_000_000;
 
+    private final CompilationMXBean compilers = ManagementFactory.getCompilationMXBean();
     private final RingFront front;
     private final Control control;
     private final Doorbell toFront;
@@ -68,23 +74,50 @@ final class FrontLoop {
     /// does so while it is measured, and a compiler that runs on one of the two processors makes a
     /// round trip wait for a time slice of some milliseconds.
     private void warmUp(String test, long nanos) {
-        long affordable = nanos / WARMUP_BURST_NANOS; // short for a short run
+        long affordable = nanos / WARMUP_BURST_NANOS;
+        boolean shortRun = affordable < SETTLING_BURSTS;
+        long bursts;
         if (test.equals("blocking")) {
-            long bursts = Math.min(BLOCKING_WARMUP_BURSTS, 6 * affordable);
-            for (long burst = 0; burst < bursts; burst++) {
-                runBlocking(4 * WARMUP_BURST_NANOS, BLOCKING_WARMUP_TRIPS);
+            bursts = shortRun ? 6 * affordable : BLOCKING_WARMUP_BURSTS;
+        } else {
+            bursts = Math.min(WARMUP_BURSTS, affordable);
+        }
+        for (long burst = 0; burst < bursts; burst++) {
+            burst(test);
+        }
+        if (!shortRun) {
+            settle(test);
+        }
+    }
+
+    /// Goes on until neither end has compiled anything in a pause and the bursts before it. In the
+    /// pause both ends are idle, so that a compiler that is at work comes to its end.
+    private void settle(String test) {
+        long before = -1;
+        for (int round = 0; round < SETTLING_ROUNDS; round++) {
+            LockSupport.parkNanos(SETTLING_PAUSE_NANOS);
+            long now = compilers.getTotalCompilationTime() + control.compilationMillis();
+            if (now == before) {
+                return;
             }
+            before = now;
+            for (int burst = 0; burst < SETTLING_BURSTS; burst++) {
+                burst(test);
+            }
+        }
+    }
+
+    private void burst(String test) {
+        if (test.equals("blocking")) {
+            runBlocking(4 * WARMUP_BURST_NANOS, BLOCKING_WARMUP_TRIPS);
             return;
         }
-        long bursts = Math.min(WARMUP_BURSTS, affordable);
-        for (long burst = 0; burst < bursts; burst++) {
-            if (test.startsWith("batch-")) {
-                runThroughput(test, WARMUP_BURST_NANOS);
-            } else {
-                runLatency(test, WARMUP_BURST_NANOS);
-            }
-            LockSupport.parkNanos(WARMUP_PAUSE_NANOS);
+        if (test.startsWith("batch-")) {
+            runThroughput(test, WARMUP_BURST_NANOS);
+        } else {
+            runLatency(test, WARMUP_BURST_NANOS);
         }
+        LockSupport.parkNanos(WARMUP_PAUSE_NANOS);
     }
 
     int runThroughput(String test, long nanos) {

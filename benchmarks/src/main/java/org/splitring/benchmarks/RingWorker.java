@@ -178,6 +178,7 @@ public final class RingWorker {
         List<String> command =
                 JavaProgram.command(
                         RingWorker.class,
+                        "-XX:+UseSerialGC", // as the program
                         // Agrona and JCTools reach the JDK's Unsafe.
                         "--sun-misc-unsafe-memory-access=allow",
                         "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED");

@@ -6,7 +6,8 @@ import org.splitring.hypervisor.linux.IoVector;
 /// Where the bytes of a disk are: a file, or in tests something that records, fails or forgets.
 ///
 /// Transfers go straight between the store and the pieces of an [IoVector], which is advanced by
-/// what was transferred. Any thread, several at once. Ranges are checked before they come here.
+/// what was transferred. Any thread, several at once. Ranges are checked before they come here; but
+/// a request may have been checked before a [#resize] that made the store shorter.
 public interface BlockStore extends AutoCloseable {
     /// Answer of the two calls that do not wait: ask again with the one that does.
     long WOULD_BLOCK = -1;
@@ -14,7 +15,7 @@ public interface BlockStore extends AutoCloseable {
     /// What a person calls it: the path of a file.
     String name();
 
-    /// Size when it was opened.
+    /// Size when it was opened, or since the last [#resize]. Cheap.
     long sizeBytes();
 
     boolean readOnly();
@@ -41,6 +42,37 @@ public interface BlockStore extends AutoCloseable {
 
     /// Makes everything stable whose write has returned before this call.
     void sync() throws IOException;
+
+    /// Unit in which storage can be given back, in bytes: a power of two, at least a sector. 0 when
+    /// the store cannot discard. The same as long as it is open.
+    default int discardGranularityBytes() {
+        return 0;
+    }
+
+    /// Whether a range reads as zeros once its [#discard] has returned, all of it, whatever lies on
+    /// whole units. Without this promise any part may read as before.
+    default boolean discardZeroes() {
+        return false;
+    }
+
+    /// Gives back the storage of a range, whole sectors that need not be whole units; bytes beside
+    /// it stay as they are. As durable as a write: stable after the next [#sync]. May wait.
+    ///
+    /// @throws UnsupportedOperationException when the store cannot discard
+    /// @throws IOException when it failed; what the range holds then is unknown
+    default void discard(long offsetBytes, long sizeBytes) throws IOException {
+        throw new UnsupportedOperationException("discard of " + name());
+    }
+
+    /// Changes the size; new bytes read as zeros. One call at a time; reads and writes of what is
+    /// there before and after may be under way. May wait.
+    ///
+    /// @param newSizeBytes whole sectors, at least one
+    /// @throws UnsupportedOperationException when the store cannot
+    /// @throws IOException when it failed; the size is as before then
+    default void resize(long newSizeBytes) throws IOException {
+        throw new UnsupportedOperationException("resize of " + name());
+    }
 
     @Override
     void close();

@@ -20,10 +20,11 @@ final class FileStore implements BlockStore {
 
     private final VectoredFile file;
     private final Path path;
-    private final long sizeBytes;
     private final boolean readOnly;
     private final boolean syncEachWrite;
+    private final int discardGranularityBytes;
     private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
+    private volatile long sizeBytes;
     private volatile boolean writesMayWait; // set once the file system said it cannot tell
 
     private FileStore(
@@ -32,12 +33,14 @@ final class FileStore implements BlockStore {
             long sizeBytes,
             boolean readOnly,
             boolean sync,
+            int discardGranularityBytes,
             boolean inMemory) {
         this.file = file;
         this.path = path;
         this.sizeBytes = sizeBytes;
         this.readOnly = readOnly;
         this.syncEachWrite = sync;
+        this.discardGranularityBytes = discardGranularityBytes;
         this.inMemory = inMemory;
     }
 
@@ -69,7 +72,9 @@ final class FileStore implements BlockStore {
                                 + (readOnly ? ", which may write to it" : ""));
             }
             boolean inMemory = FileAttributes.fileSystem(file.fd()).type() == TMPFS_MAGIC;
-            return new FileStore(file, path, size, readOnly, syncEachWrite, inMemory);
+            int granularity = readOnly ? 0 : discardGranularity(file, size);
+            return new FileStore(
+                    file, path, size, readOnly, syncEachWrite, granularity, inMemory);
         } catch (DiskException e) {
             file.close();
             throw e;
@@ -99,6 +104,20 @@ final class FileStore implements BlockStore {
                             + DiskImage.SECTOR_SIZE);
         }
         return size;
+    }
+
+    /// Asks the file system by a hole where there is nothing: behind the end, with the end kept.
+    private static int discardGranularity(VectoredFile file, long sizeBytes) throws IOException {
+        int block = Math.max(DiskImage.SECTOR_SIZE, file.status().blockSizeBytes());
+        try {
+            file.punchHole((sizeBytes + block - 1) / block * block, block);
+            return Integer.highestOneBit(block);
+        } catch (LinuxException e) {
+            if (e.errno() == Errno.EOPNOTSUPP || e.errno() == Errno.EFBIG) {
+                return 0;
+            }
+            throw e;
+        }
     }
 
     @Override
@@ -152,6 +171,34 @@ final class FileStore implements BlockStore {
     @Override
     public void sync() throws IOException {
         file.dataSync();
+    }
+
+    @Override
+    public int discardGranularityBytes() {
+        return discardGranularityBytes;
+    }
+
+    /// A hole reads as zeros, and so do the parts of blocks at its ends.
+    @Override
+    public boolean discardZeroes() {
+        return discardGranularityBytes > 0;
+    }
+
+    @Override
+    public void discard(long offsetBytes, long sizeBytes) throws IOException {
+        if (discardGranularityBytes == 0) {
+            throw new UnsupportedOperationException("holes in " + path);
+        }
+        file.punchHole(offsetBytes, sizeBytes);
+        if (syncEachWrite) {
+            file.dataSync(); // a hole is no write that O_DSYNC would speak of
+        }
+    }
+
+    @Override
+    public void resize(long newSizeBytes) throws IOException {
+        file.truncate(newSizeBytes);
+        sizeBytes = newSizeBytes;
     }
 
     @Override

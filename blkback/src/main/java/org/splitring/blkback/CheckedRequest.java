@@ -17,8 +17,9 @@ final class CheckedRequest {
     /// First sector on the disk. Within the disk, with [#sectors], when the status is okay.
     long startSector;
 
-    /// How many sectors the segments have together; 0 for a flush without data.
-    int sectors;
+    /// How many sectors the segments have together, or how many a discard names; 0 for a flush
+    /// without data.
+    long sectors;
 
     /// 0 to 11 when the status is okay.
     int segmentCount;

@@ -12,7 +12,9 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.LinuxException;
 
 /// An open disk: its bytes and what is promised about them. Everybody who exports the disk shares
 /// one of these, so that a failure seen by one is a failure for all.
@@ -30,6 +32,9 @@ public final class DiskImage implements AutoCloseable {
 
     static final int DONE = 0;
     static final int FAILED = -1;
+
+    /// Answer of [#discard]: this disk cannot, now or ever.
+    static final int NOT_SUPPORTED = -2;
 
     private final BlockStore store;
     private final DiskMode mode;
@@ -108,6 +113,16 @@ public final class DiskImage implements AutoCloseable {
         return store.sizeBytes() / SECTOR_SIZE;
     }
 
+    /// Unit in which its storage can be given back, in bytes; 0 when it cannot be.
+    public int discardGranularityBytes() {
+        return store.readOnly() ? 0 : store.discardGranularityBytes();
+    }
+
+    /// Whether what was discarded reads as zeros, all of it.
+    public boolean discardZeroes() {
+        return store.discardZeroes();
+    }
+
     /// Why the disk refuses writes and flushes, if it does.
     public Optional<DiskFailure> failure() {
         return Optional.ofNullable(durability.failure());
@@ -171,13 +186,13 @@ public final class DiskImage implements AutoCloseable {
 
     /// Reads; waits for storage.
     ///
-    /// @return `false` when not everything could be read
-    boolean read(IoVector into, long offsetBytes) {
+    /// @return [#DONE], or [#FAILED] when not everything could be read
+    int read(IoVector into, long offsetBytes) {
         try {
             store.read(into, offsetBytes);
-            return into.remainingBytes() == 0;
+            return into.remainingBytes() == 0 ? DONE : FAILED;
         } catch (IOException e) {
-            return false;
+            return FAILED;
         }
     }
 
@@ -197,19 +212,39 @@ public final class DiskImage implements AutoCloseable {
 
     /// Writes; waits for storage.
     ///
-    /// @return `false` when not everything is written; the disk is failed then, unless it was never
-    ///     to be written
-    boolean write(IoVector from, long offsetBytes) {
+    /// @return [#DONE], or [#FAILED] when not everything is written; the disk is failed then, unless
+    ///     it was never to be written
+    int write(IoVector from, long offsetBytes) {
         if (store.readOnly() || durability.hasFailed()) {
-            return false;
+            return FAILED;
         }
         try {
             store.write(from, offsetBytes);
         } catch (IOException e) {
             durability.fail("write", Durability.reason(e));
-            return false;
+            return FAILED;
         }
-        return from.remainingBytes() == 0;
+        return from.remainingBytes() == 0 ? DONE : FAILED;
+    }
+
+    /// Gives the storage of a range back; waits for storage. When it fails, what that range holds
+    /// is unknown, and the disk is not failed: whoever discards has no use for it any more.
+    ///
+    /// @return [#DONE], [#FAILED] or [#NOT_SUPPORTED]
+    int discard(long offsetBytes, long sizeBytes) {
+        if (store.readOnly() || durability.hasFailed()) {
+            return FAILED;
+        }
+        try {
+            store.discard(offsetBytes, sizeBytes);
+            return DONE;
+        } catch (UnsupportedOperationException e) {
+            return NOT_SUPPORTED;
+        } catch (LinuxException e) {
+            return e.errno() == Errno.EOPNOTSUPP ? NOT_SUPPORTED : FAILED;
+        } catch (IOException e) {
+            return FAILED;
+        }
     }
 
     /// Makes every write stable that was answered before, then tells `listener`.

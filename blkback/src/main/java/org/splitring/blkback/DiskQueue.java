@@ -56,7 +56,8 @@ final class DiskQueue implements RingWork {
             DiskImage disk,
             Executor workers,
             DeviceLoop loop,
-            VbdCounters counters) {
+            VbdCounters counters,
+            VbdFeatures features) {
         this.ring = ring;
         this.layout = layout;
         this.pages = pages;
@@ -65,7 +66,7 @@ final class DiskQueue implements RingWork {
         this.workers = workers;
         this.loop = loop;
         this.counters = counters;
-        this.reader = new RequestReader(layout, disk.sizeSectors(), disk.readOnly());
+        this.reader = new RequestReader(layout, disk, features);
         this.slotCopy = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
         this.free = new DiskRequest[ring.entries()];
         for (int i = 0; i < free.length; i++) {
@@ -160,6 +161,11 @@ final class DiskQueue implements RingWork {
                 VbdCounters.add(counters.wrSect, request.sectors);
                 finishOrWait(slot, disk.tryWrite(slot.vector, slot.offsetBytes()));
             }
+            case BlkifOp.DISCARD -> {
+                VbdCounters.add(counters.dsReq, 1);
+                VbdCounters.add(counters.dsSect, request.sectors);
+                giveToWorker(slot); // a large one takes its time
+            }
             default -> { // a flush: the reader lets nothing else through
                 VbdCounters.add(counters.fReq, 1);
                 VbdCounters.add(counters.wrSect, request.sectors);
@@ -173,7 +179,7 @@ final class DiskQueue implements RingWork {
             giveToWorker(slot);
         } else {
             VbdCounters.add(counters.inline, 1);
-            answer(slot, outcome == DiskImage.DONE ? BlkifStatus.OKAY : BlkifStatus.ERROR);
+            answer(slot, DiskRequest.statusOf(outcome));
         }
     }
 

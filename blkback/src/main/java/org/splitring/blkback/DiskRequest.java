@@ -34,24 +34,38 @@ final class DiskRequest implements Runnable, FlushListener {
 
     /// Where on the disk the rest of the vector goes.
     long offsetBytes() {
-        long totalBytes = (long) request.sectors * DiskImage.SECTOR_SIZE;
+        long totalBytes = request.sectors * DiskImage.SECTOR_SIZE;
         return request.startSector * DiskImage.SECTOR_SIZE + totalBytes - vector.remainingBytes();
     }
 
     /// The part that waits for storage, on a worker.
     @Override
     public void run() {
-        boolean done = false;
+        int outcome = DiskImage.FAILED;
         try {
-            done =
-                    request.operation == BlkifOp.READ
-                            ? disk.read(vector, offsetBytes())
-                            : disk.write(vector, offsetBytes());
+            outcome =
+                    switch (request.operation) {
+                        case BlkifOp.READ -> disk.read(vector, offsetBytes());
+                        case BlkifOp.DISCARD ->
+                                disk.discard(
+                                        request.startSector * DiskImage.SECTOR_SIZE,
+                                        request.sectors * DiskImage.SECTOR_SIZE);
+                        default -> disk.write(vector, offsetBytes());
+                    };
         } catch (Throwable t) { // whatever happened, the request is answered
             LOG.error("disk {}: request failed", disk.name(), t);
         }
-        status = done ? BlkifStatus.OKAY : BlkifStatus.ERROR;
+        status = statusOf(outcome);
         queue.finished(this);
+    }
+
+    /// The status that tells of an outcome: one of [DiskImage].
+    static int statusOf(int outcome) {
+        return switch (outcome) {
+            case DiskImage.DONE -> BlkifStatus.OKAY;
+            case DiskImage.NOT_SUPPORTED -> BlkifStatus.EOPNOTSUPP;
+            default -> BlkifStatus.ERROR;
+        };
     }
 
     @Override

@@ -15,8 +15,10 @@ import org.splitring.wire.BlkifStatus;
 /// | READ or WRITE with 0 or more than 11 segments | ERROR |
 /// | a segment whose last sector is before its first, or outside the page | ERROR |
 /// | a range that is not wholly on the disk, also by wrapping at 2^64 | ERROR |
-/// | WRITE, or FLUSH with data, on a read-only disk | ERROR |
-/// | WRITE_BARRIER, DISCARD, INDIRECT, the reserved operation: not announced | EOPNOTSUPP |
+/// | WRITE, FLUSH with data, or DISCARD on a read-only disk | ERROR |
+/// | DISCARD of no sector | ERROR |
+/// | DISCARD that is not announced, or that is to be secure | EOPNOTSUPP |
+/// | WRITE_BARRIER, INDIRECT, the reserved operation: not announced | EOPNOTSUPP |
 /// | any other operation | ERROR |
 ///
 /// Source: Xen `public/io/blkif.h`.
@@ -24,15 +26,17 @@ final class RequestReader {
     private static final int SECTORS_PER_PAGE = 8;
 
     private final BlkifLayout layout;
-    private final long sizeSectors;
+    private final DiskImage disk;
     private final boolean readOnly;
+    private final VbdFeatures features;
 
     /// @param layout of the frontend's machine
-    /// @param sizeSectors size of the disk
-    RequestReader(BlkifLayout layout, long sizeSectors, boolean readOnly) {
+    /// @param features what was announced
+    RequestReader(BlkifLayout layout, DiskImage disk, VbdFeatures features) {
         this.layout = layout;
-        this.sizeSectors = sizeSectors;
-        this.readOnly = readOnly;
+        this.disk = disk;
+        this.readOnly = disk.readOnly();
+        this.features = features;
     }
 
     /// Reads and checks one request.
@@ -52,10 +56,8 @@ final class RequestReader {
                             layout.nrSegments(slot, 0) == 0
                                     ? BlkifStatus.OKAY
                                     : readTransfer(slot, into, true);
-                    case BlkifOp.WRITE_BARRIER,
-                            BlkifOp.RESERVED_1,
-                            BlkifOp.DISCARD,
-                            BlkifOp.INDIRECT ->
+                    case BlkifOp.DISCARD -> readDiscard(slot, into);
+                    case BlkifOp.WRITE_BARRIER, BlkifOp.RESERVED_1, BlkifOp.INDIRECT ->
                             BlkifStatus.EOPNOTSUPP;
                     default -> BlkifStatus.ERROR;
                 };
@@ -82,7 +84,7 @@ final class RequestReader {
             into.sectorCounts[i] = last - first + 1;
             sectors += last - first + 1;
         }
-        if (!isOnDisk(into.startSector, sectors, sizeSectors)) {
+        if (!isOnDisk(into.startSector, sectors, disk.sizeSectors())) {
             return BlkifStatus.ERROR;
         }
         into.segmentCount = count;
@@ -90,14 +92,30 @@ final class RequestReader {
         return BlkifStatus.OKAY;
     }
 
+    private int readDiscard(MemorySegment slot, CheckedRequest into) {
+        if (readOnly) {
+            return BlkifStatus.ERROR;
+        }
+        // Other bits of the flag mean nothing; a secure discard needs more than a hole.
+        if (!features.discard() || (layout.discardFlag(slot, 0) & BlkifOp.DISCARD_SECURE) != 0) {
+            return BlkifStatus.EOPNOTSUPP;
+        }
+        long sectors = layout.discardNrSectors(slot, 0);
+        if (sectors == 0 || !isOnDisk(into.startSector, sectors, disk.sizeSectors())) {
+            return BlkifStatus.ERROR;
+        }
+        into.sectors = sectors;
+        return BlkifStatus.OKAY;
+    }
+
     /// Whether a range lies wholly on a disk, whatever the numbers.
     ///
     /// @param startSector any 64 bits, unsigned
-    /// @param sectors not negative
+    /// @param sectors any 64 bits, unsigned
     /// @param sizeSectors not negative
     static boolean isOnDisk(long startSector, long sectors, long sizeSectors) {
         // No sum that could wrap: the last possible start is compared instead.
-        return sectors <= sizeSectors
+        return Long.compareUnsigned(sectors, sizeSectors) <= 0
                 && Long.compareUnsigned(startSector, sizeSectors - sectors) <= 0;
     }
 }

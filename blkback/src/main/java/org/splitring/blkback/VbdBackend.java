@@ -25,6 +25,7 @@ final class VbdBackend implements BackendHooks {
     private final DiskImage disk;
     private final DeviceLoop loop;
     private final VbdBackendOptions options;
+    private final VbdFeatures features;
     private final VbdCounters counters = new VbdCounters();
     private @Nullable Consumer<DiskFailure> diskListener; // guarded by this
     private boolean ended; // guarded by this
@@ -41,6 +42,9 @@ final class VbdBackend implements BackendHooks {
         this.disk = disk;
         this.loop = loop;
         this.options = options;
+        VbdFeatures wanted = options.features();
+        this.features =
+                wanted.withDiscard(wanted.discard() && disk.discardGranularityBytes() > 0);
     }
 
     VbdMetrics metrics() {
@@ -63,9 +67,23 @@ final class VbdBackend implements BackendHooks {
     @Override
     public void offer(StoreAccess keys, String folder) throws StoreException {
         keys.write(folder + "/feature-flush-cache", "1");
+        offerDiscard(keys, folder);
         int order = options.maxRingPageOrder();
         keys.write(folder + "/max-ring-page-order", Integer.toString(order));
         keys.write(folder + "/max-ring-pages", Integer.toString(1 << order));
+    }
+
+    private void offerDiscard(StoreAccess keys, String folder) throws StoreException {
+        keys.write(folder + "/feature-discard", features.discard() ? "1" : "0");
+        if (features.discard()) {
+            keys.write(
+                    folder + "/discard-granularity",
+                    Integer.toString(disk.discardGranularityBytes()));
+            keys.write(folder + "/discard-alignment", "0");
+            keys.write(folder + "/discard-secure", "0");
+            // Not Xen's: the promise without which zeros have to be written.
+            keys.write(folder + "/discard-zeroes", disk.discardZeroes() ? "1" : "0");
+        }
     }
 
     @Override
@@ -81,6 +99,7 @@ final class VbdBackend implements BackendHooks {
                 loop,
                 options,
                 counters,
+                features,
                 cause -> broken.accept("ring: " + cause.getMessage()));
     }
 

@@ -16,6 +16,8 @@ import org.splitring.xenbus.device.DeviceException;
 /// - `params`: path of the raw image
 /// - `mode`: `w`, or `r` for a disk that is not changed
 /// - `type`: `file`; `device-type`: `disk`; other kinds are not served
+/// - `discard-enable`: `0` when the guest is not to be offered discard; otherwise it is, where the
+///   image can do it
 /// - `dev`: what the guest calls it, such as `xvda`; `removable`, `bootable`: for the guest
 public final class VbdBackendDriver implements BackendDriver {
     private static final int OWN_WORKERS = 2;
@@ -30,7 +32,15 @@ public final class VbdBackendDriver implements BackendDriver {
 
     @Override
     public Set<String> parameters() {
-        return Set.of("params", "mode", "type", "dev", "device-type", "removable", "bootable");
+        return Set.of(
+                "params",
+                "mode",
+                "type",
+                "dev",
+                "device-type",
+                "removable",
+                "bootable",
+                "discard-enable");
     }
 
     @Override
@@ -41,6 +51,7 @@ public final class VbdBackendDriver implements BackendDriver {
                 oneOf(context, "mode", List.of("w", "r")).equals("r")
                         ? DiskAccess.READ_ONLY
                         : DiskAccess.READ_WRITE;
+        boolean discard = oneOf(context, "discard-enable", List.of("1", "0")).equals("1");
         Path image = image(context);
         Optional<VbdHost> host = context.service(VbdHost.class);
         DiskImages images = host.map(VbdHost::images).orElseGet(DiskImages::new);
@@ -52,6 +63,9 @@ public final class VbdBackendDriver implements BackendDriver {
         }
         context.onEnd(hold);
         VbdBackendOptions options = host.map(VbdHost::options).orElseGet(() -> ownOptions(context));
+        if (!discard) {
+            options = options.withFeatures(options.features().withDiscard(false));
+        }
         VbdBackend backend =
                 new VbdBackend(
                         context.domain(),

@@ -7,7 +7,9 @@ import java.util.concurrent.Executor;
 /// @param workers runs reads and writes that have to wait for storage, such as [DiskWorkers]
 /// @param maxRingPageOrder the largest ring offered, 0 to 4
 /// @param budget requests taken before other devices of the loop have their turn
-public record VbdBackendOptions(Executor workers, int maxRingPageOrder, int budget) {
+/// @param features what is announced, where the disk allows it
+public record VbdBackendOptions(
+        Executor workers, int maxRingPageOrder, int budget, VbdFeatures features) {
     public VbdBackendOptions {
         if (maxRingPageOrder < 0 || maxRingPageOrder > 4) {
             throw new IllegalArgumentException("maxRingPageOrder not in 0..4: " + maxRingPageOrder);
@@ -17,14 +19,18 @@ public record VbdBackendOptions(Executor workers, int maxRingPageOrder, int budg
         }
     }
 
-    /// Rings of up to 16 pages, 64 requests at a time.
+    /// Rings of up to 16 pages, 64 requests at a time, all features.
     ///
     /// @param workers usually shared by all devices of the driver domain
     public static VbdBackendOptions of(Executor workers) {
-        return new VbdBackendOptions(workers, 4, 64);
+        return new VbdBackendOptions(workers, 4, 64, VbdFeatures.ALL);
     }
 
     public VbdBackendOptions withMaxRingPageOrder(int order) {
-        return new VbdBackendOptions(workers, order, budget);
+        return new VbdBackendOptions(workers, order, budget, features);
+    }
+
+    public VbdBackendOptions withFeatures(VbdFeatures other) {
+        return new VbdBackendOptions(workers, maxRingPageOrder, budget, other);
     }
 }

@@ -57,6 +57,7 @@ final class VbdConnection implements BackendHooks.Connection {
             DeviceLoop loop,
             VbdBackendOptions options,
             VbdCounters counters,
+            VbdFeatures features,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
         int ringPageCount = keys.grefs().size();
@@ -73,7 +74,15 @@ final class VbdConnection implements BackendHooks.Connection {
             port = domain.eventChannels().bindInterdomain(frontend, keys.eventChannel());
             DiskQueue queue =
                     new DiskQueue(
-                            ring, layout, pages, port, disk, options.workers(), loop, counters);
+                            ring,
+                            layout,
+                            pages,
+                            port,
+                            disk,
+                            options.workers(),
+                            loop,
+                            counters,
+                            features);
             PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
             VbdConnection connection =
                     new VbdConnection(loop, pages, port, ringPages, queue, poller);

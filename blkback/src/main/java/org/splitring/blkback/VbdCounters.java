@@ -10,8 +10,10 @@ final class VbdCounters {
     final AtomicLong rdReq = new AtomicLong();
     final AtomicLong wrReq = new AtomicLong();
     final AtomicLong fReq = new AtomicLong();
+    final AtomicLong dsReq = new AtomicLong();
     final AtomicLong rdSect = new AtomicLong();
     final AtomicLong wrSect = new AtomicLong();
+    final AtomicLong dsSect = new AtomicLong();
     final AtomicLong errors = new AtomicLong();
     final AtomicLong inline = new AtomicLong();
     final AtomicLong inFlight = new AtomicLong();
@@ -28,8 +30,10 @@ final class VbdCounters {
         meters.counter("rd.req", this, all -> all.rdReq.getAcquire());
         meters.counter("wr.req", this, all -> all.wrReq.getAcquire());
         meters.counter("f.req", this, all -> all.fReq.getAcquire());
+        meters.counter("ds.req", this, all -> all.dsReq.getAcquire());
         meters.counter("rd.sect", this, all -> all.rdSect.getAcquire());
         meters.counter("wr.sect", this, all -> all.wrSect.getAcquire());
+        meters.counter("ds.sect", this, all -> all.dsSect.getAcquire());
         meters.counter("errors", this, all -> all.errors.getAcquire());
         meters.counter("inline", this, all -> all.inline.getAcquire());
         meters.gauge("in.flight", this, all -> all.inFlight.getAcquire());
@@ -41,8 +45,10 @@ final class VbdCounters {
                 rdReq.getAcquire(),
                 wrReq.getAcquire(),
                 fReq.getAcquire(),
+                dsReq.getAcquire(),
                 rdSect.getAcquire(),
                 wrSect.getAcquire(),
+                dsSect.getAcquire(),
                 errors.getAcquire(),
                 inline.getAcquire(),
                 (int) inFlight.getAcquire());

@@ -6,8 +6,10 @@ package org.splitring.blkback;
 /// @param rdReq reads
 /// @param wrReq writes
 /// @param fReq flushes
+/// @param dsReq discards
 /// @param rdSect sectors read, of 512 bytes
 /// @param wrSect sectors written
+/// @param dsSect sectors discarded
 /// @param errors requests answered with another status than `BLKIF_RSP_OKAY`
 /// @param inline reads and writes that were done at once, from or into the page cache
 /// @param inFlight requests taken and not answered yet
@@ -16,8 +18,10 @@ record VbdMetrics(
         long rdReq,
         long wrReq,
         long fReq,
+        long dsReq,
         long rdSect,
         long wrSect,
+        long dsSect,
         long errors,
         long inline,
         int inFlight) {}

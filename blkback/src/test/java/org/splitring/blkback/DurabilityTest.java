@@ -225,9 +225,10 @@ class DurabilityTest {
             disk.onFailure(told::add);
             for (int step = 0; step < 18; step++) {
                 boolean done =
-                        step % 3 == 2 ? flushNow(disk) : disk.write(sector(step + 1), step * 512L);
+                        step % 3 == 2 ? flushNow(disk)
+                                : disk.write(sector(step + 1), step * 512L) == DiskImage.DONE;
                 assertEquals(step < n, done, "call " + n + " fails, step " + step);
-                assertTrue(disk.read(sector(0), 0), "reads go on");
+                assertEquals(DiskImage.DONE, disk.read(sector(0), 0), "reads go on");
             }
             assertEquals(n + 1, store.calls, "nothing reaches the store afterwards");
             assertFalse(disk.tryWrite(sector(1), 0) == DiskImage.DONE);
@@ -250,7 +251,7 @@ class DurabilityTest {
         AtomicInteger answer = new AtomicInteger();
         disk.flush(stable -> answer.set(stable ? 1 : -1));
         store.calls = 1;
-        assertFalse(disk.write(sector(1), 0));
+        assertEquals(DiskImage.FAILED, disk.write(sector(1), 0));
         executor.remove().run();
         assertEquals(-1, answer.get());
     }
@@ -276,7 +277,7 @@ class DurabilityTest {
                 } else {
                     int at = random.nextInt(SECTORS);
                     int fill = 1 + random.nextInt(120);
-                    assertTrue(disk.write(sector(fill), at * 512L));
+                    assertEquals(DiskImage.DONE, disk.write(sector(fill), at * 512L));
                     java.util.Arrays.fill(acknowledged, at * 512, at * 512 + 512, (byte) fill);
                 }
             }
@@ -332,13 +333,13 @@ class DurabilityTest {
     void dataGoesWhereItBelongs() {
         MemoryStore store = new MemoryStore(4 * 512);
         DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
-        assertTrue(disk.write(sector(3), 512));
+        assertEquals(DiskImage.DONE, disk.write(sector(3), 512));
         byte[] expected = new byte[4 * 512];
         java.util.Arrays.fill(expected, 512, 1024, (byte) 3);
         assertArrayEquals(expected, store.bytes);
         IoVector back = sector(0);
         MemorySegment memory = back.memory(0);
-        assertTrue(disk.read(back, 512));
+        assertEquals(DiskImage.DONE, disk.read(back, 512));
         assertEquals(3, memory.get(ValueLayout.JAVA_BYTE, 511));
     }
 }

@@ -21,7 +21,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
+import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.ring.RingBrokenException;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
@@ -348,8 +350,71 @@ class HostileFrontendTest {
                 assertEquals(op == BlkifOp.READ, status == 0, "operation " + op);
             }
             assertEquals(0, rig.ask(BlkifOp.FLUSH_DISKCACHE, 1, 0).status());
+            rig.writeDiscard(1, 0, 0, 8);
+            rig.serve();
+            assertEquals(BlkifStatus.ERROR, rig.take().status());
         }
         assertArrayEquals(before, store.bytes);
+    }
+
+    @Test
+    void h021_discardsTouchTheirRangeAndNothingElse() {
+        NotingStore store = new NotingStore();
+        Arrays.fill(store.bytes, (byte) 9);
+        byte[] expected = store.bytes.clone();
+        try (QueueRig rig = new QueueRig(disk(store))) {
+            long sectors = DISK / 512;
+            long[][] requests = { // flag, sector, count, status
+                {0, 3, 5, 0},
+                {0, sectors - 1, 1, 0},
+                {0, sectors - 1, 2, -1},
+                {0, 4, 0, -1},
+                {0, 1, -1, -1},
+                {0, -1, 1, -1},
+                {0, -8, 16, -1},
+                {1, 16, 1, -2},
+            };
+            for (long[] request : requests) {
+                rig.writeDiscard(7, (int) request[0], request[1], request[2]);
+                rig.serve();
+                QueueRig.Response response = rig.take();
+                assertEquals(7, response.id());
+                assertEquals(BlkifOp.DISCARD, response.operation());
+                assertEquals(request[3], response.status(), Arrays.toString(request));
+                if (request[3] == 0) {
+                    int from = (int) request[1] * 512;
+                    Arrays.fill(expected, from, from + (int) request[2] * 512, (byte) 0);
+                }
+                assertArrayEquals(expected, store.bytes);
+            }
+            assertEquals(0, rig.mappedData());
+            assertEquals(2, rig.counters.snapshot().dsReq());
+            assertEquals(6, rig.counters.snapshot().dsSect());
+        }
+    }
+
+    @Test
+    void aDiscardThatTheFileSystemRefusesIsNotSupportedAndTheDiskLives() {
+        IOException[] failure = {new LinuxException("punch hole", Errno.EOPNOTSUPP)};
+        MemoryStore store =
+                new MemoryStore(DISK) {
+                    @Override
+                    public void discard(long offset, long size) throws IOException {
+                        throw failure[0];
+                    }
+                };
+        DiskImage disk = disk(store);
+        try (QueueRig rig = new QueueRig(disk)) {
+            rig.writeDiscard(1, 0, 0, 8);
+            rig.serve();
+            assertEquals(BlkifStatus.EOPNOTSUPP, rig.take().status());
+            failure[0] = new LinuxException("punch hole", Errno.EIO);
+            rig.writeDiscard(2, 0, 0, 8);
+            rig.serve();
+            assertEquals(BlkifStatus.ERROR, rig.take().status());
+            assertTrue(disk.failure().isEmpty());
+            assertEquals(0, rig.ask(BlkifOp.WRITE, 3, 0, rig.grefs[0]).status());
+        }
     }
 
     @Test
@@ -357,7 +422,7 @@ class HostileFrontendTest {
         NotingStore store = new NotingStore();
         try (QueueRig rig = new QueueRig(disk(store))) {
             for (int op = 2; op < 256; op++) {
-                if (op == BlkifOp.FLUSH_DISKCACHE) {
+                if (op == BlkifOp.FLUSH_DISKCACHE || op == BlkifOp.DISCARD) {
                     continue;
                 }
                 int expected = op <= 6 ? BlkifStatus.EOPNOTSUPP : BlkifStatus.ERROR;

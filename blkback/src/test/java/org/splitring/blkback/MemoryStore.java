@@ -71,6 +71,21 @@ class MemoryStore implements BlockStore {
     }
 
     @Override
+    public int discardGranularityBytes() {
+        return DiskImage.SECTOR_SIZE;
+    }
+
+    @Override
+    public boolean discardZeroes() {
+        return true;
+    }
+
+    @Override
+    public void discard(long offsetBytes, long sizeBytes) throws IOException {
+        segment.asSlice(offsetBytes, sizeBytes).fill((byte) 0);
+    }
+
+    @Override
     public void sync() throws IOException {}
 
     @Override

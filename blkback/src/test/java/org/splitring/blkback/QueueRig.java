@@ -158,7 +158,8 @@ final class QueueRig implements AutoCloseable {
                         disk,
                         workers,
                         otherLoop == null ? pumped : otherLoop,
-                        counters);
+                        counters,
+                        VbdFeatures.ALL);
     }
 
     void word(long offset, int value) {
@@ -183,6 +184,11 @@ final class QueueRig implements AutoCloseable {
             BlkifLayout.writeSegment(ring, layout.segmentOffset(slot, i), segmentGrefs[i], 0, 7);
         }
         return slot;
+    }
+
+    /// Writes a discard into the next slot, without publishing it.
+    void writeDiscard(long id, int flag, long sector, long sectors) {
+        layout.writeDiscard(ring, slot(reqProd++), flag, 0, id, sector, sectors);
     }
 
     void publish() {

@@ -14,6 +14,16 @@ import org.splitring.wire.BlkifStatus;
 
 class RequestReaderTest {
     private static final long SECTORS = 1000;
+    private static final DiskImage WRITABLE = disk(false);
+    private static final DiskImage READ_ONLY = disk(true);
+
+    private static DiskImage disk(boolean readOnly) {
+        return DiskImage.of(
+                new MemoryStore((int) SECTORS * 512, readOnly),
+                DiskMode.WRITEBACK,
+                Runnable::run);
+    }
+
     private final MemorySegment slot = Arena.ofAuto().allocate(112, 8);
     private final CheckedRequest request = new CheckedRequest();
 
@@ -34,10 +44,68 @@ class RequestReaderTest {
         for (int i = 0; i < 11; i++) {
             BlkifLayout.writeSegment(slot, layout.segmentOffset(0, i), 8 + i, first, last);
         }
-        new RequestReader(layout, SECTORS, readOnly).read(slot, request);
+        DiskImage disk = readOnly ? READ_ONLY : WRITABLE;
+        new RequestReader(layout, disk, VbdFeatures.NONE).read(slot, request);
         assertEquals(42, request.id);
         assertEquals(op, request.operation);
         return request.status;
+    }
+
+    private int discard(DiskImage disk, VbdFeatures features, int flag, long sector, long count) {
+        int status = 0;
+        for (BlkifLayout layout : List.of(BlkifLayout.X86_64, BlkifLayout.X86_32)) {
+            slot.fill((byte) 0);
+            layout.writeDiscard(slot, 0, flag, 0, 42, sector, count);
+            new RequestReader(layout, disk, features).read(slot, request);
+            assertEquals(42, request.id);
+            assertEquals(BlkifOp.DISCARD, request.operation);
+            assertEquals(0, request.segmentCount);
+            status = request.status;
+            if (status == BlkifStatus.OKAY) {
+                assertEquals(sector, request.startSector);
+                assertEquals(count, request.sectors);
+            }
+        }
+        return status;
+    }
+
+    @Test
+    void h021_rangesOfDiscards() {
+        long[][] ranges = { // sector, count, status
+            {0, 1, 0},
+            {0, SECTORS, 0},
+            {SECTORS - 1, 1, 0},
+            {17, SECTORS - 17, 0},
+            {0, 0, -1},
+            {SECTORS, 0, -1},
+            {0, SECTORS + 1, -1},
+            {SECTORS, 1, -1},
+            {0, -1, -1},
+            {1, -1, -1}, // the sum wraps to 0
+            {5, -4, -1},
+            {-1, 1, -1},
+            {-1, 2, -1},
+            {Long.MIN_VALUE, Long.MIN_VALUE, -1},
+            {Long.MAX_VALUE, Long.MAX_VALUE, -1},
+            {0, Long.MIN_VALUE, -1},
+        };
+        for (long[] range : ranges) {
+            assertEquals(
+                    range[2],
+                    discard(WRITABLE, VbdFeatures.ALL, 0, range[0], range[1]),
+                    () -> range[0] + " and " + range[1]);
+        }
+    }
+
+    @Test
+    void discardsThatAreNotOfferedOrSecureAreNotSupported() {
+        for (int flag = 0; flag < 256; flag++) {
+            int expected = (flag & 1) == 0 ? BlkifStatus.OKAY : BlkifStatus.EOPNOTSUPP;
+            assertEquals(expected, discard(WRITABLE, VbdFeatures.ALL, flag, 0, 8));
+            assertEquals(
+                    BlkifStatus.EOPNOTSUPP, discard(WRITABLE, VbdFeatures.NONE, flag, 0, 8));
+            assertEquals(BlkifStatus.ERROR, discard(READ_ONLY, VbdFeatures.ALL, flag, 0, 8));
+        }
     }
 
     @Test

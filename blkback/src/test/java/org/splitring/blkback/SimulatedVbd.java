@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.HashSet;
 import java.util.List;
@@ -88,6 +89,7 @@ final class SimulatedVbd {
 
     // What the guest knows of each sector.
     private final long[] acknowledged = new long[SECTORS];
+    private final long[] discardStamps = new long[SECTORS];
     private final BitSet inUse = new BitSet(SECTORS);
     private final List<Set<Long>> uncertain = new ArrayList<>();
     private long version;
@@ -415,7 +417,7 @@ final class SimulatedVbd {
         toStart--;
         running++;
         long errorsBefore = storage.errors;
-        int kind = sim.choose(8);
+        int kind = sim.choose(9);
         if (kind == 0) {
             long[] promised = acknowledged.clone();
             boolean[] done = new boolean[1];
@@ -429,6 +431,10 @@ final class SimulatedVbd {
         int sectors = 1 + sim.choose(sim.choose(4) == 0 ? MAX_TRANSFER_SECTORS : 12);
         int first = sim.choose(SECTORS - sectors);
         int used = inUse.nextSetBit(first);
+        if (kind == 8) {
+            discard(device, first, used >= 0 && used < first + sectors ? 0 : sectors);
+            return;
+        }
         GuestBuffer buffer =
                 used >= 0 && used < first + sectors ? null : device.acquire(sectors * SECTOR);
         if (buffer == null) {
@@ -466,6 +472,29 @@ final class SimulatedVbd {
                         end(device, buffer, first, sectors);
                     });
         }
+    }
+
+    /// What is discarded holds anything; here it is something of which can be said when it came.
+    private void discard(ConnectedVbd device, int first, int sectors) {
+        if (sectors == 0) {
+            ended();
+            return;
+        }
+        long errorsBefore = storage.errors;
+        long stamp = ++version;
+        inUse.set(first, first + sectors);
+        Arrays.fill(discardStamps, first, first + sectors, stamp);
+        boolean[] done = new boolean[1];
+        device.disk()
+                .discard(
+                        (long) first * SECTOR,
+                        (long) sectors * SECTOR,
+                        status -> {
+                            once(done);
+                            written(status, first, sectors, stamp, errorsBefore);
+                            inUse.clear(first, first + sectors);
+                            ended();
+                        });
     }
 
     private void end(ConnectedVbd device, GuestBuffer buffer, int first, int sectors) {
@@ -631,6 +660,19 @@ final class SimulatedVbd {
             sim.preemptionPoint();
             mayFail(400);
             super.write(from, stray(offsetBytes));
+        }
+
+        @Override
+        public void discard(long offsetBytes, long sizeBytes) throws IOException {
+            sim.preemptionPoint();
+            mayFail(60);
+            ByteBuffer target = ByteBuffer.wrap(bytes, (int) offsetBytes, (int) sizeBytes);
+            while (target.hasRemaining()) {
+                int at = target.position() / SECTOR;
+                for (int i = 0; i < SECTOR; i += 16) {
+                    target.putLong(at).putLong(discardStamps[at]);
+                }
+            }
         }
 
         private long stray(long offsetBytes) {

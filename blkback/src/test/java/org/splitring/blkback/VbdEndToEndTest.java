@@ -27,6 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkfront.GuestBuffer;
+import org.splitring.blkfront.VbdDiscard;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.wire.BlkifStatus;
 import org.splitring.xenbus.FrontendOptions;
@@ -107,6 +108,51 @@ class VbdEndToEndTest {
             assertEquals(XenbusState.CLOSED, back.state());
             assertEquals(0, lab.hypervisor.mappedTotal());
             assertEquals(0, lab.guest.grants().quarantinedCount());
+        }
+    }
+
+    @Test
+    void whatIsDiscardedIsAHoleAndReadsAsZeros() throws Exception {
+        Path file = image(4 * MIB);
+        byte[] ones = new byte[4 * MIB];
+        Arrays.fill(ones, (byte) 1);
+        Files.write(file, ones);
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
+                ServedVbd back = lab.backend(disk);
+                ConnectedVbd front = lab.frontend(0)) {
+            VbdDiscard offer = front.geometry().discard();
+            assertTrue(offer.isOffered());
+            assertTrue(offer.zeroes());
+            assertEquals(disk.discardGranularityBytes(), offer.granularityBytes());
+            String folder = lab.paths.backend();
+            assertEquals("0", lab.guestStore.read(folder + "/discard-secure").orElseThrow());
+            assertEquals("0", lab.guestStore.read(folder + "/discard-alignment").orElseThrow());
+            // More than a request of pages could name, and nothing on whole blocks.
+            assertEquals(0, VbdLab.discard(front, 512, 4 * MIB - 1024));
+            Arrays.fill(ones, 512, 4 * MIB - 512, (byte) 0);
+            assertArrayEquals(ones, Files.readAllBytes(file));
+            byte[] data = new byte[MIB];
+            assertEquals(0, VbdLab.read(front, 512, data));
+            assertArrayEquals(new byte[MIB], data);
+            assertEquals(1, back.metrics().dsReq());
+            assertEquals(4 * MIB / 512 - 2, back.metrics().dsSect());
+        }
+    }
+
+    @Test
+    void aBackendThatAnnouncesNothingIsUsedWithoutAll() throws Exception {
+        Path file = image(MIB);
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
+                ServedVbd back = lab.backend(disk, ServedVbd.LIFECYCLE, VbdFeatures.NONE);
+                ConnectedVbd front = lab.frontend(0)) {
+            assertEquals(VbdDiscard.NONE, front.geometry().discard());
+            assertEquals(BlkifStatus.EOPNOTSUPP, VbdLab.discard(front, 0, 512));
+            assertEquals(0, back.metrics().dsReq(), "not even asked");
+            byte[] data = stamped(0, MIB, 1);
+            assertEquals(0, VbdLab.write(front, 0, data));
+            assertArrayEquals(data, Files.readAllBytes(file));
         }
     }
 

@@ -96,6 +96,10 @@ final class VbdLab implements AutoCloseable {
     }
 
     ServedVbd backend(DiskImage disk, BackendOptions lifecycle) {
+        return backend(disk, lifecycle, VbdFeatures.ALL);
+    }
+
+    ServedVbd backend(DiskImage disk, BackendOptions lifecycle, VbdFeatures features) {
         try {
             return ServedVbd.create(
                     driver,
@@ -104,7 +108,7 @@ final class VbdLab implements AutoCloseable {
                     XVDA,
                     disk,
                     backLoop,
-                    VbdBackendOptions.of(workers),
+                    VbdBackendOptions.of(workers).withFeatures(features),
                     lifecycle);
         } catch (StoreException e) {
             throw new IllegalStateException(e);
@@ -155,6 +159,12 @@ final class VbdLab implements AutoCloseable {
     static int flush(ConnectedVbd front) {
         CompletableFuture<Integer> done = new CompletableFuture<>();
         front.loop().execute(() -> front.flush(done::complete));
+        return done.orTimeout(20, TimeUnit.SECONDS).join();
+    }
+
+    static int discard(ConnectedVbd front, long offset, long sizeBytes) {
+        CompletableFuture<Integer> done = new CompletableFuture<>();
+        front.loop().execute(() -> front.disk().discard(offset, sizeBytes, done::complete));
         return done.orTimeout(20, TimeUnit.SECONDS).join();
     }
 

@@ -1,6 +1,6 @@
 package org.splitring.blkfront;
 
-/// Hears how a read, write or flush ended. Called exactly once for each, on the device's loop,
+/// Hears how a read, write, flush or discard ended. Called exactly once for each, on the device's loop,
 /// perhaps before the call that started it has returned.
 @FunctionalInterface
 public interface Completion {

@@ -2,17 +2,17 @@ package org.splitring.blkfront;
 
 import org.jspecify.annotations.Nullable;
 
-/// One read, write or flush of a caller, on its way through one or more ring requests. Reused;
+/// One read, write, flush or discard of a caller, on its way through one or more ring requests. Reused;
 /// belongs to the loop.
 final class Transfer {
     int operation;
     long offsetBytes;
-    int sizeBytes;
+    long sizeBytes;
     @Nullable GuestBuffer buffer;
     @Nullable Completion completion;
 
     /// How much of it is in ring requests already.
-    int submittedBytes;
+    long submittedBytes;
 
     boolean allSubmitted;
 

@@ -31,7 +31,7 @@ final class TransferQueue {
     /// A request without an answer, of a connection that has ended.
     ///
     /// @param startBytes where in the transfer it begins
-    record Leftover(Transfer transfer, int startBytes, int sizeBytes) {}
+    record Leftover(Transfer transfer, long startBytes, long sizeBytes) {}
 
     /// A page that the backend of an ended connection still holds, while its transfer goes on with
     /// the next. It is not given to another transfer before the backend has let go.
@@ -125,7 +125,7 @@ final class TransferQueue {
             int operation,
             long offsetBytes,
             @Nullable GuestBuffer buffer,
-            int sizeBytes,
+            long sizeBytes,
             Completion done) {
         Transfer transfer = unused;
         if (transfer == null) {
@@ -312,6 +312,11 @@ final class TransferQueue {
         }
         if (transfer.operation == BlkifOp.FLUSH_DISKCACHE) {
             return geometry.flush() ? BlkifStatus.OKAY : BlkifStatus.EOPNOTSUPP;
+        }
+        if (transfer.operation == BlkifOp.DISCARD
+                && !geometry.readOnly()
+                && !geometry.discard().isOffered()) {
+            return BlkifStatus.EOPNOTSUPP;
         }
         boolean fits = transfer.offsetBytes <= geometry.sizeBytes() - transfer.sizeBytes;
         boolean allowed = transfer.operation == BlkifOp.READ || !geometry.readOnly();

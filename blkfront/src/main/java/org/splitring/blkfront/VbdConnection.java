@@ -51,7 +51,6 @@ final class VbdConnection implements FrontendHooks.Connection {
 
     private final GuestDomain guest;
     private final TransferQueue transfers;
-    private final boolean flushOffered;
     private final Owner owner;
 
     private final int ringGfn;
@@ -63,7 +62,6 @@ final class VbdConnection implements FrontendHooks.Connection {
     private VbdConnection(
             GuestDomain guest,
             TransferQueue transfers,
-            boolean flushOffered,
             Owner owner,
             int ringGfn,
             int[] ringGrefs,
@@ -71,7 +69,6 @@ final class VbdConnection implements FrontendHooks.Connection {
             VbdQueue queue) {
         this.guest = guest;
         this.transfers = transfers;
-        this.flushOffered = flushOffered;
         this.owner = owner;
         this.ringGfn = ringGfn;
         this.ringGrefs = ringGrefs;
@@ -97,7 +94,6 @@ final class VbdConnection implements FrontendHooks.Connection {
             Owner owner)
             throws StoreException, HandshakeException, EventChannelException {
         int order = Math.min(wantedOrder, (int) offer.number("max-ring-page-order", 0, 31, 0));
-        boolean flushOffered = offer.number("feature-flush-cache", 0, 0xFFFF_FFFFL, 0) != 0;
         int pages = 1 << order;
         int ringGfn = guest.pages().allocate(pages); // zeroed: nothing of ours reaches the backend
         if (ringGfn < 0) {
@@ -137,7 +133,7 @@ final class VbdConnection implements FrontendHooks.Connection {
                         transfers);
         VbdConnection connection =
                 new VbdConnection(
-                        guest, transfers, flushOffered, owner, ringGfn, ringGrefs, port, queue);
+                        guest, transfers, owner, ringGfn, ringGrefs, port, queue);
         queue.onBroken(
                 reason -> {
                     connection.poller.stop();
@@ -171,7 +167,7 @@ final class VbdConnection implements FrontendHooks.Connection {
 
     @Override
     public void connected(Keys backend) throws StoreException, HandshakeException {
-        VbdGeometry geometry = VbdGeometry.read(backend, flushOffered);
+        VbdGeometry geometry = VbdGeometry.read(backend);
         owner.seen(this, geometry);
         onLoop(() -> transfers.attach(queue, geometry));
         poller.start();
@@ -180,7 +176,7 @@ final class VbdConnection implements FrontendHooks.Connection {
 
     @Override
     public void changed(Keys backend) throws StoreException, HandshakeException {
-        VbdGeometry geometry = VbdGeometry.read(backend, flushOffered);
+        VbdGeometry geometry = VbdGeometry.read(backend);
         owner.seen(this, geometry);
         onLoop(() -> transfers.endWhatDoesNotFit(geometry));
     }

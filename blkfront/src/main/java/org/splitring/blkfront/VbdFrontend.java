@@ -43,7 +43,7 @@ public final class VbdFrontend implements FrontendHooks {
     private final CompletableFuture<Void> ended = new CompletableFuture<>();
 
     private volatile String name = "";
-    private volatile VbdGeometry geometry = new VbdGeometry(512, 512, true, false);
+    private volatile VbdGeometry geometry = new VbdGeometry(512, 512, true, false, VbdDiscard.NONE);
     private volatile @Nullable VbdConnection connected;
     private boolean shown; // to the user; of the control plane
     private boolean released; // of the loop
@@ -159,6 +159,30 @@ public final class VbdFrontend implements FrontendHooks {
             return;
         }
         transfers.start(BlkifOp.FLUSH_DISKCACHE, 0, null, 0, done);
+    }
+
+    /// Gives the storage of a range back: what it holds is not needed any more. What it reads as
+    /// then is in [VbdGeometry#discard]. Ends with `BLKIF_RSP_EOPNOTSUPP` when the backend does not
+    /// offer it or cannot do it; with an error, the range may hold anything.
+    ///
+    /// @param offsetBytes place on the disk, whole sectors of 512 bytes
+    /// @param sizeBytes whole sectors, at least one; as many as the disk has are one request
+    /// @throws IllegalArgumentException when the range is not of whole sectors on the disk
+    public void discard(long offsetBytes, long sizeBytes, Completion done) {
+        long disk = geometry().sizeBytes();
+        if (offsetBytes % SECTOR_SIZE != 0
+                || sizeBytes % SECTOR_SIZE != 0
+                || sizeBytes <= 0
+                || offsetBytes < 0
+                || offsetBytes > disk - sizeBytes) {
+            throw new IllegalArgumentException(
+                    "discard of " + sizeBytes + " bytes at " + offsetBytes + ", disk of " + disk);
+        }
+        if (!geometry().discard().isOffered()) {
+            loop().execute(() -> done.done(BlkifStatus.EOPNOTSUPP));
+            return;
+        }
+        transfers.start(BlkifOp.DISCARD, offsetBytes, null, sizeBytes, done);
     }
 
     /// Gives up on the backend, for one who knows that it is gone for good: whatever is outstanding

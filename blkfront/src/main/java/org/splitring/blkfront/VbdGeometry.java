@@ -12,7 +12,13 @@ import org.splitring.xenbus.store.StoreException;
 /// @param readOnly whether writes are refused
 /// @param flush whether the backend offers flush; without it an acknowledged write is as safe as
 ///     it gets
-public record VbdGeometry(long sizeBytes, int sectorSizeBytes, boolean readOnly, boolean flush) {
+/// @param discard whether and how storage can be given back
+public record VbdGeometry(
+        long sizeBytes,
+        int sectorSizeBytes,
+        boolean readOnly,
+        boolean flush,
+        VbdDiscard discard) {
     public VbdGeometry {
         if (sizeBytes <= 0 || sectorSizeBytes < 512 || sizeBytes % sectorSizeBytes != 0) {
             throw new IllegalArgumentException(
@@ -21,7 +27,7 @@ public record VbdGeometry(long sizeBytes, int sectorSizeBytes, boolean readOnly,
     }
 
     /// Reads what a connected backend has written.
-    static VbdGeometry read(Keys backend, boolean flush) throws StoreException, HandshakeException {
+    static VbdGeometry read(Keys backend) throws StoreException, HandshakeException {
         long sectors = backend.number("sectors", 1, Long.MAX_VALUE / 512);
         long sectorSize = backend.number("sector-size", 512, 1 << 20);
         long info = backend.number("info", 0, 0xFFFF_FFFFL, 0);
@@ -30,6 +36,10 @@ public record VbdGeometry(long sizeBytes, int sectorSizeBytes, boolean readOnly,
                     "a disk of " + sectors + " sectors, block size " + sectorSize);
         }
         return new VbdGeometry(
-                sectors * 512, (int) sectorSize, (info & BlkifInfo.READONLY) != 0, flush);
+                sectors * 512,
+                (int) sectorSize,
+                (info & BlkifInfo.READONLY) != 0,
+                backend.number("feature-flush-cache", 0, 0xFFFF_FFFFL, 0) != 0,
+                VbdDiscard.read(backend, sectorSize));
     }
 }

@@ -49,8 +49,8 @@ final class VbdQueue implements RingWork {
     private final byte[] operations; // FREE, or what was asked
     private final @Nullable Transfer[] transfers;
     private final int[] segmentCounts;
-    private final int[] starts; // where in its transfer a request begins, in bytes
-    private final int[] sizes;
+    private final long[] starts; // where in its transfer a request begins, in bytes
+    private final long[] sizes;
     private final int[] freeIds;
     private int freeIdCount;
 
@@ -86,8 +86,8 @@ final class VbdQueue implements RingWork {
         Arrays.fill(operations, FREE);
         transfers = new Transfer[ids];
         segmentCounts = new int[ids];
-        starts = new int[ids];
-        sizes = new int[ids];
+        starts = new long[ids];
+        sizes = new long[ids];
         sendNumbers = new long[ids];
         freeIds = new int[ids];
         for (int id = ids - 1; id >= 0; id--) {
@@ -222,8 +222,11 @@ final class VbdQueue implements RingWork {
             if (transfer == null) {
                 break;
             }
-            int left = transfer.sizeBytes - transfer.submittedBytes;
-            int sizeBytes = Math.min(left, MAX_SEGMENTS * PAGE_SIZE);
+            long left = transfer.sizeBytes - transfer.submittedBytes;
+            long sizeBytes =
+                    transfer.operation == BlkifOp.DISCARD
+                            ? left
+                            : Math.min(left, MAX_SEGMENTS * PAGE_SIZE);
             submit(transfer, transfer.submittedBytes, sizeBytes);
             transfer.submittedBytes += sizeBytes;
             transfer.outstanding++;
@@ -237,21 +240,19 @@ final class VbdQueue implements RingWork {
         }
     }
 
-    /// Puts a request on the ring: at most eleven pages of a transfer.
-    private void submit(Transfer transfer, int startBytes, int sizeBytes) {
+    /// Puts a request on the ring: at most eleven pages of a transfer, or all of a discard.
+    private void submit(Transfer transfer, long startBytes, long sizeBytes) {
         int id = freeIds[--freeIdCount];
         long slot = ring.slotOffset(ring.takeRequestIndex());
         MemorySegment shared = ring.segment();
         GuestBuffer buffer = transfer.buffer;
-        int pages = (sizeBytes + PAGE_SIZE - 1) / PAGE_SIZE;
-        LAYOUT.writeRequest(
-                shared,
-                slot,
-                transfer.operation,
-                pages,
-                handle,
-                id,
-                (transfer.offsetBytes + startBytes) / SECTOR_SIZE);
+        int pages = buffer == null ? 0 : (int) ((sizeBytes + PAGE_SIZE - 1) / PAGE_SIZE);
+        long sector = (transfer.offsetBytes + startBytes) / SECTOR_SIZE;
+        if (transfer.operation == BlkifOp.DISCARD) {
+            LAYOUT.writeDiscard(shared, slot, 0, handle, id, sector, sizeBytes / SECTOR_SIZE);
+        } else {
+            LAYOUT.writeRequest(shared, slot, transfer.operation, pages, handle, id, sector);
+        }
         operations[id] = (byte) transfer.operation;
         transfers[id] = transfer;
         segmentCounts[id] = pages;
@@ -259,12 +260,12 @@ final class VbdQueue implements RingWork {
         sizes[id] = sizeBytes;
         sendNumbers[id] = sent++;
         if (buffer != null) {
-            int firstGfn = work.poolFirstGfn() + buffer.firstPage() + startBytes / PAGE_SIZE;
+            int firstGfn = work.poolFirstGfn() + buffer.firstPage() + pagesIn(startBytes);
             boolean backendReadsOnly = transfer.operation != BlkifOp.READ;
             for (int i = 0; i < pages; i++) {
                 int gref = grefs[id * MAX_SEGMENTS + i];
                 grants.grant(gref, backend, firstGfn + i, backendReadsOnly);
-                int bytesInPage = Math.min(PAGE_SIZE, sizeBytes - i * PAGE_SIZE);
+                int bytesInPage = (int) Math.min(PAGE_SIZE, sizeBytes - i * PAGE_SIZE);
                 BlkifLayout.writeSegment(
                         shared,
                         LAYOUT.segmentOffset(slot, i),
@@ -273,6 +274,11 @@ final class VbdQueue implements RingWork {
                         bytesInPage / SECTOR_SIZE - 1);
             }
         }
+    }
+
+    /// Whole pages of a transfer that has a buffer.
+    private static int pagesIn(long bytes) {
+        return (int) (bytes / PAGE_SIZE);
     }
 
     /// Matches the response in the private copy.
@@ -331,7 +337,7 @@ final class VbdQueue implements RingWork {
         for (int i = 0; buffer != null && i < segmentCounts[id]; i++) {
             int place = id * MAX_SEGMENTS + i;
             if (!grants.tryRevoke(grefs[place])) {
-                int page = buffer.firstPage() + starts[id] / PAGE_SIZE + i;
+                int page = buffer.firstPage() + pagesIn(starts[id]) + i;
                 if (forGood) {
                     grants.quarantine(grefs[place], work.poolFirstGfn() + page);
                     work.pool().lose(page);

@@ -84,11 +84,15 @@ record DeviceNodes(Store store) {
     /// A disk as a device to be attached.
     static Attached disk(DomId guest, LabDisk disk) {
         int number = disk.device().number();
+        Map<String, String> backend =
+                new TreeMap<>(
+                        Toolstack.vbdBackend(
+                                disk.device().name(), disk.readOnly(), disk.image().toString()));
+        backend.put("discard-enable", disk.discard() ? "1" : "0");
         return new Attached(
                 DevicePaths.vbd(guest, DomId.ZERO, number),
                 Toolstack.vbdFrontend(number),
-                Toolstack.vbdBackend(
-                        disk.device().name(), disk.readOnly(), disk.image().toString()));
+                backend);
     }
 
     /// A network interface as a device to be attached.

@@ -52,6 +52,16 @@ final class VbdDisk implements ExportedDisk {
     }
 
     @Override
+    public boolean discards() {
+        return frontend.geometry().discard().isOffered();
+    }
+
+    @Override
+    public boolean discardZeroes() {
+        return frontend.geometry().discard().zeroes();
+    }
+
+    @Override
     public @Nullable DiskBuffer acquire(int sizeBytes) {
         GuestBuffer buffer = frontend.acquire(sizeBytes);
         return buffer == null ? null : new Pages(buffer);
@@ -70,6 +80,11 @@ final class VbdDisk implements ExportedDisk {
     @Override
     public void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, Completion done) {
         frontend.write(offsetBytes, ((Pages) buffer).buffer, sizeBytes, done);
+    }
+
+    @Override
+    public void discard(long offsetBytes, long sizeBytes, Completion done) {
+        frontend.discard(offsetBytes, sizeBytes, done);
     }
 
     @Override

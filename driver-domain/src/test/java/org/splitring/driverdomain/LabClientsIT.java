@@ -1,6 +1,7 @@
 package org.splitring.driverdomain;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.InetAddress;
@@ -18,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.driverdomain.LabUnderTest.Ended;
+import org.splitring.hypervisor.linux.VectoredFile;
 import org.splitring.testkit.ExternalTools;
 
 /// NBD clients of others on the disks of one lab: a disk to write, a read-only one, and a port.
@@ -115,6 +117,45 @@ class LabClientsIT {
                         "--verify=crc32c",
                         "--randseed=7");
         assertEquals(0, fio.code(), fio.output());
+    }
+
+    private static Ended qemuIo(String... commands) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("-f", "raw", "-d", "unmap"));
+        for (String command : commands) {
+            arguments.add("-c");
+            arguments.add(command);
+        }
+        arguments.add(lab.uri("xvda"));
+        return lab.tool("qemu-io", "qemu-utils", arguments.toArray(String[]::new));
+    }
+
+    private static long allocatedBytes(Path file) throws Exception {
+        try (VectoredFile open = VectoredFile.open(file)) {
+            return open.status().allocatedBytes();
+        }
+    }
+
+    @Test
+    void trimAndZeroesPunchHolesIntoTheImage() throws Exception {
+        Ended info = lab.tool("nbdinfo", "libnbd-bin", lab.uri("xvda"));
+        assertTrue(info.output().contains("can_trim: true"), info.output());
+        assertTrue(info.output().contains("can_fast_zero: true"), info.output());
+        Ended filled = qemuIo("write -P 0xAA 0 8M", "flush");
+        assertEquals(0, filled.code(), filled.output());
+        long full = allocatedBytes(image);
+        Ended punched = qemuIo("discard 1M 2M", "write -z -u 4M 1M", "write -z 6M 64k", "flush");
+        assertEquals(0, punched.code(), punched.output());
+        assertEquals(full - (3 << 20), allocatedBytes(image));
+        Ended read =
+                qemuIo(
+                        "read -P 0xAA 0 1M",
+                        "read -P 0 1M 2M",
+                        "read -P 0xAA 3M 1M",
+                        "read -P 0 4M 1M",
+                        "read -P 0 6M 64k",
+                        "read -P 0xAA 6208k 64k");
+        assertEquals(0, read.code(), read.output());
+        assertFalse(read.output().contains("verification failed"), read.output());
     }
 
     @Test

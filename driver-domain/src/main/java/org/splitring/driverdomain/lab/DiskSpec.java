@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 /// Source: Xen `docs/man/xl-disk-configuration.5.pod.in`.
 ///
 /// @param target path as written, old prefixes taken off
-record DiskSpec(String target, VirtualDevice device, boolean readOnly) {
+/// @param discard whether the guest is offered discard, where the image can do it
+record DiskSpec(String target, VirtualDevice device, boolean readOnly, boolean discard) {
     private static final List<String> POSITIONAL = List.of("target", "format", "vdev", "access");
     private static final List<String> KEYS =
             List.of(
@@ -60,6 +61,7 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly) {
 
     private static final class Words {
         private final @Nullable String[] values = new @Nullable String[POSITIONAL.size()];
+        private boolean discard = true;
 
         void take(String item) throws LabException {
             int equals = item.indexOf('=');
@@ -74,7 +76,9 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly) {
 
         private void flag(String flag) throws LabException {
             switch (flag) {
-                case "no-discard", "trusted", "direct-io-safe" -> {
+                case "discard" -> discard = true;
+                case "no-discard" -> discard = false;
+                case "trusted", "direct-io-safe" -> {
                     // This is what a disk is anyway.
                 }
                 default -> throw new LabException("\"" + flag + "\" is not supported yet");
@@ -136,7 +140,7 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly) {
             if (target.isEmpty()) {
                 throw new LabException("target is missing in \"" + text + "\"");
             }
-            return new DiskSpec(target, device, readOnly);
+            return new DiskSpec(target, device, readOnly, discard);
         }
 
         private static String or(@Nullable String value, String otherwise) {

@@ -7,17 +7,19 @@ import java.util.OptionalLong;
 /// One disk of a guest.
 ///
 /// @param image raw image, absolute
+/// @param discard whether the guest is offered discard, where the image can do it
 /// @param createBytes size with which to make the image when it is missing
 /// @param place `file:line: key` for messages
 public record LabDisk(
         VirtualDevice device,
         Path image,
         boolean readOnly,
+        boolean discard,
         OptionalLong createBytes,
         String place) {
     /// The same disk, as if it stood there.
     public LabDisk at(String other) {
-        return new LabDisk(device, image, readOnly, createBytes, other);
+        return new LabDisk(device, image, readOnly, discard, createBytes, other);
     }
 
     /// A disk in xl's syntax, without a lab file. The image is not looked at.
@@ -28,7 +30,13 @@ public record LabDisk(
         DiskSpec spec = DiskSpec.parse(text);
         try {
             Path image = folder.toAbsolutePath().resolve(spec.target()).normalize();
-            return new LabDisk(spec.device(), image, spec.readOnly(), OptionalLong.empty(), "disk");
+            return new LabDisk(
+                    spec.device(),
+                    image,
+                    spec.readOnly(),
+                    spec.discard(),
+                    OptionalLong.empty(),
+                    "disk");
         } catch (InvalidPathException e) {
             throw new LabException(
                     "target \"" + LabFile.printable(spec.target()) + "\" is not a path", e);

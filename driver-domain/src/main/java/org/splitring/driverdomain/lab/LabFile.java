@@ -346,7 +346,9 @@ public final class LabFile {
                 imagesUsed.add(image);
                 size = OptionalLong.of(imageSizes.getOrDefault(image, 0L));
             }
-            LabDisk disk = new LabDisk(spec.device(), image, spec.readOnly(), size, place);
+            LabDisk disk =
+                    new LabDisk(
+                            spec.device(), image, spec.readOnly(), spec.discard(), size, place);
             checkImage(disk);
             return disk;
         } catch (LabException e) {

@@ -17,6 +17,12 @@ public interface ExportedDisk {
     /// Whether [#flush] means something. Without it neither flush nor FUA is offered to clients.
     boolean flushes();
 
+    /// Whether [#discard] may be tried. Without it TRIM is not offered to clients.
+    boolean discards();
+
+    /// Whether what was discarded reads as zeros, all of it. Without it WRITE_ZEROES writes zeros.
+    boolean discardZeroes();
+
     /// Takes memory that the disk can read into and write from.
     ///
     /// @return `null` when there is none left
@@ -29,6 +35,10 @@ public interface ExportedDisk {
 
     /// Writes the first `sizeBytes` of `buffer`, which must stay as they are until `done`.
     void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, Completion done);
+
+    /// Gives the storage of a range back, of any number of blocks. `BLKIF_RSP_EOPNOTSUPP` may come
+    /// back at any time.
+    void discard(long offsetBytes, long sizeBytes, Completion done);
 
     /// Makes stable every write that was completed before, whichever client made it.
     void flush(Completion done);

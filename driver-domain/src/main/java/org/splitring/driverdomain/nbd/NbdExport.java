@@ -13,6 +13,14 @@ public record NbdExport(String name, String description, ExportedDisk disk) {
         int flags = NbdProtocol.HAS_FLAGS | NbdProtocol.CAN_MULTI_CONN;
         if (disk.readOnly()) {
             flags |= NbdProtocol.READ_ONLY;
+        } else {
+            flags |= NbdProtocol.SEND_WRITE_ZEROES;
+            if (disk.discards()) {
+                flags |= NbdProtocol.SEND_TRIM;
+            }
+            if (disk.discardZeroes()) {
+                flags |= NbdProtocol.SEND_FAST_ZERO;
+            }
         }
         if (disk.flushes()) {
             flags |= NbdProtocol.SEND_FLUSH | NbdProtocol.SEND_FUA;

@@ -60,7 +60,10 @@ final class NbdProtocol {
     static final int READ_ONLY = 1 << 1;
     static final int SEND_FLUSH = 1 << 2;
     static final int SEND_FUA = 1 << 3;
+    static final int SEND_TRIM = 1 << 5;
+    static final int SEND_WRITE_ZEROES = 1 << 6;
     static final int CAN_MULTI_CONN = 1 << 8;
+    static final int SEND_FAST_ZERO = 1 << 11;
 
     static final int CMD_READ = 0;
     static final int CMD_WRITE = 1;
@@ -70,6 +73,12 @@ final class NbdProtocol {
     static final int CMD_WRITE_ZEROES = 6;
 
     static final int CMD_FLAG_FUA = 1;
+
+    /// Of WRITE_ZEROES: keep the storage.
+    static final int CMD_FLAG_NO_HOLE = 1 << 1;
+
+    /// Of WRITE_ZEROES: ENOTSUP at once rather than zeros written one by one.
+    static final int CMD_FLAG_FAST_ZERO = 1 << 4;
 
     /// Longest name, description or message that the protocol allows.
     static final int MAX_STRING_BYTES = 4096;

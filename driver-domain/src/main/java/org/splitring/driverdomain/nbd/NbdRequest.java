@@ -15,9 +15,20 @@ final class NbdRequest implements Completion {
 
     int type;
     boolean fua;
+
+    /// Of WRITE_ZEROES: whether a hole will do, and whether nothing slow may be done.
+    boolean mayPunch;
+
+    boolean fastOnly;
     long cookie;
     long offset;
     int length;
+
+    /// Bytes of a TRIM or WRITE_ZEROES, which have no payload and may be long; and how many of them
+    /// have been written.
+    long range;
+
+    long zeroed;
 
     /// First error, 0 while there is none.
     int error;
@@ -44,6 +55,10 @@ final class NbdRequest implements Completion {
     void reset() {
         serial++;
         fua = false;
+        mayPunch = false;
+        fastOnly = false;
+        range = 0;
+        zeroed = 0;
         error = 0;
         issued = 0;
         moved = 0;
@@ -53,9 +68,9 @@ final class NbdRequest implements Completion {
         answering = false;
     }
 
-    /// End of a flush.
+    /// End of a flush or a discard.
     @Override
     public void done(int blkifStatus) {
-        transmission.flushed(this, NbdProtocol.error(blkifStatus));
+        transmission.operationDone(this, NbdProtocol.error(blkifStatus));
     }
 }

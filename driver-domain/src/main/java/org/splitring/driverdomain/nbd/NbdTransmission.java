@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
 /// through these four, and because a simple reply cannot take back its header, an error in its
 /// later part ends the connection. A WRITE fills piece after piece as its payload comes in, each
 /// goes to the disk at once, and the reply follows the last; with FUA a flush comes in between.
+/// WRITE_ZEROES is a discard where that is known to leave zeros; otherwise one piece of zeros is
+/// written from end to end.
 ///
 /// When pieces, requests or the socket's buffer run out, no more is read from the socket: the
 /// client waits, and nothing grows.
@@ -48,6 +50,8 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private @Nullable ByteBuf backlog; // received, not looked at: the client has to wait
     private @Nullable NbdRequest incoming; // the WRITE whose payload is being received
     private @Nullable NbdRequest waitingRead; // parsed, waits for pieces
+    private final ArrayDeque<NbdRequest> waitingZeroes = new ArrayDeque<>(); // for a piece
+    private final ArrayDeque<Piece> zeroing = new ArrayDeque<>(); // for the next pass
     private @Nullable Piece filling;
     private @Nullable ByteBuf direct; // window on `filling` that the socket reads into now
     private long toSkip;
@@ -237,6 +241,16 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             return;
         }
         request.fua = (flags & NbdProtocol.CMD_FLAG_FUA) != 0;
+        if (request.type == NbdProtocol.CMD_TRIM || request.type == NbdProtocol.CMD_WRITE_ZEROES) {
+            request.range = length;
+            request.mayPunch =
+                    request.type == NbdProtocol.CMD_TRIM
+                            || ((flags & NbdProtocol.CMD_FLAG_NO_HOLE) == 0
+                                    && disk.discardZeroes());
+            request.fastOnly = (flags & NbdProtocol.CMD_FLAG_FAST_ZERO) != 0;
+            startRange(request);
+            return;
+        }
         request.length = (int) length;
         switch (request.type) {
             case NbdProtocol.CMD_READ -> startRead(request);
@@ -253,6 +267,10 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private int check(NbdRequest request, int flags, long length) {
         int type = request.type;
         int known = disk.flushes() ? NbdProtocol.CMD_FLAG_FUA : 0;
+        if (type == NbdProtocol.CMD_WRITE_ZEROES) {
+            known |= NbdProtocol.CMD_FLAG_NO_HOLE;
+            known |= disk.discardZeroes() ? NbdProtocol.CMD_FLAG_FAST_ZERO : 0;
+        }
         if ((flags & ~known) != 0) {
             return NbdProtocol.EINVAL;
         }
@@ -260,20 +278,25 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             boolean plain = request.offset == 0 && length == 0;
             return disk.flushes() && plain ? 0 : NbdProtocol.EINVAL;
         }
-        if (type != NbdProtocol.CMD_READ && type != NbdProtocol.CMD_WRITE) {
-            return NbdProtocol.EINVAL; // TRIM and WRITE_ZEROES included: they are not offered
+        boolean payload = type == NbdProtocol.CMD_READ || type == NbdProtocol.CMD_WRITE;
+        boolean trim = type == NbdProtocol.CMD_TRIM;
+        if (!payload && !trim && type != NbdProtocol.CMD_WRITE_ZEROES) {
+            return NbdProtocol.EINVAL;
         }
-        boolean write = type == NbdProtocol.CMD_WRITE;
-        if (write && disk.readOnly()) {
+        if (type != NbdProtocol.CMD_READ && disk.readOnly()) {
             return NbdProtocol.EPERM;
         }
-        if (length > NbdProtocol.MAX_PAYLOAD_BYTES
+        if (trim && !disk.discards()) {
+            return NbdProtocol.EINVAL;
+        }
+        if ((payload && length > NbdProtocol.MAX_PAYLOAD_BYTES)
                 || ((request.offset | length) & (disk.blockSizeBytes() - 1)) != 0) {
             return NbdProtocol.EINVAL;
         }
         // One comparison without a sum that could wrap; a negative offset is one of 2^63 and more.
         if (request.offset < 0 || request.offset > disk.sizeBytes() - length) {
-            return write ? NbdProtocol.ENOSPC : NbdProtocol.EINVAL;
+            boolean writes = type != NbdProtocol.CMD_READ && !trim;
+            return writes ? NbdProtocol.ENOSPC : NbdProtocol.EINVAL;
         }
         return 0;
     }
@@ -482,11 +505,71 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
 
     private void endWrite(NbdRequest request) {
         if (request.fua && request.error == 0) {
+            request.mayPunch = false;
             request.outstanding = 1;
             diskOperations++;
             disk.flush(request);
         } else {
             answer(request);
+        }
+    }
+
+    // ---- TRIM and WRITE_ZEROES -----------------------------------------------------------------
+
+    private void startRange(NbdRequest request) {
+        if (request.range == 0) {
+            endWrite(request);
+        } else if (request.mayPunch) {
+            request.outstanding = 1;
+            diskOperations++;
+            disk.discard(request.offset, request.range, request);
+        } else if (request.fastOnly) {
+            request.error = NbdProtocol.ENOTSUP;
+            answer(request);
+        } else if (!tryWriteZeroes(request)) {
+            waitingZeroes.add(request);
+        }
+    }
+
+    private void discarded(NbdRequest request, int error) {
+        request.mayPunch = false;
+        if (error != NbdProtocol.ENOTSUP) {
+            request.error = error;
+            endWrite(request);
+        } else if (request.type == NbdProtocol.CMD_TRIM) {
+            endWrite(request); // a hint, which has been looked at
+        } else {
+            startRange(request); // zeros all the same
+        }
+    }
+
+    /// Begins to write zeros; `false` when there is no piece to write them from yet.
+    private boolean tryWriteZeroes(NbdRequest request) {
+        Piece piece = share.forWriting((int) Math.min(request.range, PieceShare.LARGE_BYTES));
+        if (piece == null) {
+            return false;
+        }
+        piece.request = request;
+        piece.transmission = this;
+        piece.buffer.bytes().fill((byte) 0);
+        writeZeroes(request, piece);
+        return true;
+    }
+
+    private void writeZeroes(NbdRequest request, Piece piece) {
+        piece.length = (int) Math.min(piece.capacity(), request.range - request.zeroed);
+        request.outstanding = 1;
+        diskOperations++;
+        disk.write(request.offset + request.zeroed, piece.buffer, piece.length, piece);
+    }
+
+    private void zeroesDone(NbdRequest request, Piece piece) {
+        request.zeroed += piece.length;
+        if (request.error == 0 && request.zeroed < request.range) {
+            zeroing.add(piece); // goes on with the next pass: completions may come at once
+        } else {
+            share.free(piece);
+            endWrite(request);
         }
     }
 
@@ -506,18 +589,25 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             share.free(piece);
         } else if (request.type == NbdProtocol.CMD_READ) {
             readDone(request, piece);
+        } else if (request.type == NbdProtocol.CMD_WRITE_ZEROES) {
+            zeroesDone(request, piece);
         } else {
             writeDone(request, piece);
         }
         schedulePass();
     }
 
-    void flushed(NbdRequest request, int error) {
+    /// A flush or a discard has ended.
+    void operationDone(NbdRequest request, int error) {
         diskOperations--;
         request.outstanding--;
-        request.error = error;
         if (!closed) {
-            answer(request);
+            if (request.mayPunch) {
+                discarded(request, error);
+            } else {
+                request.error = error;
+                answer(request);
+            }
         }
         schedulePass();
     }
@@ -570,11 +660,22 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private void pass() {
         passScheduled = false;
         if (closed) {
+            zeroing.clear(); // the pieces go back with all others
             giveBackWhenQuiet();
             return;
         }
         while (streaming == null && !answerable.isEmpty()) {
             answer(answerable.removeFirst());
+        }
+        for (int left = zeroing.size(); left > 0; left--) {
+            Piece piece = zeroing.removeFirst();
+            NbdRequest request = piece.request;
+            if (request != null) {
+                writeZeroes(request, piece);
+            }
+        }
+        while (!waitingZeroes.isEmpty() && tryWriteZeroes(waitingZeroes.getFirst())) {
+            waitingZeroes.removeFirst();
         }
         NbdRequest read = waitingRead;
         if (read != null && tryRead(read)) {

@@ -150,6 +150,7 @@ class LabFileTest {
             LabDisk disk = read(disk(spec)).domains().get(0).disks().get(0);
             assertEquals(dir.resolve("web.img"), disk.image(), spec);
             assertEquals("xvda", disk.device().name(), spec);
+            assertEquals(!spec.contains("no-discard"), disk.discard(), spec);
             assertFalse(disk.readOnly(), spec);
         }
     }

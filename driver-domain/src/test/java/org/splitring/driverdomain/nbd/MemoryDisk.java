@@ -25,6 +25,10 @@ final class MemoryDisk implements ExportedDisk {
     volatile int reads;
     volatile int writes;
     volatile int flushes;
+    volatile boolean discards = true;
+    volatile boolean discardZeroes = true;
+    volatile int discardStatus;
+    volatile int discarded;
     volatile int lentCount;
     volatile long largestRead;
 
@@ -53,6 +57,30 @@ final class MemoryDisk implements ExportedDisk {
     @Override
     public boolean flushes() {
         return true;
+    }
+
+    @Override
+    public boolean discards() {
+        return discards;
+    }
+
+    @Override
+    public boolean discardZeroes() {
+        return discardZeroes;
+    }
+
+    /// Leaves rubbish when it promises nothing.
+    @Override
+    public void discard(long offset, long sizeBytes, Completion done) {
+        discarded++;
+        later(
+                () -> {
+                    if (discardStatus == 0) {
+                        byte filling = (byte) (discardZeroes ? 0 : 0x5A);
+                        content.asSlice(offset, sizeBytes).fill(filling);
+                    }
+                    done.done(discardStatus);
+                });
     }
 
     @Override

@@ -13,6 +13,7 @@ import io.netty.channel.epoll.EpollIoHandler;
 import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -26,6 +27,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.wire.BlkifStatus;
 
 @Timeout(60)
 class NbdServerTest {
@@ -79,7 +81,8 @@ class NbdServerTest {
             }
             assertEquals(NbdProtocol.REP_ACK, reply.type());
             assertEquals(64 << 20, infos[0].getLong());
-            assertEquals(1 | 1 << 2 | 1 << 3 | 1 << 8, infos[0].getShort());
+            assertEquals(
+                    1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 11, infos[0].getShort());
             assertEquals("xvda", StandardCharsets.UTF_8.decode(infos[1]).toString());
             assertEquals("disk of web", StandardCharsets.UTF_8.decode(infos[2]).toString());
             assertEquals(512, infos[3].getInt());
@@ -408,8 +411,17 @@ class NbdServerTest {
                 {0, 0, 0, 513, EINVAL},
                 {1 << 2, 0, 0, 512, EINVAL}, // DF, which needs structured replies
                 {1 << 15, 0, 0, 512, EINVAL},
-                {0, NbdProtocol.CMD_TRIM, 0, size, EINVAL},
-                {0, NbdProtocol.CMD_WRITE_ZEROES, 0, size, EINVAL},
+                {0, NbdProtocol.CMD_TRIM, 0, size + 512, EINVAL},
+                {0, NbdProtocol.CMD_TRIM, size, 512, EINVAL},
+                {0, NbdProtocol.CMD_TRIM, -512, 1024, EINVAL},
+                {0, NbdProtocol.CMD_TRIM, 0, 0xFFFF_FE00L, EINVAL},
+                {0, NbdProtocol.CMD_TRIM, 512, 511, EINVAL},
+                {1 << 1, NbdProtocol.CMD_TRIM, 0, 512, EINVAL}, // NO_HOLE
+                {0, NbdProtocol.CMD_WRITE_ZEROES, 0, size + 512, NbdProtocol.ENOSPC},
+                {0, NbdProtocol.CMD_WRITE_ZEROES, -512, 512, NbdProtocol.ENOSPC},
+                {0, NbdProtocol.CMD_WRITE_ZEROES, 1, 512, EINVAL},
+                {1 << 2, NbdProtocol.CMD_WRITE_ZEROES, 0, 512, EINVAL},
+                {1 << 4, 0, 0, 512, EINVAL}, // FAST_ZERO of a READ
                 {0, 7, 0, 512, EINVAL},
                 {0, 0xFFFF, 0, 512, EINVAL},
                 {0, NbdProtocol.CMD_FLUSH, 512, 0, EINVAL},
@@ -433,7 +445,129 @@ class NbdServerTest {
             client.read(512);
             assertEquals(1, disk.reads);
             assertEquals(0, disk.writes);
+            assertEquals(0, disk.discarded);
         }
+    }
+
+    private static void fillWithOnes(MemoryDisk disk) {
+        disk.content.fill((byte) 1);
+    }
+
+    private void assertZeroed(long from, long to) {
+        for (long at = Math.max(0, from - 4096); at < to + 4096; at++) {
+            byte expected = (byte) (at >= from && at < to ? 0 : 1);
+            assertEquals(expected, disk.content.get(ValueLayout.JAVA_BYTE, at), "byte " + at);
+        }
+    }
+
+    @Test
+    void zeroesAreAHoleWhereThatIsKnownToReadAsZeros() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            fillWithOnes(disk);
+            int length = (5 << 20) + 512;
+            client.request(
+                    NbdProtocol.CMD_FLAG_FUA, NbdProtocol.CMD_WRITE_ZEROES, 1, 1024, length);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            assertZeroed(1024, 1024 + length);
+            assertEquals(1, disk.discarded);
+            assertEquals(0, disk.writes);
+            assertEquals(1, disk.flushes);
+            // The storage is to stay: written. And not in a hurry.
+            fillWithOnes(disk);
+            int noHole = NbdProtocol.CMD_FLAG_NO_HOLE;
+            client.request(noHole, NbdProtocol.CMD_WRITE_ZEROES, 2, 512, length);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            assertZeroed(512, 512 + length);
+            int writes = disk.writes;
+            assertTrue(writes > 0);
+            int fast = noHole | NbdProtocol.CMD_FLAG_FAST_ZERO;
+            client.request(fast, NbdProtocol.CMD_WRITE_ZEROES, 3, 0, length);
+            assertEquals(new RawNbdClient.Reply(NbdProtocol.ENOTSUP, 3), client.reply());
+            assertEquals(writes, disk.writes);
+            assertEquals(1, disk.discarded);
+        }
+    }
+
+    @Test
+    void zeroesAreWrittenWhereADiscardPromisesNothing() throws IOException {
+        disk.discardZeroes = false;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            assertEquals(0, client.flags & NbdProtocol.SEND_FAST_ZERO);
+            fillWithOnes(disk);
+            client.request(NbdProtocol.CMD_FLAG_FUA, NbdProtocol.CMD_WRITE_ZEROES, 1, 4096, 700416);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            assertZeroed(4096, 4096 + 700416);
+            assertEquals(0, disk.discarded);
+            assertEquals(1, disk.flushes);
+        }
+    }
+
+    @Test
+    void aDiscardThatIsNotSupportedAfterAllIsZerosWrittenOrAHintNotTaken() throws IOException {
+        disk.discardStatus = BlkifStatus.EOPNOTSUPP;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            fillWithOnes(disk);
+            client.request(0, NbdProtocol.CMD_WRITE_ZEROES, 1, 4096, 4096);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            assertZeroed(4096, 8192);
+            client.request(0, NbdProtocol.CMD_TRIM, 2, 0, 4096);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            assertEquals(1, disk.content.get(ValueLayout.JAVA_BYTE, 0));
+            int fast = NbdProtocol.CMD_FLAG_FAST_ZERO;
+            client.request(fast, NbdProtocol.CMD_WRITE_ZEROES, 3, 0, 4096);
+            assertEquals(new RawNbdClient.Reply(NbdProtocol.ENOTSUP, 3), client.reply());
+            disk.discardStatus = BlkifStatus.ERROR;
+            client.request(0, NbdProtocol.CMD_WRITE_ZEROES, 4, 0, 4096);
+            assertEquals(new RawNbdClient.Reply(EIO, 4), client.reply());
+            client.request(0, NbdProtocol.CMD_TRIM, 5, 0, 4096);
+            assertEquals(new RawNbdClient.Reply(EIO, 5), client.reply());
+        }
+    }
+
+    @Test
+    void trimIsOfferedWhereTheDiskDiscards() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            fillWithOnes(disk);
+            client.request(NbdProtocol.CMD_FLAG_FUA, NbdProtocol.CMD_TRIM, 1, 0, 64 << 20);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            assertEquals(0, disk.content.get(ValueLayout.JAVA_BYTE, 12345));
+            assertEquals(1, disk.flushes);
+            client.request(0, NbdProtocol.CMD_TRIM, 2, 0, 0);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            assertEquals(1, disk.discarded);
+        }
+        disk.discards = false;
+        disk.discardZeroes = false;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            assertEquals(0, client.flags & NbdProtocol.SEND_TRIM);
+            client.request(0, NbdProtocol.CMD_TRIM, 1, 0, 4096);
+            assertEquals(new RawNbdClient.Reply(EINVAL, 1), client.reply());
+        }
+        disk.readOnly = true;
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            assertEquals(0, client.flags & NbdProtocol.SEND_WRITE_ZEROES);
+            for (int type : new int[] {NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES}) {
+                client.request(0, type, type, 0, 4096);
+                assertEquals(new RawNbdClient.Reply(NbdProtocol.EPERM, type), client.reply());
+            }
+        }
+    }
+
+    @Test
+    void n025_zeroesOfTheWholeDiskInALoopStopNobody() throws IOException {
+        disk.discardZeroes = false;
+        try (RawNbdClient greedy = new RawNbdClient(socket).go();
+                RawNbdClient other = new RawNbdClient(socket).go()) {
+            for (int i = 0; i < 200; i++) { // more than requests and pieces
+                greedy.request(0, NbdProtocol.CMD_WRITE_ZEROES, i, 0, 64 << 20);
+            }
+            for (int i = 0; i < 50; i++) {
+                other.write(0, i, 0, new byte[4096]);
+                assertEquals(new RawNbdClient.Reply(0, i), other.reply());
+            }
+            assertEquals(0, greedy.reply().error());
+        }
+        await().until(() -> disk.lentCount == 0);
     }
 
     @Test

@@ -26,6 +26,11 @@ import org.splitring.wire.BlkifStatus;
 /// requests in flight than the ring has slots ([BackRing] sees to that), so the table of them is
 /// made at connect and nothing is allocated later.
 ///
+/// **Barriers.** A barrier starts when every write that was taken before it is answered, and no
+/// write that is taken after it starts before it is answered; what waits for that has its place in
+/// the table already. What comes before is made stable, then its own data is written and made
+/// stable. Reads and empty flushes pass: they have no order with writes that are under way.
+///
 /// On the loop, except where a method says otherwise.
 final class DiskQueue implements RingWork {
     private static final Logger LOG = LoggerFactory.getLogger(DiskQueue.class);
@@ -47,6 +52,13 @@ final class DiskQueue implements RingWork {
     private final AtomicReference<@Nullable DiskRequest> finished = new AtomicReference<>();
     private final Runnable answerTask = this::answerFinished;
     private @Nullable Runnable whenIdle;
+
+    // What changes the disk: how much is under way, and what a barrier keeps waiting, in order.
+    private int changesInFlight;
+    private @Nullable DiskRequest barrier;
+    private boolean barrierStarted;
+    private @Nullable DiskRequest firstParked;
+    private @Nullable DiskRequest lastParked;
 
     DiskQueue(
             BackRing ring,
@@ -89,6 +101,7 @@ final class DiskQueue implements RingWork {
             taken += count;
         }
         if (taken > 0) {
+            settleBarrier();
             counters.inFlight.setRelease(free.length - freeCount);
             publish();
         }
@@ -146,6 +159,69 @@ final class DiskQueue implements RingWork {
             answer(slot, request.status);
             return;
         }
+        if (!changesDisk(request)) {
+            begin(slot);
+        } else if (barrier != null) {
+            park(slot);
+        } else {
+            beginChange(slot);
+        }
+    }
+
+    private static boolean changesDisk(CheckedRequest request) {
+        return switch (request.operation) {
+            case BlkifOp.READ -> false;
+            case BlkifOp.FLUSH_DISKCACHE -> request.sectors > 0;
+            default -> true;
+        };
+    }
+
+    private void beginChange(DiskRequest slot) {
+        if (slot.request.operation == BlkifOp.WRITE_BARRIER) {
+            barrier = slot;
+            barrierStarted = false;
+        } else {
+            slot.changing = true;
+            changesInFlight++;
+            begin(slot);
+        }
+    }
+
+    private void park(DiskRequest slot) {
+        DiskRequest last = lastParked;
+        if (last == null) {
+            firstParked = slot;
+        } else {
+            last.next = slot;
+        }
+        lastParked = slot;
+    }
+
+    /// Starts a barrier whose time has come, and what waited for one that has ended. Not from
+    /// within [#answer], so that a long row of these needs no stack.
+    private void settleBarrier() {
+        while (true) {
+            DiskRequest waiting = barrier;
+            if (waiting != null && !barrierStarted && changesInFlight == 0) {
+                barrierStarted = true;
+                waiting.written = false;
+                begin(waiting);
+            }
+            DiskRequest next = firstParked;
+            if (barrier != null || next == null) {
+                return;
+            }
+            firstParked = next.next;
+            if (firstParked == null) {
+                lastParked = null;
+            }
+            next.next = null;
+            beginChange(next);
+        }
+    }
+
+    private void begin(DiskRequest slot) {
+        CheckedRequest request = slot.request;
         if (request.segmentCount > 0 && !map(slot)) {
             answer(slot, BlkifStatus.ERROR);
             return;
@@ -166,7 +242,7 @@ final class DiskQueue implements RingWork {
                 VbdCounters.add(counters.dsSect, request.sectors);
                 giveToWorker(slot); // a large one takes its time
             }
-            default -> { // a flush: the reader lets nothing else through
+            default -> { // a flush or a barrier: the reader lets nothing else through
                 VbdCounters.add(counters.fReq, 1);
                 VbdCounters.add(counters.wrSect, request.sectors);
                 disk.flush(slot);
@@ -237,6 +313,7 @@ final class DiskQueue implements RingWork {
             answer(oldest, oldest.status);
             oldest = after;
         }
+        settleBarrier();
         counters.inFlight.setRelease(inFlight());
         publish();
         Runnable idle = whenIdle;
@@ -255,6 +332,12 @@ final class DiskQueue implements RingWork {
         }
         if (status != BlkifStatus.OKAY) {
             VbdCounters.add(counters.errors, 1);
+        }
+        if (slot == barrier) {
+            barrier = null;
+        } else if (slot.changing) {
+            slot.changing = false;
+            changesInFlight--;
         }
         int index = ring.takeResponseIndex();
         layout.writeResponse(

@@ -21,7 +21,13 @@ final class DiskRequest implements Runnable, FlushListener {
     /// The answer, set by whoever finishes the work.
     int status;
 
-    /// Next in the list of finished requests.
+    /// Whether it counts among what changes the disk and is under way.
+    boolean changing;
+
+    /// Whether the data of a barrier is written, and has to be made stable.
+    boolean written;
+
+    /// Next in the list of finished requests, or of those that a barrier keeps waiting.
     @Nullable DiskRequest next;
 
     private final DiskQueue queue;
@@ -55,6 +61,11 @@ final class DiskRequest implements Runnable, FlushListener {
         } catch (Throwable t) { // whatever happened, the request is answered
             LOG.error("disk {}: request failed", disk.name(), t);
         }
+        if (request.operation == BlkifOp.WRITE_BARRIER && outcome == DiskImage.DONE) {
+            written = true;
+            disk.flush(this);
+            return;
+        }
         status = statusOf(outcome);
         queue.finished(this);
     }
@@ -72,7 +83,7 @@ final class DiskRequest implements Runnable, FlushListener {
     public void flushed(boolean stable) {
         if (!stable) {
             status = BlkifStatus.ERROR;
-        } else if (request.sectors > 0) {
+        } else if (request.sectors > 0 && !written) {
             queue.writeAfterFlush(this);
             return;
         } else {

@@ -12,13 +12,13 @@ import org.splitring.wire.BlkifStatus;
 ///
 /// | request | answer |
 /// |---|---|
-/// | READ or WRITE with 0 or more than 11 segments | ERROR |
+/// | READ or WRITE with 0 or more than 11 segments, FLUSH or BARRIER with more than 11 | ERROR |
 /// | a segment whose last sector is before its first, or outside the page | ERROR |
 /// | a range that is not wholly on the disk, also by wrapping at 2^64 | ERROR |
-/// | WRITE, FLUSH with data, or DISCARD on a read-only disk | ERROR |
+/// | WRITE, FLUSH or BARRIER with data, or DISCARD on a read-only disk | ERROR |
 /// | DISCARD of no sector | ERROR |
-/// | DISCARD that is not announced, or that is to be secure | EOPNOTSUPP |
-/// | WRITE_BARRIER, INDIRECT, the reserved operation: not announced | EOPNOTSUPP |
+/// | FLUSH, WRITE_BARRIER or DISCARD that is not announced; DISCARD that is to be secure | EOPNOTSUPP |
+/// | INDIRECT, the reserved operation: not announced | EOPNOTSUPP |
 /// | any other operation | ERROR |
 ///
 /// Source: Xen `public/io/blkif.h`.
@@ -52,15 +52,19 @@ final class RequestReader {
                 switch (into.operation) {
                     case BlkifOp.READ -> readTransfer(slot, into, false);
                     case BlkifOp.WRITE -> readTransfer(slot, into, true);
-                    case BlkifOp.FLUSH_DISKCACHE ->
-                            layout.nrSegments(slot, 0) == 0
-                                    ? BlkifStatus.OKAY
-                                    : readTransfer(slot, into, true);
+                    case BlkifOp.FLUSH_DISKCACHE -> readFlush(slot, into, features.flush());
+                    case BlkifOp.WRITE_BARRIER -> readFlush(slot, into, features.barrier());
                     case BlkifOp.DISCARD -> readDiscard(slot, into);
-                    case BlkifOp.WRITE_BARRIER, BlkifOp.RESERVED_1, BlkifOp.INDIRECT ->
-                            BlkifStatus.EOPNOTSUPP;
+                    case BlkifOp.RESERVED_1, BlkifOp.INDIRECT -> BlkifStatus.EOPNOTSUPP;
                     default -> BlkifStatus.ERROR;
                 };
+    }
+
+    private int readFlush(MemorySegment slot, CheckedRequest into, boolean offered) {
+        if (!offered) {
+            return BlkifStatus.EOPNOTSUPP;
+        }
+        return layout.nrSegments(slot, 0) == 0 ? BlkifStatus.OKAY : readTransfer(slot, into, true);
     }
 
     private int readTransfer(MemorySegment slot, CheckedRequest into, boolean changesDisk) {

@@ -66,7 +66,8 @@ final class VbdBackend implements BackendHooks {
 
     @Override
     public void offer(StoreAccess keys, String folder) throws StoreException {
-        keys.write(folder + "/feature-flush-cache", "1");
+        keys.write(folder + "/feature-flush-cache", features.flush() ? "1" : "0");
+        keys.write(folder + "/feature-barrier", features.barrier() ? "1" : "0");
         offerDiscard(keys, folder);
         int order = options.maxRingPageOrder();
         keys.write(folder + "/max-ring-page-order", Integer.toString(order));

@@ -5,7 +5,7 @@ package org.splitring.blkback;
 /// @param ooReq requests refused because a limit of mappings was reached
 /// @param rdReq reads
 /// @param wrReq writes
-/// @param fReq flushes
+/// @param fReq flushes and barriers
 /// @param dsReq discards
 /// @param rdSect sectors read, of 512 bytes
 /// @param wrSect sectors written

@@ -14,6 +14,8 @@ import org.splitring.wire.BlkifStatus;
 
 class RequestReaderTest {
     private static final long SECTORS = 1000;
+    private VbdFeatures features = VbdFeatures.NONE.withFlush(true);
+
     private static final DiskImage WRITABLE = disk(false);
     private static final DiskImage READ_ONLY = disk(true);
 
@@ -45,7 +47,7 @@ class RequestReaderTest {
             BlkifLayout.writeSegment(slot, layout.segmentOffset(0, i), 8 + i, first, last);
         }
         DiskImage disk = readOnly ? READ_ONLY : WRITABLE;
-        new RequestReader(layout, disk, VbdFeatures.NONE).read(slot, request);
+        new RequestReader(layout, disk, features).read(slot, request);
         assertEquals(42, request.id);
         assertEquals(op, request.operation);
         return request.status;
@@ -169,6 +171,19 @@ class RequestReaderTest {
             assertEquals(op == BlkifOp.READ, status == BlkifStatus.OKAY, "operation " + op);
         }
         assertEquals(BlkifStatus.OKAY, status(true, BlkifOp.FLUSH_DISKCACHE, 0, 0, 0, 0));
+    }
+
+    @Test
+    void barriersAreReadAsFlushesWhereTheyAreOffered() {
+        features = VbdFeatures.ALL;
+        for (int segments = 0; segments < 256; segments++) {
+            int expected = segments <= 11 ? BlkifStatus.OKAY : BlkifStatus.ERROR;
+            assertEquals(expected, status(false, BlkifOp.WRITE_BARRIER, segments, 0, 0, 7));
+        }
+        assertEquals(-1, status(false, BlkifOp.WRITE_BARRIER, 1, SECTORS - 7, 0, 7));
+        features = VbdFeatures.NONE;
+        assertEquals(-2, status(false, BlkifOp.FLUSH_DISKCACHE, 0, 0, 0, 7));
+        assertEquals(-2, status(false, BlkifOp.WRITE_BARRIER, 1, 0, 0, 7));
     }
 
     @Test

@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkfront.GuestBuffer;
@@ -298,10 +299,19 @@ final class SimulatedVbd {
                 XVDA,
                 opened,
                 host.thread(backLoop),
-                VbdBackendOptions.of(workers).withMaxRingPageOrder(sim.choose(2)),
+                options(workers),
                 ServedVbd.LIFECYCLE,
                 control,
                 Timers.of(control));
+    }
+
+    private VbdBackendOptions options(Executor workers) {
+        boolean both = sim.choose(3) == 0;
+        boolean barrier = sim.choose(2) == 0;
+        return VbdBackendOptions.of(workers)
+                .withMaxRingPageOrder(sim.choose(2))
+                .withFeatures(
+                        VbdFeatures.ALL.withFlush(both || !barrier).withBarrier(both || barrier));
     }
 
     private void connect() throws StoreException {
@@ -320,7 +330,7 @@ final class SimulatedVbd {
                             XVDA,
                             opened,
                             backLoop,
-                            VbdBackendOptions.of(disks).withMaxRingPageOrder(sim.choose(2)),
+                            options(disks),
                             ServedVbd.LIFECYCLE,
                             backControl,
                             Timers.of(backControl));

@@ -149,10 +149,27 @@ class VbdEndToEndTest {
                 ConnectedVbd front = lab.frontend(0)) {
             assertEquals(VbdDiscard.NONE, front.geometry().discard());
             assertEquals(BlkifStatus.EOPNOTSUPP, VbdLab.discard(front, 0, 512));
-            assertEquals(0, back.metrics().dsReq(), "not even asked");
+            assertEquals(BlkifStatus.EOPNOTSUPP, VbdLab.flush(front));
+            assertEquals(0, back.metrics().dsReq() + back.metrics().fReq(), "not even asked");
             byte[] data = stamped(0, MIB, 1);
             assertEquals(0, VbdLab.write(front, 0, data));
             assertArrayEquals(data, Files.readAllBytes(file));
+        }
+    }
+
+    @Test
+    void aBackendThatOnlyHasBarriersIsFlushedByThem() throws Exception {
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(image(MIB), DiskMode.WRITEBACK);
+                ServedVbd back =
+                        lab.backend(
+                                disk, ServedVbd.LIFECYCLE, VbdFeatures.NONE.withBarrier(true));
+                ConnectedVbd front = lab.frontend(0)) {
+            assertTrue(front.geometry().flush());
+            assertEquals(0, VbdLab.write(front, 0, stamped(0, MIB, 1)));
+            assertEquals(0, VbdLab.flush(front));
+            assertEquals(1, disk.syncsStarted());
+            assertEquals(1, back.metrics().fReq());
         }
     }
 

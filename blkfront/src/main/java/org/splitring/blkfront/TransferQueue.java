@@ -230,6 +230,7 @@ final class TransferQueue {
         }
         returnHeldPages();
         ring = open;
+        open.useGeometry(geometry);
         endWhatDoesNotFit(geometry);
         open.submitWaiting();
     }

@@ -178,7 +178,11 @@ final class VbdConnection implements FrontendHooks.Connection {
     public void changed(Keys backend) throws StoreException, HandshakeException {
         VbdGeometry geometry = VbdGeometry.read(backend);
         owner.seen(this, geometry);
-        onLoop(() -> transfers.endWhatDoesNotFit(geometry));
+        onLoop(
+                () -> {
+                    queue.useGeometry(geometry);
+                    transfers.endWhatDoesNotFit(geometry);
+                });
     }
 
     @Override

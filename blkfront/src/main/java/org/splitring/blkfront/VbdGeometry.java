@@ -10,15 +10,19 @@ import org.splitring.xenbus.store.StoreException;
 /// @param sizeBytes its size
 /// @param sectorSizeBytes logical block size; the ring counts in 512 bytes all the same
 /// @param readOnly whether writes are refused
-/// @param flush whether the backend offers flush; without it an acknowledged write is as safe as
-///     it gets
+/// @param flush whether the backend offers a way to make written data stable; without it an
+///     acknowledged write is as safe as it gets
+/// @param flushByBarrier whether that way is an empty barrier, because flush itself is not offered
 /// @param discard whether and how storage can be given back
 public record VbdGeometry(
         long sizeBytes,
         int sectorSizeBytes,
         boolean readOnly,
         boolean flush,
+        boolean flushByBarrier,
         VbdDiscard discard) {
+    private static final long U32 = 0xFFFF_FFFFL;
+
     public VbdGeometry {
         if (sizeBytes <= 0 || sectorSizeBytes < 512 || sizeBytes % sectorSizeBytes != 0) {
             throw new IllegalArgumentException(
@@ -30,16 +34,19 @@ public record VbdGeometry(
     static VbdGeometry read(Keys backend) throws StoreException, HandshakeException {
         long sectors = backend.number("sectors", 1, Long.MAX_VALUE / 512);
         long sectorSize = backend.number("sector-size", 512, 1 << 20);
-        long info = backend.number("info", 0, 0xFFFF_FFFFL, 0);
+        long info = backend.number("info", 0, U32, 0);
         if (Long.bitCount(sectorSize) != 1 || sectors * 512 % sectorSize != 0) {
             throw new HandshakeException(
                     "a disk of " + sectors + " sectors, block size " + sectorSize);
         }
+        boolean flush = backend.number("feature-flush-cache", 0, U32, 0) != 0;
+        boolean barrier = backend.number("feature-barrier", 0, U32, 0) != 0;
         return new VbdGeometry(
                 sectors * 512,
                 (int) sectorSize,
                 (info & BlkifInfo.READONLY) != 0,
-                backend.number("feature-flush-cache", 0, 0xFFFF_FFFFL, 0) != 0,
+                flush || barrier,
+                !flush && barrier,
                 VbdDiscard.read(backend, sectorSize));
     }
 }

@@ -57,6 +57,7 @@ final class VbdQueue implements RingWork {
     private final long[] sendNumbers;
     private long sent;
 
+    private int flushOperation = BlkifOp.FLUSH_DISKCACHE;
     private boolean paused;
     private boolean closed;
     private @Nullable String brokenReason;
@@ -93,6 +94,12 @@ final class VbdQueue implements RingWork {
         for (int id = ids - 1; id >= 0; id--) {
             freeIds[freeIdCount++] = id;
         }
+    }
+
+    /// Sends what is sent from now on as the backend wants it.
+    void useGeometry(VbdGeometry geometry) {
+        flushOperation =
+                geometry.flushByBarrier() ? BlkifOp.WRITE_BARRIER : BlkifOp.FLUSH_DISKCACHE;
     }
 
     /// @param listener is told once why the device has broken
@@ -247,13 +254,17 @@ final class VbdQueue implements RingWork {
         MemorySegment shared = ring.segment();
         GuestBuffer buffer = transfer.buffer;
         int pages = buffer == null ? 0 : (int) ((sizeBytes + PAGE_SIZE - 1) / PAGE_SIZE);
+        int operation =
+                transfer.operation == BlkifOp.FLUSH_DISKCACHE
+                        ? flushOperation
+                        : transfer.operation;
         long sector = (transfer.offsetBytes + startBytes) / SECTOR_SIZE;
-        if (transfer.operation == BlkifOp.DISCARD) {
+        if (operation == BlkifOp.DISCARD) {
             LAYOUT.writeDiscard(shared, slot, 0, handle, id, sector, sizeBytes / SECTOR_SIZE);
         } else {
-            LAYOUT.writeRequest(shared, slot, transfer.operation, pages, handle, id, sector);
+            LAYOUT.writeRequest(shared, slot, operation, pages, handle, id, sector);
         }
-        operations[id] = (byte) transfer.operation;
+        operations[id] = (byte) operation;
         transfers[id] = transfer;
         segmentCounts[id] = pages;
         starts[id] = startBytes;

@@ -57,7 +57,7 @@ class VbdQueueTest {
                         51712,
                         transfers);
         queue.onBroken(reasons::add);
-        transfers.attach(queue, new VbdGeometry(1 << 20, 512, false, true, VbdDiscard.NONE));
+        transfers.attach(queue, new VbdGeometry(1 << 20, 512, false, true, false, VbdDiscard.NONE));
     }
 
     @AfterEach

@@ -8,7 +8,8 @@ final class CheckedRequest {
     /// The frontend's, echoed unchanged; says nothing to us.
     long id;
 
-    /// As it came, 0 to 255: echoed too.
+    /// As it came, 0 to 255: echoed too. Of an indirect request it is the operation inside, once that
+    /// is one: so does Linux's backend, and its frontend insists.
     int operation;
 
     /// `BLKIF_RSP_OKAY` when it may be done; otherwise the answer.
@@ -21,14 +22,12 @@ final class CheckedRequest {
     /// without data.
     long sectors;
 
-    /// 0 to 11 when the status is okay.
+    /// 0 to 11 when the status is okay, or to what was announced for an indirect request.
     int segmentCount;
 
-    final int[] grefs = new int[BlkifLayout.MAX_SEGMENTS_PER_REQUEST];
+    /// How many pages of segments an indirect request has, whose segments have not been looked at
+    /// yet; 0 for any other.
+    int indirectPages;
 
-    /// First sector of each page, 0 to 7.
-    final int[] firstSects = new int[BlkifLayout.MAX_SEGMENTS_PER_REQUEST];
-
-    /// How many sectors of each page, 1 to 8; they end within the page.
-    final int[] sectorCounts = new int[BlkifLayout.MAX_SEGMENTS_PER_REQUEST];
+    final int[] indirectGrefs = new int[BlkifLayout.MAX_INDIRECT_PAGES_PER_REQUEST];
 }

@@ -35,6 +35,11 @@ import org.splitring.wire.BlkifStatus;
 final class DiskQueue implements RingWork {
     private static final Logger LOG = LoggerFactory.getLogger(DiskQueue.class);
 
+    /// Requests with more than eleven pages that are under way at once; others wait for them.
+    static final int LARGE_REQUESTS = 8;
+
+    private static final long SEGMENT_SIZE = BlkifLayout.SEGMENT.byteSize();
+
     private final BackRing ring;
     private final BlkifLayout layout;
     private final ForeignPages pages;
@@ -57,8 +62,12 @@ final class DiskQueue implements RingWork {
     private int changesInFlight;
     private @Nullable DiskRequest barrier;
     private boolean barrierStarted;
-    private @Nullable DiskRequest firstParked;
-    private @Nullable DiskRequest lastParked;
+    private final RequestLine parked = new RequestLine();
+
+    // Lists for indirect requests, and who waits for one.
+    private @Nullable SegmentList freeLarge;
+    private final RequestLine starved = new RequestLine();
+    private final MemorySegment indirectCopy;
 
     DiskQueue(
             BackRing ring,
@@ -85,6 +94,13 @@ final class DiskQueue implements RingWork {
             free[i] = new DiskRequest(this, disk);
         }
         this.freeCount = free.length;
+        int largest = features.maxIndirectSegments();
+        this.indirectCopy = Arena.ofAuto().allocate(Math.max(1, largest) * SEGMENT_SIZE, 8);
+        for (int i = 0; largest > 0 && i < LARGE_REQUESTS; i++) {
+            SegmentList list = new SegmentList(largest);
+            list.next = freeLarge;
+            freeLarge = list;
+        }
     }
 
     @Override
@@ -101,7 +117,7 @@ final class DiskQueue implements RingWork {
             taken += count;
         }
         if (taken > 0) {
-            settleBarrier();
+            beginWaiting();
             counters.inFlight.setRelease(free.length - freeCount);
             publish();
         }
@@ -154,7 +170,7 @@ final class DiskQueue implements RingWork {
         ring.copyRequest(slotCopy);
         DiskRequest slot = free[--freeCount];
         CheckedRequest request = slot.request;
-        reader.read(slotCopy, request);
+        reader.read(slotCopy, request, slot.segments);
         if (request.status != BlkifStatus.OKAY) {
             answer(slot, request.status);
             return;
@@ -162,7 +178,7 @@ final class DiskQueue implements RingWork {
         if (!changesDisk(request)) {
             begin(slot);
         } else if (barrier != null) {
-            park(slot);
+            parked.add(slot);
         } else {
             beginChange(slot);
         }
@@ -187,41 +203,43 @@ final class DiskQueue implements RingWork {
         }
     }
 
-    private void park(DiskRequest slot) {
-        DiskRequest last = lastParked;
-        if (last == null) {
-            firstParked = slot;
-        } else {
-            last.next = slot;
-        }
-        lastParked = slot;
-    }
-
-    /// Starts a barrier whose time has come, and what waited for one that has ended. Not from
-    /// within [#answer], so that a long row of these needs no stack.
-    private void settleBarrier() {
+    /// Starts what waited for a large list, a barrier whose time has come, and what waited for one
+    /// that has ended. Not from within [#answer], so that a long row of these needs no stack.
+    private void beginWaiting() {
         while (true) {
+            while (freeLarge != null && !starved.isEmpty()) {
+                begin(starved.remove());
+            }
             DiskRequest waiting = barrier;
             if (waiting != null && !barrierStarted && changesInFlight == 0) {
                 barrierStarted = true;
                 waiting.written = false;
                 begin(waiting);
             }
-            DiskRequest next = firstParked;
-            if (barrier != null || next == null) {
+            if (barrier != null || parked.isEmpty()) {
                 return;
             }
-            firstParked = next.next;
-            if (firstParked == null) {
-                lastParked = null;
-            }
-            next.next = null;
-            beginChange(next);
+            beginChange(parked.remove());
         }
     }
 
     private void begin(DiskRequest slot) {
         CheckedRequest request = slot.request;
+        if (request.indirectPages > 0) {
+            if (request.segmentCount > slot.segments.capacity()) {
+                SegmentList large = freeLarge;
+                if (large == null) {
+                    starved.add(slot);
+                    return;
+                }
+                freeLarge = large.next;
+                slot.segments = large;
+            }
+            if (!readIndirect(slot)) {
+                answer(slot, BlkifStatus.ERROR);
+                return;
+            }
+        }
         if (request.segmentCount > 0 && !map(slot)) {
             answer(slot, BlkifStatus.ERROR);
             return;
@@ -230,12 +248,12 @@ final class DiskQueue implements RingWork {
             case BlkifOp.READ -> {
                 VbdCounters.add(counters.rdReq, 1);
                 VbdCounters.add(counters.rdSect, request.sectors);
-                finishOrWait(slot, disk.tryRead(slot.vector, slot.offsetBytes()));
+                finishOrWait(slot, disk.tryRead(slot.segments.vector, slot.offsetBytes()));
             }
             case BlkifOp.WRITE -> {
                 VbdCounters.add(counters.wrReq, 1);
                 VbdCounters.add(counters.wrSect, request.sectors);
-                finishOrWait(slot, disk.tryWrite(slot.vector, slot.offsetBytes()));
+                finishOrWait(slot, disk.tryWrite(slot.segments.vector, slot.offsetBytes()));
             }
             case BlkifOp.DISCARD -> {
                 VbdCounters.add(counters.dsReq, 1);
@@ -268,20 +286,38 @@ final class DiskQueue implements RingWork {
         }
     }
 
+    /// Copies the pages of segments once, and checks the copy.
+    private boolean readIndirect(DiskRequest slot) {
+        CheckedRequest request = slot.request;
+        int left = request.segmentCount;
+        for (int i = 0; i < request.indirectPages; i++) {
+            int count = Math.min(left, BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE);
+            long at = (long) i * BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE * SEGMENT_SIZE;
+            int sizeBytes = (int) (count * SEGMENT_SIZE);
+            int status = pages.copyFrom(request.indirectGrefs[i], 0, indirectCopy, at, sizeBytes);
+            if (status != GrantStatus.OKAY) {
+                return false;
+            }
+            left -= count;
+        }
+        return reader.readIndirectSegments(indirectCopy, request, slot.segments)
+                == BlkifStatus.OKAY;
+    }
+
     /// Maps the pages and lists their parts in order. Pieces become one only where they touch in
     /// our memory; what the frontend calls adjacent says nothing.
     private boolean map(DiskRequest slot) {
         CheckedRequest request = slot.request;
         // Reading the disk is writing the pages.
         boolean forWriting = request.operation == BlkifOp.READ;
-        slot.pages.clear();
+        slot.segments.pages.clear();
         for (int i = 0; i < request.segmentCount; i++) {
-            slot.pages.add(request.grefs[i], forWriting);
+            slot.segments.pages.add(slot.segments.grefs[i], forWriting);
         }
-        boolean allMapped = pages.map(slot.pages);
-        slot.vector.clear();
+        boolean allMapped = pages.map(slot.segments.pages);
+        slot.segments.vector.clear();
         for (int i = 0; i < request.segmentCount; i++) {
-            int status = slot.pages.status(i);
+            int status = slot.segments.pages.status(i);
             if (status == GrantStatus.NO_SPACE) {
                 VbdCounters.add(counters.ooReq, 1);
                 return false;
@@ -289,10 +325,10 @@ final class DiskQueue implements RingWork {
             if (status != GrantStatus.OKAY) {
                 return false; // answer() unmaps those that were mapped
             }
-            slot.vector.add(
-                    slot.pages.memory(i),
-                    slot.pages.offset(i) + (long) request.firstSects[i] * DiskImage.SECTOR_SIZE,
-                    (long) request.sectorCounts[i] * DiskImage.SECTOR_SIZE);
+            slot.segments.vector.add(
+                    slot.segments.pages.memory(i),
+                    slot.segments.pages.offset(i) + (long) slot.segments.firstSects[i] * DiskImage.SECTOR_SIZE,
+                    (long) slot.segments.sectorCounts[i] * DiskImage.SECTOR_SIZE);
         }
         return allMapped;
     }
@@ -313,7 +349,7 @@ final class DiskQueue implements RingWork {
             answer(oldest, oldest.status);
             oldest = after;
         }
-        settleBarrier();
+        beginWaiting();
         counters.inFlight.setRelease(inFlight());
         publish();
         Runnable idle = whenIdle;
@@ -324,11 +360,16 @@ final class DiskQueue implements RingWork {
     }
 
     private void answer(DiskRequest slot, int status) {
-        if (slot.pages.size() > 0) {
+        if (slot.segments.pages.size() > 0) {
             // Before the response: the frontend may reuse a page the moment it sees that.
-            pages.unmap(slot.pages);
-            slot.pages.clear();
-            slot.vector.clear();
+            pages.unmap(slot.segments.pages);
+            slot.segments.pages.clear();
+            slot.segments.vector.clear();
+        }
+        if (slot.segments != slot.ownSegments) {
+            slot.segments.next = freeLarge;
+            freeLarge = slot.segments;
+            slot.segments = slot.ownSegments;
         }
         if (status != BlkifStatus.OKAY) {
             VbdCounters.add(counters.errors, 1);

@@ -3,8 +3,6 @@ package org.splitring.blkback;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.GrantBatch;
-import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
@@ -15,8 +13,10 @@ final class DiskRequest implements Runnable, FlushListener {
     private static final Logger LOG = LoggerFactory.getLogger(DiskRequest.class);
 
     final CheckedRequest request = new CheckedRequest();
-    final GrantBatch pages = new GrantBatch(BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
-    final IoVector vector = new IoVector(BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
+    /// For its pages: its own, or a larger one that is lent to it.
+    SegmentList segments = new SegmentList(BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
+
+    final SegmentList ownSegments = segments;
 
     /// The answer, set by whoever finishes the work.
     int status;
@@ -27,7 +27,7 @@ final class DiskRequest implements Runnable, FlushListener {
     /// Whether the data of a barrier is written, and has to be made stable.
     boolean written;
 
-    /// Next in the list of finished requests, or of those that a barrier keeps waiting.
+    /// Next in the list of finished requests, or of those that wait for a barrier or for room.
     @Nullable DiskRequest next;
 
     private final DiskQueue queue;
@@ -41,7 +41,7 @@ final class DiskRequest implements Runnable, FlushListener {
     /// Where on the disk the rest of the vector goes.
     long offsetBytes() {
         long totalBytes = request.sectors * DiskImage.SECTOR_SIZE;
-        return request.startSector * DiskImage.SECTOR_SIZE + totalBytes - vector.remainingBytes();
+        return request.startSector * DiskImage.SECTOR_SIZE + totalBytes - segments.vector.remainingBytes();
     }
 
     /// The part that waits for storage, on a worker.
@@ -51,12 +51,12 @@ final class DiskRequest implements Runnable, FlushListener {
         try {
             outcome =
                     switch (request.operation) {
-                        case BlkifOp.READ -> disk.read(vector, offsetBytes());
+                        case BlkifOp.READ -> disk.read(segments.vector, offsetBytes());
                         case BlkifOp.DISCARD ->
                                 disk.discard(
                                         request.startSector * DiskImage.SECTOR_SIZE,
                                         request.sectors * DiskImage.SECTOR_SIZE);
-                        default -> disk.write(vector, offsetBytes());
+                        default -> disk.write(segments.vector, offsetBytes());
                     };
         } catch (Throwable t) { // whatever happened, the request is answered
             LOG.error("disk {}: request failed", disk.name(), t);

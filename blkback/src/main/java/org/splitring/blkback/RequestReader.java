@@ -18,12 +18,15 @@ import org.splitring.wire.BlkifStatus;
 /// | WRITE, FLUSH or BARRIER with data, or DISCARD on a read-only disk | ERROR |
 /// | DISCARD of no sector | ERROR |
 /// | FLUSH, WRITE_BARRIER or DISCARD that is not announced; DISCARD that is to be secure | EOPNOTSUPP |
-/// | INDIRECT, the reserved operation: not announced | EOPNOTSUPP |
+/// | INDIRECT that is not announced; the reserved operation | EOPNOTSUPP |
+/// | INDIRECT with another operation inside than READ and WRITE | ERROR |
+/// | INDIRECT with 0 segments or more than announced, or a page of segments that is not granted | ERROR |
 /// | any other operation | ERROR |
 ///
 /// Source: Xen `public/io/blkif.h`.
 final class RequestReader {
     private static final int SECTORS_PER_PAGE = 8;
+    private static final long SEGMENT_SIZE = BlkifLayout.SEGMENT.byteSize();
 
     private final BlkifLayout layout;
     private final DiskImage disk;
@@ -39,35 +42,45 @@ final class RequestReader {
         this.features = features;
     }
 
-    /// Reads and checks one request.
+    /// Reads and checks one request. The segments of an indirect one are in pages that have to be
+    /// copied, and are checked by [#readIndirectSegments].
     ///
     /// @param slot private memory that holds a copy of the whole slot
-    void read(MemorySegment slot, CheckedRequest into) {
+    /// @param segments receives the segments; for at least eleven
+    void read(MemorySegment slot, CheckedRequest into, SegmentList segments) {
         into.id = layout.id(slot, 0);
         into.operation = layout.operation(slot, 0);
         into.startSector = layout.sectorNumber(slot, 0);
         into.sectors = 0;
         into.segmentCount = 0;
+        into.indirectPages = 0;
         into.status =
                 switch (into.operation) {
-                    case BlkifOp.READ -> readTransfer(slot, into, false);
-                    case BlkifOp.WRITE -> readTransfer(slot, into, true);
-                    case BlkifOp.FLUSH_DISKCACHE -> readFlush(slot, into, features.flush());
-                    case BlkifOp.WRITE_BARRIER -> readFlush(slot, into, features.barrier());
+                    case BlkifOp.READ -> readTransfer(slot, into, segments, false);
+                    case BlkifOp.WRITE -> readTransfer(slot, into, segments, true);
+                    case BlkifOp.FLUSH_DISKCACHE ->
+                            readFlush(slot, into, segments, features.flush());
+                    case BlkifOp.WRITE_BARRIER ->
+                            readFlush(slot, into, segments, features.barrier());
                     case BlkifOp.DISCARD -> readDiscard(slot, into);
-                    case BlkifOp.RESERVED_1, BlkifOp.INDIRECT -> BlkifStatus.EOPNOTSUPP;
+                    case BlkifOp.INDIRECT -> readIndirect(slot, into);
+                    case BlkifOp.RESERVED_1 -> BlkifStatus.EOPNOTSUPP;
                     default -> BlkifStatus.ERROR;
                 };
     }
 
-    private int readFlush(MemorySegment slot, CheckedRequest into, boolean offered) {
+    private int readFlush(
+            MemorySegment slot, CheckedRequest into, SegmentList segments, boolean offered) {
         if (!offered) {
             return BlkifStatus.EOPNOTSUPP;
         }
-        return layout.nrSegments(slot, 0) == 0 ? BlkifStatus.OKAY : readTransfer(slot, into, true);
+        return layout.nrSegments(slot, 0) == 0
+                ? BlkifStatus.OKAY
+                : readTransfer(slot, into, segments, true);
     }
 
-    private int readTransfer(MemorySegment slot, CheckedRequest into, boolean changesDisk) {
+    private int readTransfer(
+            MemorySegment slot, CheckedRequest into, SegmentList segments, boolean changesDisk) {
         if (changesDisk && readOnly) {
             return BlkifStatus.ERROR;
         }
@@ -75,17 +88,60 @@ final class RequestReader {
         if (count == 0 || count > BlkifLayout.MAX_SEGMENTS_PER_REQUEST) {
             return BlkifStatus.ERROR;
         }
+        into.segmentCount = count;
+        return readSegments(slot, layout.segmentOffset(0, 0), into, segments);
+    }
+
+    private int readIndirect(MemorySegment slot, CheckedRequest into) {
+        if (features.maxIndirectSegments() == 0) {
+            return BlkifStatus.EOPNOTSUPP;
+        }
+        int operation = layout.indirectOp(slot, 0);
+        if (operation != BlkifOp.READ && operation != BlkifOp.WRITE) {
+            return BlkifStatus.ERROR; // no barrier, no discard, and not one more inside
+        }
+        into.operation = operation;
+        int count = layout.indirectNrSegments(slot, 0);
+        if (count == 0
+                || count > features.maxIndirectSegments()
+                || (operation == BlkifOp.WRITE && readOnly)) {
+            return BlkifStatus.ERROR;
+        }
+        into.segmentCount = count;
+        into.indirectPages =
+                (count + BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE - 1)
+                        / BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE;
+        for (int i = 0; i < into.indirectPages; i++) {
+            into.indirectGrefs[i] = layout.indirectGref(slot, 0, i);
+        }
+        return BlkifStatus.OKAY;
+    }
+
+    /// Reads and checks the segments of an indirect request.
+    ///
+    /// @param copy private memory that holds a copy of its pages, one after the other, as far as
+    ///     there are segments
+    /// @param segments receives them; for at least as many as the request has
+    /// @return the status; the request may be done when it is okay
+    int readIndirectSegments(MemorySegment copy, CheckedRequest into, SegmentList segments) {
+        return readSegments(copy, 0, into, segments);
+    }
+
+    private int readSegments(
+            MemorySegment from, long firstSegment, CheckedRequest into, SegmentList segments) {
+        int count = into.segmentCount;
+        into.segmentCount = 0; // until all are known to be good
         int sectors = 0;
         for (int i = 0; i < count; i++) {
-            long segment = layout.segmentOffset(0, i);
-            int first = BlkifLayout.firstSect(slot, segment);
-            int last = BlkifLayout.lastSect(slot, segment);
+            long segment = firstSegment + i * SEGMENT_SIZE;
+            int first = BlkifLayout.firstSect(from, segment);
+            int last = BlkifLayout.lastSect(from, segment);
             if (first > last || last >= SECTORS_PER_PAGE) {
                 return BlkifStatus.ERROR;
             }
-            into.grefs[i] = BlkifLayout.gref(slot, segment);
-            into.firstSects[i] = first;
-            into.sectorCounts[i] = last - first + 1;
+            segments.grefs[i] = BlkifLayout.gref(from, segment);
+            segments.firstSects[i] = first;
+            segments.sectorCounts[i] = last - first + 1;
             sectors += last - first + 1;
         }
         if (!isOnDisk(into.startSector, sectors, disk.sizeSectors())) {

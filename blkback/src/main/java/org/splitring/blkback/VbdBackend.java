@@ -69,6 +69,12 @@ final class VbdBackend implements BackendHooks {
         keys.write(folder + "/feature-flush-cache", features.flush() ? "1" : "0");
         keys.write(folder + "/feature-barrier", features.barrier() ? "1" : "0");
         offerDiscard(keys, folder);
+        String indirect = folder + "/feature-max-indirect-segments";
+        if (features.maxIndirectSegments() > 0) {
+            keys.write(indirect, Integer.toString(features.maxIndirectSegments()));
+        } else {
+            keys.remove(indirect); // of a backend before this one
+        }
         int order = options.maxRingPageOrder();
         keys.write(folder + "/max-ring-page-order", Integer.toString(order));
         keys.write(folder + "/max-ring-pages", Integer.toString(1 << order));

@@ -65,7 +65,8 @@ final class VbdConnection implements BackendHooks.Connection {
         int entries = ringPageCount * 4096 / layout.entrySizeBytes(); // rounded down below
         int maxMappings =
                 ringPageCount
-                        + Integer.highestOneBit(entries) * BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
+                        + Integer.highestOneBit(entries) * BlkifLayout.MAX_SEGMENTS_PER_REQUEST
+                        + DiskQueue.LARGE_REQUESTS * features.maxIndirectSegments();
         ForeignPages pages = domain.foreignPages(frontend, maxMappings);
         EventChannel port = null;
         try {

@@ -1,27 +1,44 @@
 package org.splitring.blkback;
 
+import org.splitring.wire.BlkifLayout;
+
 /// Optional parts of the protocol that a backend announces. A request of one that is not announced
 /// is answered `BLKIF_RSP_EOPNOTSUPP`.
 ///
 /// @param flush whether written data can be made stable
 /// @param barrier writes that all earlier ones precede and all later ones follow
 /// @param discard on disks that can give storage back and may be written
-public record VbdFeatures(boolean flush, boolean barrier, boolean discard) {
-    /// Everything that this backend can do.
-    public static final VbdFeatures ALL = new VbdFeatures(true, true, true);
+/// @param maxIndirectSegments pages that an indirect request may have, 12 to 512; 0 when there are no
+///     indirect requests
+public record VbdFeatures(
+        boolean flush, boolean barrier, boolean discard, int maxIndirectSegments) {
+    /// Everything that this backend can do; indirect requests of up to 1 MiB, as Linux's.
+    public static final VbdFeatures ALL = new VbdFeatures(true, true, true, 256);
 
     /// Reads and writes only.
-    public static final VbdFeatures NONE = new VbdFeatures(false, false, false);
+    public static final VbdFeatures NONE = new VbdFeatures(false, false, false, 0);
+
+    public VbdFeatures {
+        if (maxIndirectSegments != 0
+                && (maxIndirectSegments <= BlkifLayout.MAX_SEGMENTS_PER_REQUEST
+                        || maxIndirectSegments > BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE)) {
+            throw new IllegalArgumentException("maxIndirectSegments: " + maxIndirectSegments);
+        }
+    }
 
     public VbdFeatures withFlush(boolean offered) {
-        return new VbdFeatures(offered, barrier, discard);
+        return new VbdFeatures(offered, barrier, discard, maxIndirectSegments);
     }
 
     public VbdFeatures withBarrier(boolean offered) {
-        return new VbdFeatures(flush, offered, discard);
+        return new VbdFeatures(flush, offered, discard, maxIndirectSegments);
     }
 
     public VbdFeatures withDiscard(boolean offered) {
-        return new VbdFeatures(flush, barrier, offered);
+        return new VbdFeatures(flush, barrier, offered, maxIndirectSegments);
+    }
+
+    public VbdFeatures withMaxIndirectSegments(int segments) {
+        return new VbdFeatures(flush, barrier, discard, segments);
     }
 }

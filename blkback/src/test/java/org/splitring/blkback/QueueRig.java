@@ -133,7 +133,7 @@ final class QueueRig implements AutoCloseable {
                 grefs[i] = guest.grants().claim();
                 guest.grants().grant(grefs[i], DomId.ZERO, dataGfn + i, false);
             }
-            pages = driver.foreignPages(id, Math.min(1 + 32 * 11, limits.maxMappings()));
+            pages = driver.foreignPages(id, Math.min(1 + 32 * 11 + 8 * 256, limits.maxMappings()));
             ring = pages.mapContiguous(new int[] {ringGref});
             frontPort = guest.eventChannels().allocUnbound(DomId.ZERO);
             backPort = driver.eventChannels().bindInterdomain(id, frontPort.port());
@@ -182,6 +182,23 @@ final class QueueRig implements AutoCloseable {
         layout.writeRequest(ring, slot, operation, segmentGrefs.length, 0, id, sector);
         for (int i = 0; i < Math.min(segmentGrefs.length, 11); i++) {
             BlkifLayout.writeSegment(ring, layout.segmentOffset(slot, i), segmentGrefs[i], 0, 7);
+        }
+        return slot;
+    }
+
+    /// Writes an indirect request of whole pages into the next slot, without publishing it. Its page
+    /// of segments is the data page `segmentPage`.
+    ///
+    /// @return the byte offset of its slot
+    long writeIndirect(
+            int operation, long id, long sector, int segmentPage, int count, int... segmentGrefs) {
+        long slot = slot(reqProd++);
+        layout.writeIndirect(ring, slot, operation, count, 0, id, sector);
+        for (int i = 0; i < 8; i++) {
+            layout.writeIndirectGref(ring, slot, i, i == 0 ? grefs[segmentPage] : 0);
+        }
+        for (int i = 0; i < segmentGrefs.length; i++) {
+            BlkifLayout.writeSegment(page(segmentPage), i * 8L, segmentGrefs[i], 0, 7);
         }
         return slot;
     }

@@ -27,6 +27,7 @@ class RequestReaderTest {
     }
 
     private final MemorySegment slot = Arena.ofAuto().allocate(112, 8);
+    private final SegmentList list = new SegmentList(256);
     private final CheckedRequest request = new CheckedRequest();
 
     private int status(boolean readOnly, int op, int segments, long sector, int first, int last) {
@@ -47,7 +48,7 @@ class RequestReaderTest {
             BlkifLayout.writeSegment(slot, layout.segmentOffset(0, i), 8 + i, first, last);
         }
         DiskImage disk = readOnly ? READ_ONLY : WRITABLE;
-        new RequestReader(layout, disk, features).read(slot, request);
+        new RequestReader(layout, disk, features).read(slot, request, list);
         assertEquals(42, request.id);
         assertEquals(op, request.operation);
         return request.status;
@@ -58,7 +59,7 @@ class RequestReaderTest {
         for (BlkifLayout layout : List.of(BlkifLayout.X86_64, BlkifLayout.X86_32)) {
             slot.fill((byte) 0);
             layout.writeDiscard(slot, 0, flag, 0, 42, sector, count);
-            new RequestReader(layout, disk, features).read(slot, request);
+            new RequestReader(layout, disk, features).read(slot, request, list);
             assertEquals(42, request.id);
             assertEquals(BlkifOp.DISCARD, request.operation);
             assertEquals(0, request.segmentCount);
@@ -184,6 +185,74 @@ class RequestReaderTest {
         features = VbdFeatures.NONE;
         assertEquals(-2, status(false, BlkifOp.FLUSH_DISKCACHE, 0, 0, 0, 7));
         assertEquals(-2, status(false, BlkifOp.WRITE_BARRIER, 1, 0, 0, 7));
+    }
+
+    private int indirect(BlkifLayout layout, DiskImage disk, int op, int count, long sector) {
+        slot.fill((byte) 0);
+        layout.writeIndirect(slot, 0, op, count, 0, 42, sector);
+        for (int i = 0; i < 8; i++) {
+            layout.writeIndirectGref(slot, 0, i, 100 + i);
+        }
+        new RequestReader(layout, disk, VbdFeatures.ALL).read(slot, request, list);
+        assertEquals(42, request.id);
+        return request.status;
+    }
+
+    @Test
+    void h021_h022_numbersAndOperationsOfIndirectRequests() {
+        for (BlkifLayout layout : List.of(BlkifLayout.X86_64, BlkifLayout.X86_32)) {
+            for (int op = 0; op < 256; op++) {
+                int status = indirect(layout, WRITABLE, op, 20, 0);
+                boolean inside = op == BlkifOp.READ || op == BlkifOp.WRITE;
+                assertEquals(inside ? BlkifStatus.OKAY : BlkifStatus.ERROR, status, "op " + op);
+                assertEquals(inside ? op : BlkifOp.INDIRECT, request.operation);
+                int onReadOnly = indirect(layout, READ_ONLY, op, 20, 0);
+                assertEquals(op == BlkifOp.READ, onReadOnly == BlkifStatus.OKAY, "op " + op);
+            }
+            for (int count : new int[] {0, 1, 11, 12, 255, 256, 257, 512, 4096, 4097, 65535}) {
+                int status = indirect(layout, WRITABLE, BlkifOp.READ, count, 0);
+                boolean possible = count > 0 && count <= 256;
+                assertEquals(possible ? 0 : -1, status, "segments " + count);
+                if (possible) {
+                    assertEquals(count, request.segmentCount);
+                    assertEquals(1, request.indirectPages);
+                    assertEquals(100, request.indirectGrefs[0]);
+                }
+            }
+        }
+    }
+
+    @Test
+    void h021_segmentsInIndirectPages() {
+        MemorySegment page = Arena.ofAuto().allocate(4096, 8);
+        RequestReader reader = new RequestReader(BlkifLayout.X86_64, WRITABLE, VbdFeatures.ALL);
+        int[][] wrong = {{1, 0}, {0, 8}, {0, 255}, {255, 255}, {8, 8}, {255, 0}};
+        for (int bad = -1; bad < 100; bad++) {
+            for (int[] pair : wrong) {
+                indirect(BlkifLayout.X86_64, WRITABLE, BlkifOp.WRITE, 100, 5);
+                for (int i = 0; i < 100; i++) {
+                    int first = i == bad ? pair[0] : i % 8;
+                    int last = i == bad ? pair[1] : 7;
+                    BlkifLayout.writeSegment(page, i * 8L, 1000 + i, first, last);
+                }
+                int status = reader.readIndirectSegments(page, request, list);
+                assertEquals(bad < 0 ? BlkifStatus.OKAY : BlkifStatus.ERROR, status);
+                assertEquals(bad < 0 ? 100 : 0, request.segmentCount);
+                if (bad < 0) {
+                    assertEquals(1099, list.grefs[99]);
+                    assertEquals(99 % 8, list.firstSects[99]);
+                    assertEquals(8 - 99 % 8, list.sectorCounts[99]);
+                    assertEquals(12 * 36 + 8 + 7 + 6 + 5, request.sectors);
+                }
+            }
+        }
+        for (long start : new long[] {SECTORS - 8 * 125 + 1, SECTORS, -1, -1000, Long.MIN_VALUE}) {
+            indirect(BlkifLayout.X86_64, WRITABLE, BlkifOp.READ, 125, start);
+            for (int i = 0; i < 125; i++) {
+                BlkifLayout.writeSegment(page, i * 8L, 1000 + i, 0, 7);
+            }
+            assertEquals(-1, reader.readIndirectSegments(page, request, list), "" + start);
+        }
     }
 
     @Test

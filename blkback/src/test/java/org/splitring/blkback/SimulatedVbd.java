@@ -311,7 +311,10 @@ final class SimulatedVbd {
         return VbdBackendOptions.of(workers)
                 .withMaxRingPageOrder(sim.choose(2))
                 .withFeatures(
-                        VbdFeatures.ALL.withFlush(both || !barrier).withBarrier(both || barrier));
+                        VbdFeatures.ALL
+                                .withFlush(both || !barrier)
+                                .withBarrier(both || barrier)
+                                .withMaxIndirectSegments(new int[] {0, 12, 16, 256}[sim.choose(4)]));
     }
 
     private void connect() throws StoreException {

@@ -174,11 +174,46 @@ class VbdEndToEndTest {
     }
 
     @Test
+    void aTransferOfOneMebibyteIsOneRequestWhereIndirectOnesAreOffered() throws Exception {
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(image(4 * MIB), DiskMode.WRITEBACK);
+                ServedVbd back = lab.backend(disk);
+                ConnectedVbd front = lab.frontend(0)) {
+            assertEquals(256, front.geometry().maxRequestPages());
+            byte[] data = stamped(MIB, MIB, 1);
+            assertEquals(0, VbdLab.write(front, MIB, data));
+            assertEquals(1, back.metrics().wrReq());
+            byte[] read = new byte[MIB];
+            assertEquals(0, VbdLab.read(front, MIB, read));
+            assertArrayEquals(data, read);
+            assertEquals(1, back.metrics().rdReq());
+            assertEquals(0, VbdLab.write(front, 0, stamped(0, 11 * 4096, 1)));
+            assertEquals(2, back.metrics().wrReq());
+        }
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(image(4 * MIB), DiskMode.WRITEBACK);
+                ServedVbd back = lab.backend(disk, ServedVbd.LIFECYCLE, VbdFeatures.NONE);
+                ConnectedVbd front = lab.frontend(0)) {
+            assertEquals(11, front.geometry().maxRequestPages());
+            assertTrue(
+                    lab.guestStore
+                            .read(lab.paths.backend() + "/feature-max-indirect-segments")
+                            .isEmpty());
+            assertEquals(0, VbdLab.write(front, 0, stamped(0, MIB, 2)));
+            assertEquals((256 + 10) / 11, back.metrics().wrReq());
+        }
+    }
+
+    @Test
     void manyTransfersAtOnceWaitForTheRing() throws Exception {
         Path file = image(16 * MIB);
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
-                ServedVbd back = lab.backend(disk);
+                ServedVbd back =
+                        lab.backend(
+                                disk,
+                                ServedVbd.LIFECYCLE,
+                                VbdFeatures.ALL.withMaxIndirectSegments(0));
                 ConnectedVbd front = lab.frontend(0)) {
             // 64 transfers of 64 KiB are 128 requests: four times the ring of one page.
             CountDownLatch done = new CountDownLatch(64);

@@ -185,12 +185,20 @@ final class TransferQueue {
     }
 
     /// The request that goes out before any other; null when nothing is left over.
-    @Nullable Leftover pollLeftover() {
-        return leftovers.poll();
+    @Nullable Leftover firstLeftover() {
+        return leftovers.peek();
     }
 
-    boolean hasLeftovers() {
-        return !leftovers.isEmpty();
+    /// The beginning of the first one has been sent; the next backend may take less at a time than
+    /// the last one.
+    void sentOfFirstLeftover(long sizeBytes) {
+        Leftover first = leftovers.remove();
+        long left = first.sizeBytes - sizeBytes;
+        if (left > 0) {
+            first.transfer.outstanding++; // it is one request more now
+            leftovers.addFirst(
+                    new Leftover(first.transfer, first.startBytes + sizeBytes, left));
+        }
     }
 
     /// The last request of a transfer was answered.

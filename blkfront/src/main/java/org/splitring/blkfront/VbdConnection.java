@@ -56,6 +56,7 @@ final class VbdConnection implements FrontendHooks.Connection {
     private final int ringGfn;
     private final int[] ringGrefs;
     private final EventChannel port;
+    private final IndirectPages indirect;
     private final VbdQueue queue;
     private final PortPoller poller;
 
@@ -66,6 +67,7 @@ final class VbdConnection implements FrontendHooks.Connection {
             int ringGfn,
             int[] ringGrefs,
             EventChannel port,
+            IndirectPages indirect,
             VbdQueue queue) {
         this.guest = guest;
         this.transfers = transfers;
@@ -73,6 +75,7 @@ final class VbdConnection implements FrontendHooks.Connection {
         this.ringGfn = ringGfn;
         this.ringGrefs = ringGrefs;
         this.port = port;
+        this.indirect = indirect;
         this.queue = queue;
         this.poller =
                 new PortPoller(
@@ -104,7 +107,7 @@ final class VbdConnection implements FrontendHooks.Connection {
         MemorySegment memory = guest.memory().pages(ringGfn, pages);
         FrontRing ring = FrontRing.init(memory, BlkifLayout.X86_64.entrySizeBytes());
         int[] ringGrefs = claim(grants, pages);
-        int[] dataGrefs = claim(grants, ring.entries() * BlkifLayout.MAX_SEGMENTS_PER_REQUEST);
+        int[] dataGrefs = claim(grants, dataGrefs(ring.entries(), transfers.pool().pageCount()));
         EventChannel port = null;
         try {
             if (ringGrefs.length < pages
@@ -122,24 +125,36 @@ final class VbdConnection implements FrontendHooks.Connection {
         for (int page = 0; page < pages; page++) {
             grants.grant(ringGrefs[page], paths.backendDomain(), ringGfn + page, false);
         }
+        IndirectPages indirect = IndirectPages.take(guest, paths.backendDomain());
         VbdQueue queue =
                 new VbdQueue(
                         ring,
                         port,
                         grants,
-                        dataGrefs,
+                        new GrefStack(grants, dataGrefs),
+                        indirect,
                         paths.backendDomain(),
                         paths.device(),
                         transfers);
         VbdConnection connection =
                 new VbdConnection(
-                        guest, transfers, owner, ringGfn, ringGrefs, port, queue);
+                        guest, transfers, owner, ringGfn, ringGrefs, port, indirect, queue);
         queue.onBroken(
                 reason -> {
                     connection.poller.stop();
                     owner.broken(reason);
                 });
         return connection;
+    }
+
+    /// One for each page that may be under way: not more than the buffers have, and not so many that
+    /// other devices of the guest find none.
+    private static int dataGrefs(int entries, int poolPages) {
+        int wanted =
+                Math.max(
+                        entries * BlkifLayout.MAX_SEGMENTS_PER_REQUEST,
+                        8 * VbdGeometry.MAX_INDIRECT_SEGMENTS);
+        return Math.min(wanted, Math.max(poolPages, BlkifLayout.MAX_SEGMENTS_PER_REQUEST));
     }
 
     private static int[] claim(GrantTable grants, int count) {
@@ -254,6 +269,7 @@ final class VbdConnection implements FrontendHooks.Connection {
                 grants.quarantine(gref, ringGfn + page);
             }
         }
+        indirect.close();
         queue.unclaimGrefs();
     }
 }

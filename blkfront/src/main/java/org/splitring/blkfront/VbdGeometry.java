@@ -1,6 +1,7 @@
 package org.splitring.blkfront;
 
 import org.splitring.wire.BlkifInfo;
+import org.splitring.wire.BlkifLayout;
 import org.splitring.xenbus.HandshakeException;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.store.StoreException;
@@ -13,6 +14,8 @@ import org.splitring.xenbus.store.StoreException;
 /// @param flush whether the backend offers a way to make written data stable; without it an
 ///     acknowledged write is as safe as it gets
 /// @param flushByBarrier whether that way is an empty barrier, because flush itself is not offered
+/// @param maxRequestPages how many pages of 4096 bytes one request of the ring may have; a transfer
+///     that is longer is several requests
 /// @param discard whether and how storage can be given back
 public record VbdGeometry(
         long sizeBytes,
@@ -20,14 +23,24 @@ public record VbdGeometry(
         boolean readOnly,
         boolean flush,
         boolean flushByBarrier,
+        int maxRequestPages,
         VbdDiscard discard) {
     private static final long U32 = 0xFFFF_FFFFL;
+
+    /// 1 MiB, what Linux's backend offers; more is not asked for.
+    static final int MAX_INDIRECT_SEGMENTS = 256;
 
     public VbdGeometry {
         if (sizeBytes <= 0 || sectorSizeBytes < 512 || sizeBytes % sectorSizeBytes != 0) {
             throw new IllegalArgumentException(
                     "size " + sizeBytes + " with sectors of " + sectorSizeBytes);
         }
+    }
+
+    private static int maxRequestPages(Keys backend) throws StoreException, HandshakeException {
+        long indirect = backend.number("feature-max-indirect-segments", 0, U32, 0);
+        return (int)
+                Math.clamp(indirect, BlkifLayout.MAX_SEGMENTS_PER_REQUEST, MAX_INDIRECT_SEGMENTS);
     }
 
     /// Reads what a connected backend has written.
@@ -47,6 +60,7 @@ public record VbdGeometry(
                 (info & BlkifInfo.READONLY) != 0,
                 flush || barrier,
                 !flush && barrier,
+                maxRequestPages(backend),
                 VbdDiscard.read(backend, sectorSize));
     }
 }

@@ -22,9 +22,10 @@ import org.splitring.wire.BlkifStatus;
 /// and matches responses. It lives as long as its connection; the transfers live in a
 /// [TransferQueue].
 ///
-/// A ring request has a place in a private table; its number is the id on the wire. A place has its
-/// own eleven grant references, claimed at connect, so that granting is two stores and revoking a
-/// compare-and-set. What the backend says is believed only as far as the table agrees: an id that
+/// A ring request has a place in a private table; its number is the id on the wire. The references
+/// for its pages come from a stack that was claimed at connect, so that granting is two stores and
+/// revoking a compare-and-set. With more than eleven pages it is an indirect one, where the backend
+/// takes such. What the backend says is believed only as far as the table agrees: an id that
 /// is not out there, or an answer to another operation, breaks the device
 /// (hostile catalogue H-007), and so does a page that is still mapped after its answer (H-085).
 ///
@@ -35,18 +36,24 @@ final class VbdQueue implements RingWork {
     private static final int MAX_SEGMENTS = BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
     private static final BlkifLayout LAYOUT = BlkifLayout.X86_64;
     private static final byte FREE = -1;
+    private static final byte NONE = -1;
+    private static final int MAX_INDIRECT_SEGMENTS = VbdGeometry.MAX_INDIRECT_SEGMENTS;
+    private static final long WAIT = -1;
 
     private final FrontRing ring;
     private final EventChannel port;
     private final GrantTable grants;
+    private final GrefStack freeGrefs;
+    private final IndirectPages indirect;
     private final DomId backend;
     private final int handle;
     private final TransferQueue work;
     private final MemorySegment slotCopy;
 
     // The table of requests; a row for each id.
-    private final int[] grefs;
     private final byte[] operations; // FREE, or what was asked
+    private final byte[] indirectPages; // of a request with a page of segments, or NONE
+    private final int[] grefs; // of the pages of a request, from `row(id)` on
     private final @Nullable Transfer[] transfers;
     private final int[] segmentCounts;
     private final long[] starts; // where in its transfer a request begins, in bytes
@@ -57,6 +64,7 @@ final class VbdQueue implements RingWork {
     private final long[] sendNumbers;
     private long sent;
 
+    private int maxPages = MAX_SEGMENTS; // of a request
     private int flushOperation = BlkifOp.FLUSH_DISKCACHE;
     private boolean paused;
     private boolean closed;
@@ -64,25 +72,31 @@ final class VbdQueue implements RingWork {
     private @Nullable Consumer<String> onBroken;
     private @Nullable Runnable whenQuiet;
 
-    /// @param grefs claimed references, eleven for each request that may be out at once
+    /// @param freeGrefs for the pages that may be out at once
+    /// @param indirect for requests with more than eleven pages
     /// @param work whose transfers go over this ring once it is attached there
     VbdQueue(
             FrontRing ring,
             EventChannel port,
             GrantTable grants,
-            int[] grefs,
+            GrefStack freeGrefs,
+            IndirectPages indirect,
             DomId backend,
             int handle,
             TransferQueue work) {
         this.ring = ring;
         this.port = port;
         this.grants = grants;
-        this.grefs = grefs;
+        this.freeGrefs = freeGrefs;
+        this.indirect = indirect;
         this.backend = backend;
         this.handle = handle;
         this.work = work;
         this.slotCopy = Arena.ofAuto().allocate(ring.entrySizeBytes(), 8);
-        int ids = Math.min(ring.entries(), grefs.length / MAX_SEGMENTS);
+        int ids = ring.entries();
+        grefs = new int[ids * MAX_SEGMENTS + indirect.count() * MAX_INDIRECT_SEGMENTS];
+        indirectPages = new byte[ids];
+        Arrays.fill(indirectPages, NONE);
         operations = new byte[ids];
         Arrays.fill(operations, FREE);
         transfers = new Transfer[ids];
@@ -98,6 +112,7 @@ final class VbdQueue implements RingWork {
 
     /// Sends what is sent from now on as the backend wants it.
     void useGeometry(VbdGeometry geometry) {
+        maxPages = indirect.count() > 0 ? geometry.maxRequestPages() : MAX_SEGMENTS;
         flushOperation =
                 geometry.flushByBarrier() ? BlkifOp.WRITE_BARRIER : BlkifOp.FLUSH_DISKCACHE;
     }
@@ -198,31 +213,45 @@ final class VbdQueue implements RingWork {
                 takePagesBack(id, transfer, forGood);
                 found.add(new TransferQueue.Leftover(transfer, starts[id], sizes[id]));
             }
-            operations[id] = FREE;
-            transfers[id] = null;
-            freeIds[freeIdCount++] = id;
+            freeUp(id);
         }
         return found;
     }
 
+    /// Where the references of a request that is in the table begin.
+    private int row(int id) {
+        int page = indirectPages[id];
+        return page == NONE
+                ? id * MAX_SEGMENTS
+                : operations.length * MAX_SEGMENTS + page * MAX_INDIRECT_SEGMENTS;
+    }
+
+    private void freeUp(int id) {
+        operations[id] = FREE;
+        transfers[id] = null;
+        if (indirectPages[id] != NONE) {
+            indirect.giveBack(indirectPages[id]);
+            indirectPages[id] = NONE;
+        }
+        freeIds[freeIdCount++] = id;
+    }
+
     /// Gives the references back; those that the backend would not let go were put aside.
     void unclaimGrefs() {
-        for (int i = 0; i < grefs.length; i++) {
-            if (grefs[i] >= 0) {
-                grants.unclaim(grefs[i]);
-                grefs[i] = -1;
-            }
-        }
+        freeGrefs.unclaim();
     }
 
     /// Sends what there is room for.
     void submitWaiting() {
         while (!paused && !isOver() && freeIdCount > 0 && !ring.isFull()) {
-            if (work.hasLeftovers()) {
-                TransferQueue.Leftover leftover = work.pollLeftover();
-                if (leftover != null) {
-                    submit(leftover.transfer(), leftover.startBytes(), leftover.sizeBytes());
+            TransferQueue.Leftover leftover = work.firstLeftover();
+            if (leftover != null) {
+                long sizeBytes = fitting(leftover.transfer(), leftover.sizeBytes());
+                if (sizeBytes == WAIT) {
+                    break;
                 }
+                work.sentOfFirstLeftover(sizeBytes);
+                submit(leftover.transfer(), leftover.startBytes(), sizeBytes);
                 continue;
             }
             Transfer transfer = work.firstWaiting();
@@ -230,10 +259,10 @@ final class VbdQueue implements RingWork {
                 break;
             }
             long left = transfer.sizeBytes - transfer.submittedBytes;
-            long sizeBytes =
-                    transfer.operation == BlkifOp.DISCARD
-                            ? left
-                            : Math.min(left, MAX_SEGMENTS * PAGE_SIZE);
+            long sizeBytes = fitting(transfer, left);
+            if (sizeBytes == WAIT) {
+                break;
+            }
             submit(transfer, transfer.submittedBytes, sizeBytes);
             transfer.submittedBytes += sizeBytes;
             transfer.outstanding++;
@@ -247,7 +276,25 @@ final class VbdQueue implements RingWork {
         }
     }
 
-    /// Puts a request on the ring: at most eleven pages of a transfer, or all of a discard.
+    /// How much of what is left of a transfer goes into one request now, or [#WAIT] for answers.
+    private long fitting(Transfer transfer, long leftBytes) {
+        if (transfer.buffer == null) {
+            return leftBytes;
+        }
+        int pages = (int) Math.min((leftBytes + PAGE_SIZE - 1) / PAGE_SIZE, maxPages);
+        if (pages > MAX_SEGMENTS && !indirect.isAvailable()) {
+            return WAIT; // an indirect one is under way, so it will be
+        }
+        if (pages > freeGrefs.size()) {
+            if (!isQuiet()) {
+                return WAIT;
+            }
+            pages = freeGrefs.size(); // there are no more than these
+        }
+        return Math.min(leftBytes, (long) pages * PAGE_SIZE);
+    }
+
+    /// Puts a request on the ring: pages of a transfer as [#fitting] says, or all of a discard.
     private void submit(Transfer transfer, long startBytes, long sizeBytes) {
         int id = freeIds[--freeIdCount];
         long slot = ring.slotOffset(ring.takeRequestIndex());
@@ -259,12 +306,17 @@ final class VbdQueue implements RingWork {
                         ? flushOperation
                         : transfer.operation;
         long sector = (transfer.offsetBytes + startBytes) / SECTOR_SIZE;
-        if (operation == BlkifOp.DISCARD) {
+        int indirectPage = pages > MAX_SEGMENTS ? indirect.take() : NONE;
+        if (indirectPage != NONE) {
+            LAYOUT.writeIndirect(shared, slot, operation, pages, handle, id, sector);
+            LAYOUT.writeIndirectGref(shared, slot, 0, indirect.gref(indirectPage));
+        } else if (operation == BlkifOp.DISCARD) {
             LAYOUT.writeDiscard(shared, slot, 0, handle, id, sector, sizeBytes / SECTOR_SIZE);
         } else {
             LAYOUT.writeRequest(shared, slot, operation, pages, handle, id, sector);
         }
         operations[id] = (byte) operation;
+        indirectPages[id] = (byte) indirectPage;
         transfers[id] = transfer;
         segmentCounts[id] = pages;
         starts[id] = startBytes;
@@ -274,15 +326,17 @@ final class VbdQueue implements RingWork {
             int firstGfn = work.poolFirstGfn() + buffer.firstPage() + pagesIn(startBytes);
             boolean backendReadsOnly = transfer.operation != BlkifOp.READ;
             for (int i = 0; i < pages; i++) {
-                int gref = grefs[id * MAX_SEGMENTS + i];
+                int gref = freeGrefs.take();
+                grefs[row(id) + i] = gref;
                 grants.grant(gref, backend, firstGfn + i, backendReadsOnly);
                 int bytesInPage = (int) Math.min(PAGE_SIZE, sizeBytes - i * PAGE_SIZE);
-                BlkifLayout.writeSegment(
-                        shared,
-                        LAYOUT.segmentOffset(slot, i),
-                        gref,
-                        0,
-                        bytesInPage / SECTOR_SIZE - 1);
+                int lastSect = bytesInPage / SECTOR_SIZE - 1;
+                if (indirectPage != NONE) {
+                    indirect.writeSegment(indirectPage, i, gref, lastSect);
+                } else {
+                    BlkifLayout.writeSegment(
+                            shared, LAYOUT.segmentOffset(slot, i), gref, 0, lastSect);
+                }
             }
         }
     }
@@ -307,7 +361,9 @@ final class VbdQueue implements RingWork {
             breakDevice("response to a request that is not outstanding: id " + id);
             return;
         }
-        if (operations[id] != operation) {
+        // Linux answers an indirect request with the operation inside it, others with its own.
+        boolean asIndirect = indirectPages[id] != NONE && operation == BlkifOp.INDIRECT;
+        if (operations[id] != operation && !asIndirect) {
             breakDevice(
                     "response of operation " + operation + " to a request of " + operations[id]);
             return;
@@ -316,9 +372,7 @@ final class VbdQueue implements RingWork {
             breakDevice("response before its pages were unmapped: id " + id);
             return;
         }
-        operations[id] = FREE;
-        transfers[id] = null;
-        freeIds[freeIdCount++] = id;
+        freeUp(id);
         if (status != BlkifStatus.OKAY && transfer.status == BlkifStatus.OKAY) {
             transfer.status = status == BlkifStatus.EOPNOTSUPP ? status : BlkifStatus.ERROR;
         }
@@ -333,11 +387,17 @@ final class VbdQueue implements RingWork {
         }
     }
 
-    /// Takes the pages of a request back; on failure those that can be are back all the same.
+    /// Takes the pages of a request back; on failure those that can be are back all the same, and
+    /// the request keeps all its references.
     private boolean revoke(int id) {
+        int row = row(id);
+        int end = row + segmentCounts[id];
         boolean all = true;
-        for (int i = 0; i < segmentCounts[id]; i++) {
-            all &= grants.tryRevoke(grefs[id * MAX_SEGMENTS + i]);
+        for (int place = row; place < end; place++) {
+            all &= grants.tryRevoke(grefs[place]);
+        }
+        for (int place = end - 1; all && place >= row; place--) {
+            freeGrefs.giveBack(grefs[place]);
         }
         return all;
     }
@@ -346,16 +406,17 @@ final class VbdQueue implements RingWork {
     private void takePagesBack(int id, Transfer transfer, boolean forGood) {
         GuestBuffer buffer = transfer.buffer;
         for (int i = 0; buffer != null && i < segmentCounts[id]; i++) {
-            int place = id * MAX_SEGMENTS + i;
-            if (!grants.tryRevoke(grefs[place])) {
+            int gref = grefs[row(id) + i];
+            if (grants.tryRevoke(gref)) {
+                freeGrefs.giveBack(gref);
+            } else {
                 int page = buffer.firstPage() + pagesIn(starts[id]) + i;
                 if (forGood) {
-                    grants.quarantine(grefs[place], work.poolFirstGfn() + page);
+                    grants.quarantine(gref, work.poolFirstGfn() + page);
                     work.pool().lose(page);
                 } else {
-                    work.hold(grants, grefs[place], page);
+                    work.hold(grants, gref, page);
                 }
-                grefs[place] = -1;
             }
         }
     }

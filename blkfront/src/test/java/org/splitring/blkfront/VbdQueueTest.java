@@ -52,12 +52,13 @@ class VbdQueueTest {
                         FrontRing.init(ringPage, LAYOUT.entrySizeBytes()),
                         guest.eventChannels().allocUnbound(DomId.ZERO),
                         guest.grants(),
-                        grefs,
+                        new GrefStack(guest.grants(), grefs),
+                        IndirectPages.take(guest, DomId.ZERO),
                         DomId.ZERO,
                         51712,
                         transfers);
         queue.onBroken(reasons::add);
-        transfers.attach(queue, new VbdGeometry(1 << 20, 512, false, true, false, VbdDiscard.NONE));
+        transfers.attach(queue, new VbdGeometry(1 << 20, 512, false, true, false, 11, VbdDiscard.NONE));
     }
 
     @AfterEach
@@ -130,7 +131,7 @@ class VbdQueueTest {
     }
 
     @ParameterizedTest
-    @ValueSource(longs = {8, 31, 1L << 32, -1, Long.MIN_VALUE})
+    @ValueSource(longs = {32, 33, 1L << 32, -1, Long.MIN_VALUE})
     void h007_anIdBeyondTheTableIsSeenAsOne(long id) {
         write(3);
         respond(id, BlkifOp.WRITE);

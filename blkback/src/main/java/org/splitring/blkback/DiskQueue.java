@@ -11,6 +11,7 @@ import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.GrantBatch;
 import org.splitring.hypervisor.GrantStatus;
 import org.splitring.hypervisor.RingWork;
 import org.splitring.ring.BackRing;
@@ -35,7 +36,7 @@ import org.splitring.wire.BlkifStatus;
 final class DiskQueue implements RingWork {
     private static final Logger LOG = LoggerFactory.getLogger(DiskQueue.class);
 
-    /// Requests with more than eleven pages that are under way at once; others wait for them.
+    /// Requests with more than eleven pages that are under way at once on a vbd; others wait.
     static final int LARGE_REQUESTS = 8;
 
     private static final long SEGMENT_SIZE = BlkifLayout.SEGMENT.byteSize();
@@ -69,6 +70,9 @@ final class DiskQueue implements RingWork {
     private final RequestLine starved = new RequestLine();
     private final MemorySegment indirectCopy;
 
+    private final PersistentGrants persistent;
+    private final boolean keepsGrants;
+
     DiskQueue(
             BackRing ring,
             BlkifLayout layout,
@@ -78,7 +82,8 @@ final class DiskQueue implements RingWork {
             Executor workers,
             DeviceLoop loop,
             VbdCounters counters,
-            VbdFeatures features) {
+            VbdFeatures features,
+            int largeRequests) {
         this.ring = ring;
         this.layout = layout;
         this.pages = pages;
@@ -94,9 +99,11 @@ final class DiskQueue implements RingWork {
             free[i] = new DiskRequest(this, disk);
         }
         this.freeCount = free.length;
+        this.persistent = new PersistentGrants(pages, features.maxPersistentGrants());
+        this.keepsGrants = features.maxPersistentGrants() > 0;
         int largest = features.maxIndirectSegments();
         this.indirectCopy = Arena.ofAuto().allocate(Math.max(1, largest) * SEGMENT_SIZE, 8);
-        for (int i = 0; largest > 0 && i < LARGE_REQUESTS; i++) {
+        for (int i = 0; largest > 0 && i < largeRequests; i++) {
             SegmentList list = new SegmentList(largest);
             list.next = freeLarge;
             freeLarge = list;
@@ -308,29 +315,65 @@ final class DiskQueue implements RingWork {
     /// our memory; what the frontend calls adjacent says nothing.
     private boolean map(DiskRequest slot) {
         CheckedRequest request = slot.request;
-        // Reading the disk is writing the pages.
-        boolean forWriting = request.operation == BlkifOp.READ;
-        slot.segments.pages.clear();
+        SegmentList segments = slot.segments;
+        // Reading the disk is writing the pages. What stays mapped may be used for either later.
+        boolean forWriting = keepsGrants || request.operation == BlkifOp.READ;
+        segments.pages.clear();
+        segments.vector.clear();
         for (int i = 0; i < request.segmentCount; i++) {
-            slot.segments.pages.add(slot.segments.grefs[i], forWriting);
+            int kept = keepsGrants ? persistent.use(segments.grefs[i]) : -1;
+            segments.persistentSlots[i] = kept;
+            if (kept < 0) {
+                segments.pages.add(segments.grefs[i], forWriting);
+            }
         }
-        boolean allMapped = pages.map(slot.segments.pages);
-        slot.segments.vector.clear();
+        segments.persistentCount = request.segmentCount;
+        if (!mapMissing(segments)) {
+            return false; // answer() unmaps those that were mapped
+        }
+        int missing = 0;
         for (int i = 0; i < request.segmentCount; i++) {
-            int status = slot.segments.pages.status(i);
-            if (status == GrantStatus.NO_SPACE) {
-                VbdCounters.add(counters.ooReq, 1);
-                return false;
+            int kept = segments.persistentSlots[i];
+            MemorySegment memory;
+            long offset;
+            if (kept < 0) {
+                memory = segments.pages.memory(missing);
+                offset = segments.pages.offset(missing);
+                if (keepsGrants) {
+                    segments.persistentSlots[i] = persistent.adopt(segments.pages, missing);
+                }
+                missing++;
+            } else {
+                memory = persistent.memory(kept);
+                offset = persistent.offset(kept);
             }
-            if (status != GrantStatus.OKAY) {
-                return false; // answer() unmaps those that were mapped
-            }
-            slot.segments.vector.add(
-                    slot.segments.pages.memory(i),
-                    slot.segments.pages.offset(i) + (long) slot.segments.firstSects[i] * DiskImage.SECTOR_SIZE,
-                    (long) slot.segments.sectorCounts[i] * DiskImage.SECTOR_SIZE);
+            segments.vector.add(
+                    memory,
+                    offset + (long) segments.firstSects[i] * DiskImage.SECTOR_SIZE,
+                    (long) segments.sectorCounts[i] * DiskImage.SECTOR_SIZE);
         }
-        return allMapped;
+        return true;
+    }
+
+    private boolean mapMissing(SegmentList segments) {
+        GrantBatch batch = segments.pages;
+        if (batch.size() == 0 || pages.map(batch)) {
+            return true;
+        }
+        boolean noSpace = false;
+        for (int i = 0; i < batch.size(); i++) {
+            noSpace |= batch.status(i) == GrantStatus.NO_SPACE;
+        }
+        if (noSpace) {
+            VbdCounters.add(counters.ooReq, 1);
+            persistent.giveUpUnused(); // the next one finds room
+        }
+        return false;
+    }
+
+    /// Nothing is in flight: what was kept mapped is given back.
+    void unmapPersistent() {
+        persistent.giveUpUnused();
     }
 
     private void answerFinished() {
@@ -360,15 +403,23 @@ final class DiskQueue implements RingWork {
     }
 
     private void answer(DiskRequest slot, int status) {
-        if (slot.segments.pages.size() > 0) {
+        SegmentList segments = slot.segments;
+        if (segments.persistentCount > 0) {
             // Before the response: the frontend may reuse a page the moment it sees that.
-            pages.unmap(slot.segments.pages);
-            slot.segments.pages.clear();
-            slot.segments.vector.clear();
+            pages.unmap(segments.pages);
+            segments.pages.clear();
+            segments.vector.clear();
+            for (int i = 0; keepsGrants && i < segments.persistentCount; i++) {
+                if (segments.persistentSlots[i] >= 0) {
+                    persistent.done(segments.persistentSlots[i]);
+                }
+            }
+            segments.persistentCount = 0;
+            counters.persistent.setRelease(persistent.size());
         }
-        if (slot.segments != slot.ownSegments) {
-            slot.segments.next = freeLarge;
-            freeLarge = slot.segments;
+        if (segments != slot.ownSegments) {
+            segments.next = freeLarge;
+            freeLarge = segments;
             slot.segments = slot.ownSegments;
         }
         if (status != BlkifStatus.OKAY) {

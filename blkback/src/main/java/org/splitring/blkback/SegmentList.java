@@ -16,6 +16,13 @@ final class SegmentList {
     /// How many sectors of each page, 1 to 8; they end within the page.
     final int[] sectorCounts;
 
+    /// Where each page is among the persistent grants, or -1 when the batch has it.
+    final int[] persistentSlots;
+
+    /// How many of those are filled in: the pages of the request, from when they are looked for
+    /// until they are let go of.
+    int persistentCount;
+
     final GrantBatch pages;
     final IoVector vector;
 
@@ -27,6 +34,7 @@ final class SegmentList {
         grefs = new int[capacity];
         firstSects = new int[capacity];
         sectorCounts = new int[capacity];
+        persistentSlots = new int[capacity];
         pages = new GrantBatch(capacity);
         vector = new IoVector(capacity);
     }

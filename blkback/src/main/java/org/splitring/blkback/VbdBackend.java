@@ -1,5 +1,6 @@
 package org.splitring.blkback;
 
+import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DeviceLoop;
@@ -69,12 +70,14 @@ final class VbdBackend implements BackendHooks {
         keys.write(folder + "/feature-flush-cache", features.flush() ? "1" : "0");
         keys.write(folder + "/feature-barrier", features.barrier() ? "1" : "0");
         offerDiscard(keys, folder);
+        keys.write(folder + "/feature-persistent", features.maxPersistentGrants() > 0 ? "1" : "0");
         String indirect = folder + "/feature-max-indirect-segments";
         if (features.maxIndirectSegments() > 0) {
             keys.write(indirect, Integer.toString(features.maxIndirectSegments()));
         } else {
             keys.remove(indirect); // of a backend before this one
         }
+        keys.write(folder + "/multi-queue-max-queues", Integer.toString(features.maxQueues()));
         int order = options.maxRingPageOrder();
         keys.write(folder + "/max-ring-page-order", Integer.toString(order));
         keys.write(folder + "/max-ring-pages", Integer.toString(1 << order));
@@ -96,17 +99,23 @@ final class VbdBackend implements BackendHooks {
     @Override
     public Connection connect(Keys keys, Consumer<String> broken)
             throws StoreException, KeyException, GrantException, EventChannelException {
-        keys.number("multi-queue-num-queues", 1, 1, 1); // what was offered
-        RingKeys ring = RingKeys.read(keys, options.maxRingPageOrder());
+        boolean persistent = keys.number("feature-persistent", 0, 0xFFFF_FFFFL, 0) != 0;
+        List<RingKeys> rings =
+                RingKeys.readQueues(keys, options.maxRingPageOrder(), features.maxQueues());
+        VbdFeatures used = persistent ? features : features.withMaxPersistentGrants(0);
+        if (rings.size() > 1) {
+            // Between rings there is no before and after, so a barrier would not be one.
+            used = used.withBarrier(false);
+        }
         return VbdConnection.open(
                 domain,
                 frontend,
-                ring,
+                rings,
                 disk,
                 loop,
                 options,
                 counters,
-                features,
+                used,
                 cause -> broken.accept("ring: " + cause.getMessage()));
     }
 

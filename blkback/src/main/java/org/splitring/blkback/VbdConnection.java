@@ -1,6 +1,8 @@
 package org.splitring.blkback;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Consumer;
@@ -19,40 +21,35 @@ import org.splitring.wire.BlkifLayout;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.RingKeys;
 
-/// What exists only while a frontend is connected: ring, port, mappings. Made and ended on the
-/// control plane; a new connection is a new object, so that nothing of an old one can be met.
+/// What exists only while a frontend is connected: rings, ports, mappings. Made and ended on the
+/// control plane; a new connection is a new object, so that nothing of an old one can be met. All
+/// rings of a vbd are served by its loop, in turn.
 final class VbdConnection implements BackendHooks.Connection {
     private static final Logger LOG = LoggerFactory.getLogger(VbdConnection.class);
 
     private final DeviceLoop loop;
     private final ForeignPages pages;
-    private final EventChannel port;
-    private final MemorySegment ringPages;
-    private final DiskQueue queue;
-    private final PortPoller poller;
+    private final List<ServedRing> rings;
+    private int busy; // rings that are not idle yet; of the loop
 
-    private VbdConnection(
-            DeviceLoop loop,
-            ForeignPages pages,
-            EventChannel port,
-            MemorySegment ringPages,
-            DiskQueue queue,
-            PortPoller poller) {
+    /// One ring and what serves it.
+    private record ServedRing(
+            EventChannel port, MemorySegment pages, DiskQueue queue, PortPoller poller) {}
+
+    private VbdConnection(DeviceLoop loop, ForeignPages pages, List<ServedRing> rings) {
         this.loop = loop;
         this.pages = pages;
-        this.port = port;
-        this.ringPages = ringPages;
-        this.queue = queue;
-        this.poller = poller;
+        this.rings = rings;
+        busy = rings.size();
     }
 
-    /// Maps the ring, binds the port and starts to serve.
+    /// Maps the rings, binds the ports and starts to serve.
     ///
-    /// @param onBroken is told once, on the loop, why serving has stopped by itself
+    /// @param onBroken is told on the loop why serving of a ring has stopped by itself
     static VbdConnection open(
             DriverDomain domain,
             DomId frontend,
-            RingKeys keys,
+            List<RingKeys> keys,
             DiskImage disk,
             DeviceLoop loop,
             VbdBackendOptions options,
@@ -60,42 +57,54 @@ final class VbdConnection implements BackendHooks.Connection {
             VbdFeatures features,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
-        int ringPageCount = keys.grefs().size();
-        BlkifLayout layout = BlkifLayout.ofProtocol(keys.protocol()).orElseThrow();
-        int entries = ringPageCount * 4096 / layout.entrySizeBytes(); // rounded down below
-        int maxMappings =
-                ringPageCount
-                        + Integer.highestOneBit(entries) * BlkifLayout.MAX_SEGMENTS_PER_REQUEST
-                        + DiskQueue.LARGE_REQUESTS * features.maxIndirectSegments();
+        BlkifLayout layout = BlkifLayout.ofProtocol(keys.getFirst().protocol()).orElseThrow();
+        int largeRequests = Math.max(2, DiskQueue.LARGE_REQUESTS / keys.size());
+        int maxMappings = 0;
+        for (RingKeys ring : keys) {
+            maxMappings += maxMappings(ring.grefs().size(), layout, features, largeRequests);
+        }
         ForeignPages pages = domain.foreignPages(frontend, maxMappings);
-        EventChannel port = null;
+        List<EventChannel> ports = new ArrayList<>();
+        List<ServedRing> rings = new ArrayList<>();
         try {
-            MemorySegment ringPages = pages.mapContiguous(keys.grefArray());
-            BackRing ring = BackRing.init(ringPages, layout.entrySizeBytes());
-            port = domain.eventChannels().bindInterdomain(frontend, keys.eventChannel());
-            DiskQueue queue =
-                    new DiskQueue(
-                            ring,
-                            layout,
-                            pages,
-                            port,
-                            disk,
-                            options.workers(),
-                            loop,
-                            counters,
-                            features);
-            PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
-            VbdConnection connection =
-                    new VbdConnection(loop, pages, port, ringPages, queue, poller);
-            poller.start();
-            return connection;
-        } catch (GrantException | EventChannelException | RuntimeException e) {
-            if (port != null) {
-                port.close();
+            for (RingKeys ring : keys) {
+                MemorySegment memory = pages.mapContiguous(ring.grefArray());
+                BackRing back = BackRing.init(memory, layout.entrySizeBytes());
+                EventChannel port =
+                        domain.eventChannels().bindInterdomain(frontend, ring.eventChannel());
+                ports.add(port);
+                DiskQueue queue =
+                        new DiskQueue(
+                                back,
+                                layout,
+                                pages,
+                                port,
+                                disk,
+                                options.workers(),
+                                loop,
+                                counters,
+                                features,
+                                largeRequests);
+                PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
+                rings.add(new ServedRing(port, memory, queue, poller));
             }
+            rings.forEach(ring -> ring.poller.start());
+            return new VbdConnection(loop, pages, rings);
+        } catch (GrantException | EventChannelException | RuntimeException e) {
+            ports.forEach(EventChannel::close);
             pages.close();
             throw e;
         }
+    }
+
+    /// The ring, eleven pages for each of its slots, large requests, and what stays mapped.
+    private static int maxMappings(
+            int ringPages, BlkifLayout layout, VbdFeatures features, int largeRequests) {
+        int slots = Integer.highestOneBit(ringPages * 4096 / layout.entrySizeBytes());
+        return ringPages
+                + slots * BlkifLayout.MAX_SEGMENTS_PER_REQUEST
+                + largeRequests * features.maxIndirectSegments()
+                + features.maxPersistentGrants();
     }
 
     /// Takes no further request, waits until those that were taken are answered, and gives
@@ -105,17 +114,15 @@ final class VbdConnection implements BackendHooks.Connection {
     /// @param closed runs there when no disk operation is under way and nothing is mapped
     @Override
     public void close(Executor control, Runnable closed) {
-        // Without a bound, and rightly: as long as the kernel works on the pages, they must stay.
-        Runnable whenIdle =
-                () -> {
-                    port.close(); // after the last answer, which may notify
-                    control.execute(() -> giveBack(closed));
-                };
         try {
             loop.execute(
                     () -> {
-                        poller.stop();
-                        queue.whenIdle(whenIdle);
+                        for (ServedRing ring : rings) {
+                            ring.poller.stop();
+                            // Without a bound, and rightly: as long as the kernel works on the
+                            // pages, they must stay.
+                            ring.queue.whenIdle(() -> ended(ring, control, closed));
+                        }
                     });
         } catch (RejectedExecutionException e) {
             // A mistake of the program: pages that a worker may be using cannot be given back.
@@ -124,9 +131,18 @@ final class VbdConnection implements BackendHooks.Connection {
         }
     }
 
+    private void ended(ServedRing ring, Executor control, Runnable closed) {
+        ring.port.close(); // after the last answer, which may notify
+        ring.queue.unmapPersistent();
+        busy--;
+        if (busy == 0) {
+            control.execute(() -> giveBack(closed));
+        }
+    }
+
     private void giveBack(Runnable closed) {
         try {
-            pages.unmapContiguous(ringPages);
+            rings.forEach(ring -> pages.unmapContiguous(ring.pages));
             int left = pages.mappedCount();
             if (left != 0) {
                 LOG.error("frontend {}: {} mappings left at close", pages.frontend(), left);

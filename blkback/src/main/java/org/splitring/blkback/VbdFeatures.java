@@ -10,13 +10,21 @@ import org.splitring.wire.BlkifLayout;
 /// @param discard on disks that can give storage back and may be written
 /// @param maxIndirectSegments pages that an indirect request may have, 12 to 512; 0 when there are no
 ///     indirect requests
+/// @param maxQueues rings that one vbd may have, 1 to 16
+/// @param maxPersistentGrants grants that each ring keeps mapped between requests; 0 when none are
 public record VbdFeatures(
-        boolean flush, boolean barrier, boolean discard, int maxIndirectSegments) {
-    /// Everything that this backend can do; indirect requests of up to 1 MiB, as Linux's.
-    public static final VbdFeatures ALL = new VbdFeatures(true, true, true, 256);
+        boolean flush,
+        boolean barrier,
+        boolean discard,
+        int maxIndirectSegments,
+        int maxQueues,
+        int maxPersistentGrants) {
+    /// Everything that this backend can do; indirect requests of up to 1 MiB and 1056 persistent
+    /// grants for each of four rings, as Linux's.
+    public static final VbdFeatures ALL = new VbdFeatures(true, true, true, 256, 4, 1056);
 
     /// Reads and writes only.
-    public static final VbdFeatures NONE = new VbdFeatures(false, false, false, 0);
+    public static final VbdFeatures NONE = new VbdFeatures(false, false, false, 0, 1, 0);
 
     public VbdFeatures {
         if (maxIndirectSegments != 0
@@ -24,21 +32,37 @@ public record VbdFeatures(
                         || maxIndirectSegments > BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE)) {
             throw new IllegalArgumentException("maxIndirectSegments: " + maxIndirectSegments);
         }
+        if (maxQueues < 1 || maxQueues > 16) {
+            throw new IllegalArgumentException("maxQueues: " + maxQueues);
+        }
+        if (maxPersistentGrants < 0 || maxPersistentGrants > 1 << 16) {
+            throw new IllegalArgumentException("maxPersistentGrants: " + maxPersistentGrants);
+        }
     }
 
     public VbdFeatures withFlush(boolean offered) {
-        return new VbdFeatures(offered, barrier, discard, maxIndirectSegments);
+        return new VbdFeatures(
+                offered, barrier, discard, maxIndirectSegments, maxQueues, maxPersistentGrants);
     }
 
     public VbdFeatures withBarrier(boolean offered) {
-        return new VbdFeatures(flush, offered, discard, maxIndirectSegments);
+        return new VbdFeatures(flush, offered, discard, maxIndirectSegments, maxQueues, maxPersistentGrants);
     }
 
     public VbdFeatures withDiscard(boolean offered) {
-        return new VbdFeatures(flush, barrier, offered, maxIndirectSegments);
+        return new VbdFeatures(flush, barrier, offered, maxIndirectSegments, maxQueues, maxPersistentGrants);
     }
 
     public VbdFeatures withMaxIndirectSegments(int segments) {
-        return new VbdFeatures(flush, barrier, discard, segments);
+        return new VbdFeatures(flush, barrier, discard, segments, maxQueues, maxPersistentGrants);
+    }
+
+    public VbdFeatures withMaxPersistentGrants(int grants) {
+        return new VbdFeatures(flush, barrier, discard, maxIndirectSegments, maxQueues, grants);
+    }
+
+    public VbdFeatures withMaxQueues(int queues) {
+        return new VbdFeatures(
+                flush, barrier, discard, maxIndirectSegments, queues, maxPersistentGrants);
     }
 }

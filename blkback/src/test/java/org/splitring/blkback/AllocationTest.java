@@ -102,6 +102,17 @@ class AllocationTest {
     private static void measure(
             DiskImage disk, boolean writes, boolean inline, int size, int transfers)
             throws Exception {
+        measure(disk, writes, inline, size, transfers, VbdFrontendOptions.DEFAULT);
+    }
+
+    private static void measure(
+            DiskImage disk,
+            boolean writes,
+            boolean inline,
+            int size,
+            int transfers,
+            VbdFrontendOptions options)
+            throws Exception {
         PumpedLoop loop = new PumpedLoop();
         try (VbdLab lab = new VbdLab()) {
             ServedVbd back =
@@ -123,7 +134,7 @@ class AllocationTest {
                                             lab.guestStore,
                                             VbdLab.XVDA,
                                             loop,
-                                            VbdFrontendOptions.DEFAULT.withRingPageOrder(1),
+                                            options.withRingPageOrder(1),
                                             FrontendOptions.DEFAULT);
                                 } catch (HandshakeException e) {
                                     throw new IllegalStateException(e);
@@ -178,6 +189,14 @@ class AllocationTest {
         DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
         measure(disk, true, true, 256 << 10, 3_000);
         measure(disk, false, true, 256 << 10, 3_000);
+    }
+
+    @Test
+    void persistentGrantsAllocateNothing() throws Exception {
+        MemoryStore store = new MemoryStore(1 << 20);
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        VbdFrontendOptions options = VbdFrontendOptions.DEFAULT.withPersistentGrants(true);
+        measure(disk, false, true, 512 << 10, 1_000, options);
     }
 
     @Test

@@ -135,7 +135,8 @@ class HostileHandshakeTest {
         "event-channel, 70000",
         "event-channel, x",
         "multi-queue-num-queues, 0",
-        "multi-queue-num-queues, 2",
+        "multi-queue-num-queues, 2", // without their folders
+        "multi-queue-num-queues, 5",
         "multi-queue-num-queues, 2147483648",
         "multi-queue-num-queues, many"
     })

@@ -25,6 +25,7 @@ import org.splitring.wire.BlkifLayout;
 /// in one thread, and polls when it likes. Offsets of the indices stand here as numbers on purpose.
 final class QueueRig implements AutoCloseable {
     static final int DATA_PAGES = 64;
+    static final VbdFeatures NOT_PERSISTENT = VbdFeatures.ALL.withMaxPersistentGrants(0);
     private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
 
     final LocalHypervisor hypervisor;
@@ -68,7 +69,24 @@ final class QueueRig implements AutoCloseable {
                 limits,
                 new PumpedLoop(),
                 null,
-                before -> {});
+                before -> {},
+                NOT_PERSISTENT);
+    }
+
+    /// One that keeps grants mapped.
+    QueueRig(DiskImage disk, VbdFeatures features, Executor workers) {
+        this(
+                new LocalHypervisor(),
+                1,
+                disk,
+                BlkifLayout.X86_64,
+                0xFFFF_FFF0,
+                workers,
+                DomainLimits.DEFAULT,
+                new PumpedLoop(),
+                null,
+                before -> {},
+                features);
     }
 
     /// One of several guests, on a loop of the test.
@@ -89,7 +107,8 @@ final class QueueRig implements AutoCloseable {
                 limits,
                 loop instanceof PumpedLoop pumped ? pumped : new PumpedLoop(),
                 loop,
-                before -> {});
+                before -> {},
+                NOT_PERSISTENT);
     }
 
     /// With somebody who is told before pages are unmapped.
@@ -104,7 +123,8 @@ final class QueueRig implements AutoCloseable {
                 DomainLimits.DEFAULT,
                 new PumpedLoop(),
                 null,
-                beforeUnmap);
+                beforeUnmap,
+                NOT_PERSISTENT);
     }
 
     private QueueRig(
@@ -117,7 +137,8 @@ final class QueueRig implements AutoCloseable {
             DomainLimits limits,
             PumpedLoop pumped,
             @Nullable DeviceLoop otherLoop,
-            IntConsumer beforeUnmap) {
+            IntConsumer beforeUnmap,
+            VbdFeatures features) {
         this.hypervisor = hypervisor;
         this.layout = layout;
         this.loop = pumped;
@@ -133,7 +154,7 @@ final class QueueRig implements AutoCloseable {
                 grefs[i] = guest.grants().claim();
                 guest.grants().grant(grefs[i], DomId.ZERO, dataGfn + i, false);
             }
-            pages = driver.foreignPages(id, Math.min(1 + 32 * 11 + 8 * 256, limits.maxMappings()));
+            pages = driver.foreignPages(id, Math.min(1 + 32 * 11 + 8 * 256 + 1056, limits.maxMappings()));
             ring = pages.mapContiguous(new int[] {ringGref});
             frontPort = guest.eventChannels().allocUnbound(DomId.ZERO);
             backPort = driver.eventChannels().bindInterdomain(id, frontPort.port());
@@ -159,7 +180,8 @@ final class QueueRig implements AutoCloseable {
                         workers,
                         otherLoop == null ? pumped : otherLoop,
                         counters,
-                        VbdFeatures.ALL);
+                        features,
+                        DiskQueue.LARGE_REQUESTS);
     }
 
     void word(long offset, int value) {

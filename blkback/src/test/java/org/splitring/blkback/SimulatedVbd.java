@@ -314,7 +314,8 @@ final class SimulatedVbd {
                         VbdFeatures.ALL
                                 .withFlush(both || !barrier)
                                 .withBarrier(both || barrier)
-                                .withMaxIndirectSegments(new int[] {0, 12, 16, 256}[sim.choose(4)]));
+                                .withMaxIndirectSegments(new int[] {0, 12, 16, 256}[sim.choose(4)])
+                                .withMaxPersistentGrants(new int[] {0, 1, 7, 1056}[sim.choose(4)]));
     }
 
     private void connect() throws StoreException {
@@ -346,7 +347,7 @@ final class SimulatedVbd {
                         guestStore,
                         XVDA,
                         frontLoop,
-                        new VbdFrontendOptions(sim.choose(3), 160 << 10),
+                        new VbdFrontendOptions(sim.choose(3), 160 << 10, sim.choose(2) == 0),
                         new FrontendOptions(Duration.ofSeconds(5), backendWait),
                         frontControl,
                         Timers.of(frontControl));

@@ -204,6 +204,36 @@ class VbdEndToEndTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {0, 3, 1056})
+    void dataGoesThroughPersistentGrants(int kept) throws Exception {
+        Path file = image(4 * MIB);
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
+                ServedVbd back =
+                        lab.backend(
+                                disk,
+                                ServedVbd.LIFECYCLE,
+                                VbdFeatures.ALL.withMaxPersistentGrants(kept))) {
+            VbdFrontendOptions options =
+                    VbdFrontendOptions.DEFAULT.withBufferBytes(MIB).withPersistentGrants(true);
+            try (ConnectedVbd front = lab.frontend(options, FrontendOptions.DEFAULT)) {
+                for (int i = 0; i < 8; i++) {
+                    long offset = i * 307_200L;
+                    int size = 4096 * (i + 1) * 8;
+                    assertEquals(0, VbdLab.write(front, offset, stamped(offset, size, i)));
+                    byte[] data = new byte[size];
+                    assertEquals(0, VbdLab.read(front, offset, data));
+                    assertStamps(offset, data, i);
+                }
+                assertEquals(kept > 0, lab.hypervisor.mappedTotal() > 4, "pages stay mapped");
+            }
+            assertEquals(0, lab.hypervisor.mappedTotal());
+            assertEquals(0, lab.guest.grants().quarantinedCount());
+            assertEquals(0, back.metrics().errors());
+        }
+    }
+
     @Test
     void manyTransfersAtOnceWaitForTheRing() throws Exception {
         Path file = image(16 * MIB);

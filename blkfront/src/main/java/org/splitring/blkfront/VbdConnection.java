@@ -9,6 +9,7 @@ import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.GrantTable;
@@ -57,6 +58,7 @@ final class VbdConnection implements FrontendHooks.Connection {
     private final int[] ringGrefs;
     private final EventChannel port;
     private final IndirectPages indirect;
+    private final boolean persistent;
     private final VbdQueue queue;
     private final PortPoller poller;
 
@@ -68,6 +70,7 @@ final class VbdConnection implements FrontendHooks.Connection {
             int[] ringGrefs,
             EventChannel port,
             IndirectPages indirect,
+            boolean persistent,
             VbdQueue queue) {
         this.guest = guest;
         this.transfers = transfers;
@@ -76,6 +79,7 @@ final class VbdConnection implements FrontendHooks.Connection {
         this.ringGrefs = ringGrefs;
         this.port = port;
         this.indirect = indirect;
+        this.persistent = persistent;
         this.queue = queue;
         this.poller =
                 new PortPoller(
@@ -92,11 +96,11 @@ final class VbdConnection implements FrontendHooks.Connection {
             GuestDomain guest,
             DevicePaths paths,
             Keys offer,
-            int wantedOrder,
+            VbdFrontendOptions options,
             TransferQueue transfers,
             Owner owner)
             throws StoreException, HandshakeException, EventChannelException {
-        int order = Math.min(wantedOrder, (int) offer.number("max-ring-page-order", 0, 31, 0));
+        int order = Math.min(options.ringPageOrder(), (int) offer.number("max-ring-page-order", 0, 31, 0));
         int pages = 1 << order;
         int ringGfn = guest.pages().allocate(pages); // zeroed: nothing of ours reaches the backend
         if (ringGfn < 0) {
@@ -107,7 +111,9 @@ final class VbdConnection implements FrontendHooks.Connection {
         MemorySegment memory = guest.memory().pages(ringGfn, pages);
         FrontRing ring = FrontRing.init(memory, BlkifLayout.X86_64.entrySizeBytes());
         int[] ringGrefs = claim(grants, pages);
-        int[] dataGrefs = claim(grants, dataGrefs(ring.entries(), transfers.pool().pageCount()));
+        int poolPages = transfers.pool().pageCount();
+        int wanted = dataGrefs(ring.entries(), poolPages);
+        int[] dataGrefs = claim(grants, options.persistentGrants() ? poolPages : wanted);
         EventChannel port = null;
         try {
             if (ringGrefs.length < pages
@@ -125,20 +131,32 @@ final class VbdConnection implements FrontendHooks.Connection {
         for (int page = 0; page < pages; page++) {
             grants.grant(ringGrefs[page], paths.backendDomain(), ringGfn + page, false);
         }
+        DomId backend = paths.backendDomain();
+        // Without a reference for each page it works as if it were not wanted.
+        PageGrants pageGrants =
+                options.persistentGrants() && dataGrefs.length == poolPages
+                        ? PageGrants.persistent(grants, backend, transfers, dataGrefs)
+                        : PageGrants.forEachRequest(grants, backend, transfers, dataGrefs);
         IndirectPages indirect = IndirectPages.take(guest, paths.backendDomain());
         VbdQueue queue =
                 new VbdQueue(
                         ring,
                         port,
-                        grants,
-                        new GrefStack(grants, dataGrefs),
+                        pageGrants,
                         indirect,
-                        paths.backendDomain(),
                         paths.device(),
                         transfers);
         VbdConnection connection =
                 new VbdConnection(
-                        guest, transfers, owner, ringGfn, ringGrefs, port, indirect, queue);
+                        guest,
+                        transfers,
+                        owner,
+                        ringGfn,
+                        ringGrefs,
+                        port,
+                        indirect,
+                        pageGrants.isPersistent(),
+                        queue);
         queue.onBroken(
                 reason -> {
                     connection.poller.stop();
@@ -178,6 +196,7 @@ final class VbdConnection implements FrontendHooks.Connection {
     public void publish(StoreAccess keys, String folder) throws StoreException {
         List<Integer> grefs = IntStream.of(ringGrefs).boxed().toList();
         new RingKeys(grefs, port.port(), RingKeys.X86_64).write(keys, folder);
+        keys.write(folder + "/feature-persistent", persistent ? "1" : "0");
     }
 
     @Override

@@ -36,7 +36,7 @@ public final class VbdFrontend implements FrontendHooks {
     private final int device;
     private final GuestDomain guest;
     private final VbdUser user;
-    private final int ringPageOrder;
+    private final VbdFrontendOptions options;
     private final int poolGfn;
     private final int poolPages;
     private final TransferQueue transfers;
@@ -53,13 +53,13 @@ public final class VbdFrontend implements FrontendHooks {
             GuestDomain guest,
             DeviceLoop loop,
             VbdUser user,
-            int ringPageOrder,
+            VbdFrontendOptions options,
             int poolGfn,
             int poolPages) {
         this.device = device;
         this.user = user;
         this.guest = guest;
-        this.ringPageOrder = ringPageOrder;
+        this.options = options;
         this.poolGfn = poolGfn;
         this.poolPages = poolPages;
         BufferPool pool = new BufferPool(guest.memory().pages(poolGfn, poolPages));
@@ -82,7 +82,7 @@ public final class VbdFrontend implements FrontendHooks {
             throw new DeviceException(
                     "no " + pages + " adjacent pages of guest memory for buffers");
         }
-        return new VbdFrontend(device, guest, loop, user, options.ringPageOrder(), gfn, pages);
+        return new VbdFrontend(device, guest, loop, user, options, gfn, pages);
     }
 
     // What there is to do with a disk.
@@ -215,7 +215,7 @@ public final class VbdFrontend implements FrontendHooks {
         }
         name = backend.text("dev").orElse("");
         return VbdConnection.open(
-                attached, paths, backend, ringPageOrder, transfers, new Connected(broken));
+                attached, paths, backend, options, transfers, new Connected(broken));
     }
 
     /// What connections have to say.

@@ -5,9 +5,11 @@ package org.splitring.blkfront;
 /// @param ringPageOrder the ring has two to this power pages, 0 to 4, unless the backend takes
 ///     fewer
 /// @param bufferBytes how much memory is set aside for data in flight, a multiple of 4096
-public record VbdFrontendOptions(int ringPageOrder, int bufferBytes) {
-    /// Four pages of ring, 8 MiB of buffers.
-    public static final VbdFrontendOptions DEFAULT = new VbdFrontendOptions(2, 8 << 20);
+/// @param persistentGrants whether all of that is granted to the backend as long as it is connected
+///     (`feature-persistent`), and not only what a transfer is using
+public record VbdFrontendOptions(int ringPageOrder, int bufferBytes, boolean persistentGrants) {
+    /// Four pages of ring, 8 MiB of buffers, granted for each request.
+    public static final VbdFrontendOptions DEFAULT = new VbdFrontendOptions(2, 8 << 20, false);
 
     public VbdFrontendOptions {
         if (ringPageOrder < 0 || ringPageOrder > 4) {
@@ -19,10 +21,14 @@ public record VbdFrontendOptions(int ringPageOrder, int bufferBytes) {
     }
 
     public VbdFrontendOptions withRingPageOrder(int order) {
-        return new VbdFrontendOptions(order, bufferBytes);
+        return new VbdFrontendOptions(order, bufferBytes, persistentGrants);
     }
 
     public VbdFrontendOptions withBufferBytes(int bytes) {
-        return new VbdFrontendOptions(ringPageOrder, bytes);
+        return new VbdFrontendOptions(ringPageOrder, bytes, persistentGrants);
+    }
+
+    public VbdFrontendOptions withPersistentGrants(boolean wanted) {
+        return new VbdFrontendOptions(ringPageOrder, bufferBytes, wanted);
     }
 }

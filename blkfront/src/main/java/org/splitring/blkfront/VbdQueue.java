@@ -8,9 +8,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.EventChannel;
-import org.splitring.hypervisor.GrantTable;
 import org.splitring.hypervisor.RingWork;
 import org.splitring.ring.FrontRing;
 import org.splitring.ring.RingBrokenException;
@@ -24,7 +22,7 @@ import org.splitring.wire.BlkifStatus;
 ///
 /// A ring request has a place in a private table; its number is the id on the wire. The references
 /// for its pages come from a stack that was claimed at connect, so that granting is two stores and
-/// revoking a compare-and-set. With more than eleven pages it is an indirect one, where the backend
+/// revoking a compare-and-set ([PageGrants]). With more than eleven pages it is an indirect one, where the backend
 /// takes such. What the backend says is believed only as far as the table agrees: an id that
 /// is not out there, or an answer to another operation, breaks the device
 /// (hostile catalogue H-007), and so does a page that is still mapped after its answer (H-085).
@@ -42,10 +40,8 @@ final class VbdQueue implements RingWork {
 
     private final FrontRing ring;
     private final EventChannel port;
-    private final GrantTable grants;
-    private final GrefStack freeGrefs;
+    private final PageGrants pageGrants;
     private final IndirectPages indirect;
-    private final DomId backend;
     private final int handle;
     private final TransferQueue work;
     private final MemorySegment slotCopy;
@@ -72,24 +68,20 @@ final class VbdQueue implements RingWork {
     private @Nullable Consumer<String> onBroken;
     private @Nullable Runnable whenQuiet;
 
-    /// @param freeGrefs for the pages that may be out at once
+    /// @param pageGrants of the pages that may be out at once
     /// @param indirect for requests with more than eleven pages
     /// @param work whose transfers go over this ring once it is attached there
     VbdQueue(
             FrontRing ring,
             EventChannel port,
-            GrantTable grants,
-            GrefStack freeGrefs,
+            PageGrants pageGrants,
             IndirectPages indirect,
-            DomId backend,
             int handle,
             TransferQueue work) {
         this.ring = ring;
         this.port = port;
-        this.grants = grants;
-        this.freeGrefs = freeGrefs;
+        this.pageGrants = pageGrants;
         this.indirect = indirect;
-        this.backend = backend;
         this.handle = handle;
         this.work = work;
         this.slotCopy = Arena.ofAuto().allocate(ring.entrySizeBytes(), 8);
@@ -174,8 +166,14 @@ final class VbdQueue implements RingWork {
         }
         if (!isOver()) {
             closed = true;
-            work.detach(this, unanswered(false));
+            endWork(false);
         }
+    }
+
+    private void endWork(boolean forGood) {
+        List<TransferQueue.Leftover> found = unanswered(forGood);
+        pageGrants.endAll(forGood);
+        work.detach(this, found);
     }
 
     /// Ends the device, because the backend broke the protocol: every transfer ends with an error,
@@ -185,7 +183,7 @@ final class VbdQueue implements RingWork {
             return;
         }
         brokenReason = reason;
-        work.detach(this, unanswered(true));
+        endWork(true);
         work.endAll(reason);
         Consumer<String> listener = onBroken;
         if (listener != null) {
@@ -238,7 +236,7 @@ final class VbdQueue implements RingWork {
 
     /// Gives the references back; those that the backend would not let go were put aside.
     void unclaimGrefs() {
-        freeGrefs.unclaim();
+        pageGrants.unclaim();
     }
 
     /// Sends what there is room for.
@@ -285,11 +283,11 @@ final class VbdQueue implements RingWork {
         if (pages > MAX_SEGMENTS && !indirect.isAvailable()) {
             return WAIT; // an indirect one is under way, so it will be
         }
-        if (pages > freeGrefs.size()) {
+        if (pages > pageGrants.available()) {
             if (!isQuiet()) {
                 return WAIT;
             }
-            pages = freeGrefs.size(); // there are no more than these
+            pages = pageGrants.available(); // there are no more than these
         }
         return Math.min(leftBytes, (long) pages * PAGE_SIZE);
     }
@@ -323,12 +321,11 @@ final class VbdQueue implements RingWork {
         sizes[id] = sizeBytes;
         sendNumbers[id] = sent++;
         if (buffer != null) {
-            int firstGfn = work.poolFirstGfn() + buffer.firstPage() + pagesIn(startBytes);
+            int firstPage = buffer.firstPage() + pagesIn(startBytes);
             boolean backendReadsOnly = transfer.operation != BlkifOp.READ;
             for (int i = 0; i < pages; i++) {
-                int gref = freeGrefs.take();
+                int gref = pageGrants.grant(firstPage + i, backendReadsOnly);
                 grefs[row(id) + i] = gref;
-                grants.grant(gref, backend, firstGfn + i, backendReadsOnly);
                 int bytesInPage = (int) Math.min(PAGE_SIZE, sizeBytes - i * PAGE_SIZE);
                 int lastSect = bytesInPage / SECTOR_SIZE - 1;
                 if (indirectPage != NONE) {
@@ -387,37 +384,16 @@ final class VbdQueue implements RingWork {
         }
     }
 
-    /// Takes the pages of a request back; on failure those that can be are back all the same, and
-    /// the request keeps all its references.
     private boolean revoke(int id) {
         int row = row(id);
-        int end = row + segmentCounts[id];
-        boolean all = true;
-        for (int place = row; place < end; place++) {
-            all &= grants.tryRevoke(grefs[place]);
-        }
-        for (int place = end - 1; all && place >= row; place--) {
-            freeGrefs.giveBack(grefs[place]);
-        }
-        return all;
+        return pageGrants.tryRevoke(grefs, row, row + segmentCounts[id]);
     }
 
-    /// As [#revoke], and what the backend holds is put aside: for good, or until it lets go.
     private void takePagesBack(int id, Transfer transfer, boolean forGood) {
         GuestBuffer buffer = transfer.buffer;
         for (int i = 0; buffer != null && i < segmentCounts[id]; i++) {
-            int gref = grefs[row(id) + i];
-            if (grants.tryRevoke(gref)) {
-                freeGrefs.giveBack(gref);
-            } else {
-                int page = buffer.firstPage() + pagesIn(starts[id]) + i;
-                if (forGood) {
-                    grants.quarantine(gref, work.poolFirstGfn() + page);
-                    work.pool().lose(page);
-                } else {
-                    work.hold(grants, gref, page);
-                }
-            }
+            int page = buffer.firstPage() + pagesIn(starts[id]) + i;
+            pageGrants.takeBack(grefs[row(id) + i], page, forGood);
         }
     }
 }

@@ -51,10 +51,9 @@ class VbdQueueTest {
                 new VbdQueue(
                         FrontRing.init(ringPage, LAYOUT.entrySizeBytes()),
                         guest.eventChannels().allocUnbound(DomId.ZERO),
-                        guest.grants(),
-                        new GrefStack(guest.grants(), grefs),
+                        PageGrants.forEachRequest(
+                                guest.grants(), DomId.ZERO, transfers, grefs),
                         IndirectPages.take(guest, DomId.ZERO),
-                        DomId.ZERO,
                         51712,
                         transfers);
         queue.onBroken(reasons::add);

@@ -1,8 +1,11 @@
 package org.splitring.xenbus;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.splitring.xenbus.store.StoreAccess;
 import org.splitring.xenbus.store.StoreException;
 
@@ -38,16 +41,52 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
     /// @param maxPageOrder what the backend offered as `max-ring-page-order`
     public static RingKeys read(Keys frontend, int maxPageOrder)
             throws StoreException, KeyException {
+        return readQueues(frontend, maxPageOrder, 1).getFirst();
+    }
+
+    /// As [#read], for a frontend that may have several rings, each in a folder `queue-N` of its own;
+    /// protocol and size stand above and are the same for all. One ring stands above altogether,
+    /// whatever the frontend knows of queues.
+    ///
+    /// @param maxQueues what the backend offered as `multi-queue-max-queues`
+    public static List<RingKeys> readQueues(Keys frontend, int maxPageOrder, int maxQueues)
+            throws StoreException, KeyException {
         String protocol = frontend.oneOf("protocol", List.of(X86_64, X86_32, ARM));
-        int eventChannel = (int) frontend.number("event-channel", 1, Integer.MAX_VALUE);
-        frontend.number("multi-queue-num-queues", 1, 1, 1); // no other number was offered
+        int queues = (int) frontend.number("multi-queue-num-queues", 1, maxQueues, 1);
         int order = pageOrder(frontend, maxPageOrder);
-        if (order == 0 && (hasRingRef(frontend) || frontend.text("ring-ref0").isEmpty())) {
-            return new RingKeys(List.of(gref(frontend, "ring-ref")), eventChannel, protocol);
+        List<RingKeys> rings = new ArrayList<>();
+        Set<Integer> ports = new HashSet<>();
+        Set<Integer> grefs = new HashSet<>();
+        for (int i = 0; i < queues; i++) {
+            Keys keys =
+                    queues == 1
+                            ? frontend
+                            : new Keys(frontend.store(), frontend.folder() + "/queue-" + i);
+            RingKeys ring = readOne(keys, order, protocol);
+            if (queues > 1 && !ports.add(ring.eventChannel)) {
+                throw new KeyException(
+                        "keys in " + keys.folder() + ": an event channel that another queue has");
+            }
+            for (int gref : ring.grefs) {
+                if (queues > 1 && !grefs.add(gref)) {
+                    throw new KeyException(
+                            "keys in " + keys.folder() + ": a ring page that stands there twice");
+                }
+            }
+            rings.add(ring);
+        }
+        return rings;
+    }
+
+    private static RingKeys readOne(Keys queue, int order, String protocol)
+            throws StoreException, KeyException {
+        int eventChannel = (int) queue.number("event-channel", 1, Integer.MAX_VALUE);
+        if (order == 0 && (hasRingRef(queue) || queue.text("ring-ref0").isEmpty())) {
+            return new RingKeys(List.of(gref(queue, "ring-ref")), eventChannel, protocol);
         }
         Integer[] grefs = new Integer[1 << order];
         for (int i = 0; i < grefs.length; i++) {
-            grefs[i] = gref(frontend, "ring-ref" + i);
+            grefs[i] = gref(queue, "ring-ref" + i);
         }
         return new RingKeys(Arrays.asList(grefs), eventChannel, protocol);
     }

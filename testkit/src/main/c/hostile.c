@@ -466,6 +466,8 @@ static void h013(void) {
     struct rig r;
     rig_open(&r, 0);
     for (unsigned op = 4; op < 256; op++) {
+        if (op == BLKIF_OP_DISCARD)
+            continue; /* what stands in its place may be a range that is there */
         rig_slot(&r, (uint8_t)op, (uint8_t)(op & 1));
         int16_t status = rig_call(&r);
         if (status != BLKIF_RSP_EOPNOTSUPP && status != BLKIF_RSP_ERROR)
@@ -483,7 +485,7 @@ static void h013(void) {
     if (r.vbd.ring.sring->rsp_prod != before)
         die(EXIT_MISMATCH, "a closing device served a request");
     rig_drop(&r);
-    printf("outcome refused 252\n");
+    printf("outcome refused 251\n");
 }
 
 /* ---- section 2: the disk ---- */

@@ -64,8 +64,10 @@ public interface BlockStore extends AutoCloseable {
         throw new UnsupportedOperationException("discard of " + name());
     }
 
-    /// Changes the size; new bytes read as zeros. One call at a time; reads and writes of what is
-    /// there before and after may be under way. May wait.
+    /// Changes the size; new bytes read as zeros. One call at a time; reads and writes may be under
+    /// way, also of what is cut off. A smaller size is seen in [#sizeBytes] before anything is cut
+    /// off: a write that finds itself behind the end afterwards has it cut again. The same size
+    /// cuts off whatever lies behind it. May wait.
     ///
     /// @param newSizeBytes whole sectors, at least one
     /// @throws UnsupportedOperationException when the store cannot

@@ -2,6 +2,8 @@ package org.splitring.blkback;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
@@ -39,6 +41,8 @@ public final class DiskImage implements AutoCloseable {
     private final BlockStore store;
     private final DiskMode mode;
     private final Durability durability;
+    private final Object resizing = new Object();
+    private final List<Runnable> resizeListeners = new ArrayList<>(); // guarded by resizing
     private final @Nullable ExecutorService ownedExecutor;
 
     private DiskImage(
@@ -202,8 +206,9 @@ public final class DiskImage implements AutoCloseable {
             return FAILED;
         }
         try {
+            long endBytes = offsetBytes + from.remainingBytes();
             store.writeNoWait(from, offsetBytes);
-            return from.remainingBytes() == 0 ? DONE : WOULD_BLOCK;
+            return from.remainingBytes() == 0 ? checkEnd(endBytes) : WOULD_BLOCK;
         } catch (IOException e) {
             durability.fail("write", Durability.reason(e));
             return FAILED;
@@ -219,12 +224,71 @@ public final class DiskImage implements AutoCloseable {
             return FAILED;
         }
         try {
+            long endBytes = offsetBytes + from.remainingBytes();
             store.write(from, offsetBytes);
+            return from.remainingBytes() == 0 ? checkEnd(endBytes) : FAILED;
         } catch (IOException e) {
             durability.fail("write", Durability.reason(e));
             return FAILED;
         }
-        return from.remainingBytes() == 0 ? DONE : FAILED;
+    }
+
+    /// A write was done that had been checked. If the disk has become smaller since, it may have
+    /// made the store longer again: that is undone.
+    private int checkEnd(long endBytes) throws IOException {
+        if (endBytes <= store.sizeBytes()) {
+            return DONE;
+        }
+        synchronized (resizing) {
+            store.resize(store.sizeBytes());
+        }
+        return FAILED;
+    }
+
+    /// Changes the size of the disk, for all who export it; they are told ([#onResize]). New sectors
+    /// read as zeros. Requests of what is cut off that are under way end with an error. Any thread;
+    /// may wait for storage.
+    ///
+    /// @param newSizeBytes whole sectors, at least one
+    /// @throws DiskException when it cannot be; the size is as before then
+    public void resize(long newSizeBytes) throws DiskException {
+        String what = "image " + store.name() + ": resize to " + newSizeBytes + " bytes: ";
+        if (newSizeBytes <= 0 || newSizeBytes % SECTOR_SIZE != 0) {
+            throw new DiskException(what + "not a whole number of sectors of " + SECTOR_SIZE);
+        }
+        if (store.readOnly()) {
+            throw new DiskException(what + "the disk is read-only");
+        }
+        List<Runnable> told;
+        synchronized (resizing) {
+            DiskFailure failed = durability.failure();
+            if (failed != null) {
+                throw new DiskException(what + failed);
+            }
+            try {
+                store.resize(newSizeBytes);
+            } catch (UnsupportedOperationException e) {
+                throw new DiskException(what + "images of this kind keep their size");
+            } catch (IOException e) {
+                throw new DiskException(what + e.getMessage(), e);
+            }
+            told = List.copyOf(resizeListeners);
+        }
+        told.forEach(Runnable::run);
+    }
+
+    /// Tells `listener` after each change of the size. It hands over and returns.
+    public void onResize(Runnable listener) {
+        synchronized (resizing) {
+            resizeListeners.add(listener);
+        }
+    }
+
+    /// Takes back [#onResize].
+    public void removeResizeListener(Runnable listener) {
+        synchronized (resizing) {
+            resizeListeners.remove(listener);
+        }
     }
 
     /// Gives the storage of a range back; waits for storage. When it fails, what that range holds

@@ -197,7 +197,17 @@ final class FileStore implements BlockStore {
 
     @Override
     public void resize(long newSizeBytes) throws IOException {
-        file.truncate(newSizeBytes);
+        long before = sizeBytes;
+        if (newSizeBytes < before) {
+            // First, so that a write which comes after the cut sees that it is behind the end.
+            sizeBytes = newSizeBytes;
+        }
+        try {
+            file.truncate(newSizeBytes);
+        } catch (LinuxException e) {
+            sizeBytes = before;
+            throw e;
+        }
         sizeBytes = newSizeBytes;
     }
 

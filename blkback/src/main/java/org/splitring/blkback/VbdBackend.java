@@ -28,21 +28,26 @@ final class VbdBackend implements BackendHooks {
     private final VbdBackendOptions options;
     private final VbdFeatures features;
     private final VbdCounters counters = new VbdCounters();
+    private final int info;
     private @Nullable Consumer<DiskFailure> diskListener; // guarded by this
+    private @Nullable Runnable sizeListener; // guarded by this
     private boolean ended; // guarded by this
 
     /// @param disk open as long as the backend is there; it stays its owner's
+    /// @param kind of disk that the guest is to see: bits of [BlkifInfo], without READONLY
     VbdBackend(
             DriverDomain domain,
             DomId frontend,
             DiskImage disk,
             DeviceLoop loop,
-            VbdBackendOptions options) {
+            VbdBackendOptions options,
+            int kind) {
         this.domain = domain;
         this.frontend = frontend;
         this.disk = disk;
         this.loop = loop;
         this.options = options;
+        this.info = kind | (disk.readOnly() ? BlkifInfo.READONLY : 0);
         VbdFeatures wanted = options.features();
         this.features =
                 wanted.withDiscard(wanted.discard() && disk.discardGranularityBytes() > 0);
@@ -62,6 +67,14 @@ final class VbdBackend implements BackendHooks {
         if (!ended) {
             diskListener = listener;
             disk.onFailure(listener);
+        }
+    }
+
+    /// Hears of changes of the disk's size until the device ends.
+    synchronized void watchSize(Runnable listener) {
+        if (!ended) {
+            sizeListener = listener;
+            disk.onResize(listener);
         }
     }
 
@@ -124,7 +137,7 @@ final class VbdBackend implements BackendHooks {
         keys.write(folder + "/sectors", Long.toString(disk.sizeSectors()));
         keys.write(folder + "/sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
         keys.write(folder + "/physical-sector-size", Integer.toString(DiskImage.SECTOR_SIZE));
-        keys.write(folder + "/info", Integer.toString(disk.readOnly() ? BlkifInfo.READONLY : 0));
+        keys.write(folder + "/info", Integer.toString(info));
         keys.write(folder + "/cache-mode", disk.mode().label());
     }
 
@@ -134,6 +147,10 @@ final class VbdBackend implements BackendHooks {
         Consumer<DiskFailure> listener = diskListener;
         if (listener != null) {
             disk.removeFailureListener(listener);
+        }
+        Runnable resized = sizeListener;
+        if (resized != null) {
+            disk.removeResizeListener(resized);
         }
     }
 }

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.splitring.wire.BlkifInfo;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.device.BackendContext;
 import org.splitring.xenbus.device.BackendDriver;
@@ -15,10 +16,14 @@ import org.splitring.xenbus.device.DeviceException;
 ///
 /// - `params`: path of the raw image
 /// - `mode`: `w`, or `r` for a disk that is not changed
-/// - `type`: `file`; `device-type`: `disk`; other kinds are not served
+/// - `type`: `file`; other kinds are not served
+/// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for other
+///   disks that the guest is to see as such
+/// - `resize`: a number of bytes, at any time: the image and the disk get this size while the guest
+///   uses it, and `resize-status` says what has become of it
 /// - `discard-enable`: `0` when the guest is not to be offered discard; otherwise it is, where the
 ///   image can do it
-/// - `dev`: what the guest calls it, such as `xvda`; `removable`, `bootable`: for the guest
+/// - `dev`: what the guest calls it, such as `xvda`; `bootable`: for the guest
 public final class VbdBackendDriver implements BackendDriver {
     private static final int OWN_WORKERS = 2;
 
@@ -40,15 +45,20 @@ public final class VbdBackendDriver implements BackendDriver {
                 "device-type",
                 "removable",
                 "bootable",
-                "discard-enable");
+                "discard-enable",
+                "resize");
     }
 
     @Override
     public BackendHooks create(BackendContext context) throws DeviceException {
         oneOf(context, "type", List.of("file"));
-        oneOf(context, "device-type", List.of("disk"));
+        boolean cdrom = oneOf(context, "device-type", List.of("disk", "cdrom")).equals("cdrom");
+        boolean removable = oneOf(context, "removable", List.of("0", "1")).equals("1");
+        int kind =
+                (cdrom ? BlkifInfo.CDROM | BlkifInfo.REMOVABLE : 0)
+                        | (removable ? BlkifInfo.REMOVABLE : 0);
         DiskAccess access =
-                oneOf(context, "mode", List.of("w", "r")).equals("r")
+                oneOf(context, "mode", List.of("w", "r")).equals("r") || cdrom
                         ? DiskAccess.READ_ONLY
                         : DiskAccess.READ_WRITE;
         boolean discard = oneOf(context, "discard-enable", List.of("1", "0")).equals("1");
@@ -72,10 +82,38 @@ public final class VbdBackendDriver implements BackendDriver {
                         context.paths().frontendDomain(),
                         hold.disk(),
                         context.loop(),
-                        options);
+                        options,
+                        kind);
         backend.countWith(context.meters());
         backend.watchDisk(failure -> context.note("disk-failure", failure.toString()));
+        backend.watchSize(context::republish);
+        DiskImage disk = hold.disk();
+        context.watch("resize", text -> text.ifPresent(size -> resize(context, disk, size)));
         return backend;
+    }
+
+    /// As the toolstack wishes. What is tried once is not tried again by a successor of this backend:
+    /// the wish is taken away.
+    private static void resize(BackendContext context, DiskImage disk, String text) {
+        if (text.isEmpty()) {
+            return;
+        }
+        context.executor()
+                .execute(
+                        () -> {
+                            String status;
+                            try {
+                                if (!text.matches("[0-9]{1,18}")) {
+                                    throw new DiskException("resize: not a number of bytes");
+                                }
+                                disk.resize(Long.parseLong(text));
+                                status = "done " + text;
+                            } catch (DiskException e) {
+                                status = "failed: " + e.getMessage();
+                            }
+                            context.note("resize-status", status);
+                            context.note("resize", "");
+                        });
     }
 
     private static VbdBackendOptions ownOptions(BackendContext context) {

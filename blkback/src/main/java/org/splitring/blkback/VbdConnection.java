@@ -10,6 +10,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
+import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.DriverDomain;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.EventChannelException;
@@ -59,11 +60,20 @@ final class VbdConnection implements BackendHooks.Connection {
             throws GrantException, EventChannelException {
         BlkifLayout layout = BlkifLayout.ofProtocol(keys.getFirst().protocol()).orElseThrow();
         int largeRequests = Math.max(2, DiskQueue.LARGE_REQUESTS / keys.size());
-        int maxMappings = 0;
+        int least = 0;
+        int wanted = 0;
         for (RingKeys ring : keys) {
-            maxMappings += maxMappings(ring.grefs().size(), layout, features, largeRequests);
+            int slots = ring.grefs().size() * 4096 / layout.entrySizeBytes();
+            int plain =
+                    ring.grefs().size()
+                            + Integer.highestOneBit(slots) * BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
+            least += plain;
+            wanted +=
+                    plain
+                            + largeRequests * features.maxIndirectSegments()
+                            + features.maxPersistentGrants();
         }
-        ForeignPages pages = domain.foreignPages(frontend, maxMappings);
+        ForeignPages pages = window(domain, frontend, least, wanted);
         List<EventChannel> ports = new ArrayList<>();
         List<ServedRing> rings = new ArrayList<>();
         try {
@@ -97,14 +107,20 @@ final class VbdConnection implements BackendHooks.Connection {
         }
     }
 
-    /// The ring, eleven pages for each of its slots, large requests, and what stays mapped.
-    private static int maxMappings(
-            int ringPages, BlkifLayout layout, VbdFeatures features, int largeRequests) {
-        int slots = Integer.highestOneBit(ringPages * 4096 / layout.entrySizeBytes());
-        return ringPages
-                + slots * BlkifLayout.MAX_SEGMENTS_PER_REQUEST
-                + largeRequests * features.maxIndirectSegments()
-                + features.maxPersistentGrants();
+    /// Opens a window for all that may be mapped at once, or for less where the guest may not have so
+    /// much: a request that finds no room is answered with an error then.
+    ///
+    /// @param least the rings, and eleven pages for each of their slots
+    /// @param wanted that, large requests, and what stays mapped
+    private static ForeignPages window(DriverDomain domain, DomId frontend, int least, int wanted)
+            throws GrantException {
+        int most = DomainLimits.DEFAULT.maxMappings();
+        try {
+            return domain.foreignPages(frontend, Math.min(wanted, most));
+        } catch (GrantException e) {
+            LOG.debug("frontend {}: {}", frontend, e.getMessage());
+            return domain.foreignPages(frontend, Math.min(least, most));
+        }
     }
 
     /// Takes no further request, waits until those that were taken are answered, and gives

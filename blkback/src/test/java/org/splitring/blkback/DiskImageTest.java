@@ -54,6 +54,24 @@ class DiskImageTest {
                 refused(Path.of("/dev/null"), DiskAccess.READ_WRITE).contains("character device"));
     }
 
+    /// The disk becomes smaller while writes that were checked before are under way.
+    @Test
+    void h031_writesUnderWayDoNotMakeASmallerDiskLongAgain() throws Exception {
+        Path file = image(1 << 20);
+        try (DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK)) {
+            disk.resize(4096);
+            // Checked when it had a mebibyte, done now.
+            assertEquals(DiskImage.FAILED, disk.write(vector(4096), 8192));
+            assertEquals(4096, Files.size(file));
+            assertEquals(DiskImage.FAILED, disk.tryWrite(vector(4096), 2048));
+            assertEquals(4096, Files.size(file));
+            assertEquals(DiskImage.FAILED, disk.read(vector(4096), 8192));
+            assertTrue(disk.failure().isEmpty());
+            assertEquals(DiskImage.DONE, disk.write(vector(4096), 0));
+        }
+        assertEquals(4096, Files.size(file));
+    }
+
     @Test
     void aSecondWriterIsRefusedAndToldWho() throws IOException {
         Path file = image(4096);

@@ -75,10 +75,11 @@ final class ServedVbd implements AutoCloseable {
             Timers timers)
             throws StoreException {
         DevicePaths paths = DevicePaths.vbd(frontend, domain.id(), virtualDevice);
-        VbdBackend device = new VbdBackend(domain, frontend, disk, loop, options);
+        VbdBackend device = new VbdBackend(domain, frontend, disk, loop, options, 0);
         BackendMachine machine =
                 BackendMachine.create(store, paths, device, lifecycle, control, timers);
         device.watchDisk(failure -> control.execute(() -> note(store, paths, failure)));
+        device.watchSize(machine::republish);
         return new ServedVbd(device, machine);
     }
 

@@ -19,6 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
 import org.splitring.wire.BlkifStatus;
+import org.splitring.xenbus.XenbusState;
 
 /// A backend that comes in the place of another has another disk: what was asked for meanwhile is
 /// done as far as that disk can, and refused otherwise.
@@ -110,6 +111,32 @@ class VbdGeometryTest {
     }
 
     @Test
+    void aDiskIsResizedWhileItIsUsed() throws Exception {
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = image("live.img", 8, 1, DiskAccess.READ_WRITE);
+                ServedVbd back = lab.backend(disk);
+                ConnectedVbd front = lab.frontend(0)) {
+            assertEquals(BlkifStatus.ERROR, status(write(front, 8 * MIB)));
+            disk.resize(16 * MIB);
+            await().until(() -> front.geometry().sizeBytes() == 16 * MIB);
+            assertEquals(XenbusState.CONNECTED, back.state());
+            assertEquals(BlkifStatus.OKAY, status(write(front, 16 * MIB - SIZE)));
+            assertEquals(16 * MIB, Files.size(folder.resolve("live.img")));
+            byte[] data = new byte[SIZE];
+            assertEquals(BlkifStatus.OKAY, VbdLab.read(front, 12 * MIB, data));
+            assertArrayEquals(new byte[SIZE], data, "new sectors are zeros");
+            disk.resize(4 * MIB);
+            await().until(() -> front.geometry().sizeBytes() == 4 * MIB);
+            assertEquals(BlkifStatus.ERROR, status(read(front, 4 * MIB)));
+            assertEquals(BlkifStatus.OKAY, status(write(front, 4 * MIB - SIZE)));
+            assertEquals(4 * MIB, Files.size(folder.resolve("live.img")));
+            assertTrue(disk.failure().isEmpty());
+            assertThrows(DiskException.class, () -> disk.resize(1000));
+            assertThrows(DiskException.class, () -> disk.resize(0));
+        }
+    }
+
+    @Test
     void whatLiesBehindTheEndOfASmallerDiskIsRefused() throws Exception {
         DiskImage smaller = image("smaller.img", 4, 2, DiskAccess.READ_WRITE);
         replaced(
@@ -124,7 +151,7 @@ class VbdGeometryTest {
                     assertEquals(BlkifStatus.ERROR, status(across));
                     assertEquals(BlkifStatus.ERROR, status(behind));
                     assertEquals(4 * MIB, front.geometry().sizeBytes());
-                    assertThrows(Exception.class, () -> status(read(front, 4 * MIB)));
+                    assertEquals(BlkifStatus.ERROR, status(read(front, 4 * MIB)));
                 });
         assertEquals(4 * MIB, Files.size(folder.resolve("smaller.img")));
     }
@@ -156,7 +183,7 @@ class VbdGeometryTest {
                 0,
                 (front, replace) -> {
                     CompletableFuture<Integer> waiting = write(front, 0);
-                    assertThrows(Exception.class, () -> status(read(front, 8 * MIB)));
+                    assertEquals(BlkifStatus.ERROR, status(read(front, 8 * MIB)));
                     replace.run();
                     assertEquals(BlkifStatus.OKAY, status(waiting));
                     assertEquals(16 * MIB, front.geometry().sizeBytes());

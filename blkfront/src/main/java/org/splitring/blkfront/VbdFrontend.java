@@ -43,7 +43,8 @@ public final class VbdFrontend implements FrontendHooks {
     private final CompletableFuture<Void> ended = new CompletableFuture<>();
 
     private volatile String name = "";
-    private volatile VbdGeometry geometry = new VbdGeometry(512, 512, true, false, false, 11, VbdDiscard.NONE);
+    private volatile VbdGeometry geometry = new VbdGeometry(
+                    512, 512, true, false, false, false, false, 11, VbdDiscard.NONE);
     private volatile @Nullable VbdConnection connected;
     private boolean shown; // to the user; of the control plane
     private boolean released; // of the loop
@@ -136,19 +137,19 @@ public final class VbdFrontend implements FrontendHooks {
 
     /// Reads into the beginning of a buffer.
     ///
-    /// @param offsetBytes place on the disk, whole sectors of 512 bytes
+    /// @param offsetBytes place on the disk, whole sectors of 512 bytes; behind the disk's end, which
+    ///     may come nearer at any time, it ends with an error
     /// @param sizeBytes whole sectors, at least one, at most the buffer
-    /// @throws IllegalArgumentException when the range is not of whole sectors, on the disk and in
-    ///     the buffer
+    /// @throws IllegalArgumentException when the range is not of whole sectors, or not in the buffer
     public void read(long offsetBytes, GuestBuffer buffer, int sizeBytes, Completion done) {
         checkRange(offsetBytes, buffer, sizeBytes);
-        transfers.start(BlkifOp.READ, offsetBytes, buffer, sizeBytes, done);
+        start(BlkifOp.READ, offsetBytes, buffer, sizeBytes, done);
     }
 
     /// Writes the beginning of a buffer. As [#read]. On a read-only disk it ends with an error.
     public void write(long offsetBytes, GuestBuffer buffer, int sizeBytes, Completion done) {
         checkRange(offsetBytes, buffer, sizeBytes);
-        transfers.start(BlkifOp.WRITE, offsetBytes, buffer, sizeBytes, done);
+        start(BlkifOp.WRITE, offsetBytes, buffer, sizeBytes, done);
     }
 
     /// Makes every write stable that has completed before this call. Ends with
@@ -167,22 +168,20 @@ public final class VbdFrontend implements FrontendHooks {
     ///
     /// @param offsetBytes place on the disk, whole sectors of 512 bytes
     /// @param sizeBytes whole sectors, at least one; as many as the disk has are one request
-    /// @throws IllegalArgumentException when the range is not of whole sectors on the disk
+    /// @throws IllegalArgumentException when the range is not of whole sectors
     public void discard(long offsetBytes, long sizeBytes, Completion done) {
-        long disk = geometry().sizeBytes();
         if (offsetBytes % SECTOR_SIZE != 0
                 || sizeBytes % SECTOR_SIZE != 0
                 || sizeBytes <= 0
-                || offsetBytes < 0
-                || offsetBytes > disk - sizeBytes) {
+                || offsetBytes < 0) {
             throw new IllegalArgumentException(
-                    "discard of " + sizeBytes + " bytes at " + offsetBytes + ", disk of " + disk);
+                    "discard of " + sizeBytes + " bytes at " + offsetBytes);
         }
         if (!geometry().discard().isOffered()) {
             loop().execute(() -> done.done(BlkifStatus.EOPNOTSUPP));
             return;
         }
-        transfers.start(BlkifOp.DISCARD, offsetBytes, null, sizeBytes, done);
+        start(BlkifOp.DISCARD, offsetBytes, null, sizeBytes, done);
     }
 
     /// Gives up on the backend, for one who knows that it is gone for good: whatever is outstanding
@@ -228,8 +227,13 @@ public final class VbdFrontend implements FrontendHooks {
 
         @Override
         public void seen(VbdConnection connection, VbdGeometry disk) {
+            boolean changed = shown && !disk.equals(geometry);
             geometry = disk;
             connected = connection;
+            if (changed) {
+                LOG.info("vbd/{} has {} bytes now", device, disk.sizeBytes());
+                user.changed(device, VbdFrontend.this);
+            }
         }
 
         @Override
@@ -293,13 +297,24 @@ public final class VbdFrontend implements FrontendHooks {
         }
     }
 
+    private void start(
+            int operation,
+            long offsetBytes,
+            @Nullable GuestBuffer buffer,
+            long sizeBytes,
+            Completion done) {
+        if (offsetBytes > geometry().sizeBytes() - sizeBytes) {
+            loop().execute(() -> done.done(BlkifStatus.ERROR));
+        } else {
+            transfers.start(operation, offsetBytes, buffer, sizeBytes, done);
+        }
+    }
+
     private void checkRange(long offsetBytes, GuestBuffer buffer, int sizeBytes) {
-        VbdGeometry disk = geometry();
         if (offsetBytes % SECTOR_SIZE != 0
                 || sizeBytes % SECTOR_SIZE != 0
                 || sizeBytes <= 0
                 || offsetBytes < 0
-                || offsetBytes > disk.sizeBytes() - sizeBytes
                 || sizeBytes > buffer.capacityBytes()
                 || !buffer.isAcquired()) {
             throw new IllegalArgumentException(
@@ -307,8 +322,6 @@ public final class VbdFrontend implements FrontendHooks {
                             + sizeBytes
                             + " bytes at "
                             + offsetBytes
-                            + ", disk of "
-                            + disk.sizeBytes()
                             + ", buffer of "
                             + buffer.capacityBytes());
         }

@@ -8,7 +8,8 @@ import org.splitring.xenbus.device.FrontendDriver;
 
 /// Makes frontends of vbds: [VbdFrontend]. What uses them is the guest program's [VbdUser].
 /// Parameters, as xl's toolstack writes them: `virtual-device`, which is the device's number once
-/// more, and `device-type`, always `disk` here.
+/// more, and `device-type`: `disk` or `cdrom`; what the
+/// guest is told counts, and that is the backend's `info`.
 public final class VbdFrontendDriver implements FrontendDriver {
     /// For the service loader.
     public VbdFrontendDriver() {}

@@ -11,6 +11,8 @@ import org.splitring.xenbus.store.StoreException;
 /// @param sizeBytes its size
 /// @param sectorSizeBytes logical block size; the ring counts in 512 bytes all the same
 /// @param readOnly whether writes are refused
+/// @param removable whether the medium could be taken out
+/// @param cdrom whether it is to be seen as a CD-ROM
 /// @param flush whether the backend offers a way to make written data stable; without it an
 ///     acknowledged write is as safe as it gets
 /// @param flushByBarrier whether that way is an empty barrier, because flush itself is not offered
@@ -21,6 +23,8 @@ public record VbdGeometry(
         long sizeBytes,
         int sectorSizeBytes,
         boolean readOnly,
+        boolean removable,
+        boolean cdrom,
         boolean flush,
         boolean flushByBarrier,
         int maxRequestPages,
@@ -58,6 +62,8 @@ public record VbdGeometry(
                 sectors * 512,
                 (int) sectorSize,
                 (info & BlkifInfo.READONLY) != 0,
+                (info & BlkifInfo.REMOVABLE) != 0,
+                (info & BlkifInfo.CDROM) != 0,
                 flush || barrier,
                 !flush && barrier,
                 maxRequestPages(backend),

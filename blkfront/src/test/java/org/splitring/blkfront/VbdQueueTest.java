@@ -57,7 +57,8 @@ class VbdQueueTest {
                         51712,
                         transfers);
         queue.onBroken(reasons::add);
-        transfers.attach(queue, new VbdGeometry(1 << 20, 512, false, true, false, 11, VbdDiscard.NONE));
+        transfers.attach(queue, new VbdGeometry(
+                        1 << 20, 512, false, false, false, true, false, 11, VbdDiscard.NONE));
     }
 
     @AfterEach

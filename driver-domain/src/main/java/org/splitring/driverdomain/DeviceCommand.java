@@ -19,6 +19,7 @@ import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.HandshakeException;
 import org.splitring.xenbus.Toolstack;
+import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
 import picocli.CommandLine.Mixin;
@@ -186,6 +187,35 @@ final class DeviceCommand {
                         + " "
                         + name
                         + " takes it away");
+    }
+
+    /// Changes the size of a disk that is served now.
+    void resizeDisk(String disk, long sizeBytes) throws CommandException, InterruptedException {
+        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
+            Store store = running.store();
+            String folder = device("vbd/" + disk, running.domain(domain)).backend();
+            if (store.read(folder + "/state").isEmpty()) {
+                throw new CommandException("domain " + domain + " has no disk " + disk + " now");
+            }
+            store.transaction(
+                    keys -> {
+                        keys.remove(folder + "/resize-status");
+                        keys.write(folder + "/resize", Long.toString(sizeBytes));
+                    });
+            String status =
+                    NodeWait.await(
+                                    store,
+                                    folder + "/resize-status",
+                                    Duration.ofSeconds(seconds),
+                                    Optional::isPresent)
+                            .orElse("failed: no answer within " + seconds + " seconds");
+            if (!status.startsWith("done")) {
+                throw new CommandException("resize of " + disk + " of " + domain + " " + status);
+            }
+            out().println(disk + " of " + domain + " has " + Sizes.text(sizeBytes) + " now");
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        }
     }
 
     /// Detaches `CLASS/ID`; a disk also by its name.

@@ -89,9 +89,15 @@ record DeviceNodes(Store store) {
                         Toolstack.vbdBackend(
                                 disk.device().name(), disk.readOnly(), disk.image().toString()));
         backend.put("discard-enable", disk.discard() ? "1" : "0");
+        Map<String, String> frontend = new TreeMap<>(Toolstack.vbdFrontend(number));
+        if (disk.cdrom()) {
+            frontend.put("device-type", "cdrom");
+            backend.put("device-type", "cdrom");
+            backend.put("removable", "1");
+        }
         return new Attached(
                 DevicePaths.vbd(guest, DomId.ZERO, number),
-                Toolstack.vbdFrontend(number),
+                frontend,
                 backend);
     }
 

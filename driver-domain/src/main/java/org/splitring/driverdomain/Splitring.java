@@ -23,6 +23,7 @@ import picocli.CommandLine.ParseResult;
             DetachCommand.class,
             BlockAttachCommand.class,
             BlockDetachCommand.class,
+            BlockResizeCommand.class,
             NetworkAttachCommand.class,
             NetworkDetachCommand.class,
             ExecCommand.class,

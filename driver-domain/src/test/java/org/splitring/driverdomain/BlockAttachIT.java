@@ -118,6 +118,39 @@ class BlockAttachIT {
     }
 
     @Test
+    void aDiskIsResizedWhileItsGuestUsesIt() throws Exception {
+        long bytes = (long) IMAGE_MIB << 20;
+        succeeds(
+                "xvda of web has " + Sizes.text(2 * bytes) + " now",
+                "block-resize",
+                "web",
+                "xvda",
+                2 * IMAGE_MIB + "M");
+        assertEquals(2 * bytes, Files.size(program.lab().resolveSibling("web.img")));
+        await().until(() -> exportSize("xvda") == 2 * bytes);
+        Ended io = program.qemuIo("write -P 6 " + bytes + " 64k", "read -P 6 " + bytes + " 64k");
+        assertEquals(0, io.code(), io.output());
+        fails("not a whole number of sectors", "block-resize", "web", "xvda", "1000");
+        fails("is no size", "block-resize", "web", "xvda", "much");
+        fails("has no disk xvdz", "block-resize", "web", "xvdz", "1M");
+        succeeds(
+                "xvda of web has " + Sizes.text(bytes) + " now",
+                "block-resize",
+                "web",
+                "xvda",
+                IMAGE_MIB + "M");
+        await().until(() -> exportSize("xvda") == bytes);
+        Ended beyond = program.qemuIo("read " + bytes + " 64k");
+        assertTrue(beyond.code() != 0 || !beyond.output().contains("read 65536/65536"));
+    }
+
+    private static long exportSize(String disk) throws Exception {
+        Ended info = program.tool("nbdinfo", "libnbd-bin", "--size", program.uri(disk));
+        assertEquals(0, info.code(), info.output());
+        return Long.parseLong(info.output().strip());
+    }
+
+    @Test
     void aDiskThatIsDetachedUnderLoadIsDrained() throws Exception {
         Path image = program.image("data.img", IMAGE_MIB);
         Path socket = program.run().resolve("web/xvdb.nbd");

@@ -173,18 +173,10 @@ class HostileCoverageTest {
         add(all, "H-013", "operations that the device's state or features do not allow");
         add(all, "H-020", "writes on a read-only disk");
         add(all, "H-021", "segments and sectors out of range, sums that wrap");
-        add(
-                all,
-                "H-022",
-                "indirect requests inside indirect requests",
-                "indirect requests are not offered yet; the operation is answered as any unknown one (H-013)");
+        add(all, "H-022", "indirect requests inside indirect requests");
         add(all, "H-023", "some references of one request cannot be mapped");
-        add(
-                all,
-                "H-024",
-                "persistent grants lost on an error path",
-                "persistent grants are not offered yet");
-        add(all, "H-025", "persistent grants hoarded", "persistent grants are not offered yet");
+        add(all, "H-024", "persistent grants lost on an error path");
+        add(all, "H-025", "persistent grants hoarded");
         add(all, "H-026", "very many pages mapped");
         add(all, "H-027", "state toggled as fast as the store allows, with requests in flight");
         add(all, "H-028", "guest pages that are adjacent for the guest only");
@@ -293,6 +285,7 @@ class HostileCoverageTest {
         add(all, "J-07", "requests that make garbage");
         add(all, "J-08", "exceptions with stack traces at the peer's command");
         add(all, "J-09", "a log line for every bad request");
+        add(all, "N-34", "discards that lose what lies beside them");
         add(all, "N-40", "frames with another port's MAC address");
         add(all, "N-41", "ARP and neighbour discovery that name others' addresses");
         add(all, "N-42", "addresses and groups without end");

@@ -12,7 +12,9 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param target path as written, old prefixes taken off
 /// @param discard whether the guest is offered discard, where the image can do it
-record DiskSpec(String target, VirtualDevice device, boolean readOnly, boolean discard) {
+/// @param cdrom whether the guest is to see a CD-ROM; it is read-only then
+record DiskSpec(
+        String target, VirtualDevice device, boolean readOnly, boolean discard, boolean cdrom) {
     private static final List<String> POSITIONAL = List.of("target", "format", "vdev", "access");
     private static final List<String> KEYS =
             List.of(
@@ -62,6 +64,7 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly, boolean d
     private static final class Words {
         private final @Nullable String[] values = new @Nullable String[POSITIONAL.size()];
         private boolean discard = true;
+        private boolean cdrom;
 
         void take(String item) throws LabException {
             int equals = item.indexOf('=');
@@ -76,6 +79,7 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly, boolean d
 
         private void flag(String flag) throws LabException {
             switch (flag) {
+                case "cdrom" -> cdrom = true;
                 case "discard" -> discard = true;
                 case "no-discard" -> discard = false;
                 case "trusted", "direct-io-safe" -> {
@@ -104,6 +108,10 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly, boolean d
                     throw new LabException("\"" + key + "\" is given twice");
                 }
                 values[index] = value;
+                return;
+            }
+            if (key.equals("devtype") && value.equals("cdrom")) {
+                cdrom = true;
                 return;
             }
             boolean plain =
@@ -140,7 +148,7 @@ record DiskSpec(String target, VirtualDevice device, boolean readOnly, boolean d
             if (target.isEmpty()) {
                 throw new LabException("target is missing in \"" + text + "\"");
             }
-            return new DiskSpec(target, device, readOnly, discard);
+            return new DiskSpec(target, device, readOnly || cdrom, discard, cdrom);
         }
 
         private static String or(@Nullable String value, String otherwise) {

@@ -8,6 +8,7 @@ import java.util.OptionalLong;
 ///
 /// @param image raw image, absolute
 /// @param discard whether the guest is offered discard, where the image can do it
+/// @param cdrom whether the guest is to see a CD-ROM, which is read-only
 /// @param createBytes size with which to make the image when it is missing
 /// @param place `file:line: key` for messages
 public record LabDisk(
@@ -15,11 +16,12 @@ public record LabDisk(
         Path image,
         boolean readOnly,
         boolean discard,
+        boolean cdrom,
         OptionalLong createBytes,
         String place) {
     /// The same disk, as if it stood there.
     public LabDisk at(String other) {
-        return new LabDisk(device, image, readOnly, discard, createBytes, other);
+        return new LabDisk(device, image, readOnly, discard, cdrom, createBytes, other);
     }
 
     /// A disk in xl's syntax, without a lab file. The image is not looked at.
@@ -35,6 +37,7 @@ public record LabDisk(
                     image,
                     spec.readOnly(),
                     spec.discard(),
+                    spec.cdrom(),
                     OptionalLong.empty(),
                     "disk");
         } catch (InvalidPathException e) {

@@ -348,7 +348,13 @@ public final class LabFile {
             }
             LabDisk disk =
                     new LabDisk(
-                            spec.device(), image, spec.readOnly(), spec.discard(), size, place);
+                            spec.device(),
+                            image,
+                            spec.readOnly(),
+                            spec.discard(),
+                            spec.cdrom(),
+                            size,
+                            place);
             checkImage(disk);
             return disk;
         } catch (LabException e) {

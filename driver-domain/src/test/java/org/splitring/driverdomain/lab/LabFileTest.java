@@ -61,6 +61,17 @@ class LabFileTest {
     }
 
     @Test
+    void aCdromIsReadOnly() throws Exception {
+        for (String spec :
+                List.of("web.img,raw,xvdc,rw,cdrom", "vdev=xvdc,devtype=cdrom,target=web.img")) {
+            LabDisk disk = read(disk(spec)).domains().get(0).disks().get(0);
+            assertTrue(disk.cdrom(), spec);
+            assertTrue(disk.readOnly(), spec);
+        }
+        assertFalse(read(disk("web.img,raw,xvda")).domains().get(0).disks().get(0).cdrom());
+    }
+
+    @Test
     void everyKeyIsRead() throws Exception {
         Lab lab =
                 read(
@@ -260,7 +271,6 @@ class LabFileTest {
         refused(disk("web.img,rwa,xvda"), 2, "did you mean raw?");
         refused(disk("phy:sda1,,xvda"), 2, "backend \"phy:\" is not supported yet");
         refused(disk("nbd:host,,xvda"), 2, "nbd:");
-        refused(disk("web.img,raw,xvda,rw,cdrom"), 2, "\"cdrom\" is not supported yet");
         refused(disk("vdev=xvda,backendtype=qdisk,target=web.img"), 2, "backendtype=qdisk");
         refused(disk("vdev=xvda,script=block-x,target=web.img"), 2, "script=block-x");
         refused(disk("web.img,raw,xvda,w!"), 2, "access \"w!\"");

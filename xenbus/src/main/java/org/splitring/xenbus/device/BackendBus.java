@@ -130,6 +130,7 @@ public final class BackendBus implements AutoCloseable {
             BackendMachine machine =
                     BackendMachine.create(
                             host.store(), paths, hooks, options, host.executor(), host.timers());
+            context.onRepublish(machine::republish);
             begun = true;
             instances.put(paths, new Instance(machine, context));
             var ignored = machine.whenEnded().thenRunAsync(() -> ended(paths), tasks);

@@ -8,6 +8,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DriverDomain;
+import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.Timers;
@@ -24,6 +25,7 @@ public final class BackendContext {
     private final DeviceLoop loop;
     private final DeviceMeters meters;
     private final Endings endings;
+    private volatile Runnable republish = () -> {};
 
     BackendContext(BackendHost host, DevicePaths paths) {
         this.host = host;
@@ -111,6 +113,16 @@ public final class BackendContext {
         if (store.read(paths.backend() + "/state").isPresent()) {
             store.write(paths.backend() + "/" + key, value);
         }
+    }
+
+    /// Properties of the device have changed: [BackendHooks#publish] writes them again, and a frontend
+    /// that is connected reads them. Any thread.
+    public void republish() {
+        republish.run();
+    }
+
+    void onRepublish(Runnable machine) {
+        republish = machine;
     }
 
     /// What the program lends to drivers of its own classes.

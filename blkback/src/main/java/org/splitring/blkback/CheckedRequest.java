@@ -8,8 +8,8 @@ final class CheckedRequest {
     /// The frontend's, echoed unchanged; says nothing to us.
     long id;
 
-    /// As it came, 0 to 255: echoed too. Of an indirect request it is the operation inside, once that
-    /// is one: so does Linux's backend, and its frontend insists.
+    /// As it came, 0 to 255: echoed too. Of an indirect request it is the operation inside, once
+    /// that is one: so does Linux's backend, and its frontend insists.
     int operation;
 
     /// `BLKIF_RSP_OKAY` when it may be done; otherwise the answer.

@@ -217,8 +217,8 @@ public final class DiskImage implements AutoCloseable {
 
     /// Writes; waits for storage.
     ///
-    /// @return [#DONE], or [#FAILED] when not everything is written; the disk is failed then, unless
-    ///     it was never to be written
+    /// @return [#DONE], or [#FAILED] when not everything is written; the disk is failed then,
+    ///     unless it was never to be written
     int write(IoVector from, long offsetBytes) {
         if (store.readOnly() || durability.hasFailed()) {
             return FAILED;
@@ -245,9 +245,9 @@ public final class DiskImage implements AutoCloseable {
         return FAILED;
     }
 
-    /// Changes the size of the disk, for all who export it; they are told ([#onResize]). New sectors
-    /// read as zeros. Requests of what is cut off that are under way end with an error. Any thread;
-    /// may wait for storage.
+    /// Changes the size of the disk, for all who export it; they are told ([#onResize]). New
+    /// sectors read as zeros. Requests of what is cut off that are under way end with an error.
+    /// Any thread; may wait for storage.
     ///
     /// @param newSizeBytes whole sectors, at least one
     /// @throws DiskException when it cannot be; the size is as before then

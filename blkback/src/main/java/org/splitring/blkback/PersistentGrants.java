@@ -8,8 +8,8 @@ import org.splitring.hypervisor.GrantBatch;
 import org.splitring.hypervisor.GrantStatus;
 
 /// Grants that stay mapped between requests, since the frontend says that it uses the same ones
-/// again (`feature-persistent`). There are at most as many as were set at connect; the one that was
-/// used least recently makes room for another. A frontend that never uses one again
+/// again (`feature-persistent`). There are at most as many as were set at connect; the one that
+/// was used least recently makes room for another. A frontend that never uses one again
 /// only slows itself (hostile catalogue H-025).
 ///
 /// A slot is *in use* while a request works on its page; only a slot that is not can be given up.
@@ -100,8 +100,8 @@ final class PersistentGrants {
         }
     }
 
-    /// Takes over a mapping from a batch, in use, if there is or can be made room and the grant is
-    /// not there already; the batch will not unmap it then.
+    /// Takes over a mapping from a batch, in use, if there is or can be made room and the grant
+    /// is not there already; the batch will not unmap it then.
     ///
     /// @return its slot, or -1 when the mapping stays the batch's
     int adopt(GrantBatch batch, int index) {
@@ -160,7 +160,7 @@ final class PersistentGrants {
     }
 
     private int home(int gref) {
-        return gref * multiplier >>> shift;
+        return (gref * multiplier) >>> shift;
     }
 
     /// Where a grant stands in the table, or the empty place where it would.

@@ -17,10 +17,10 @@ import org.splitring.wire.BlkifStatus;
 /// | a range that is not wholly on the disk, also by wrapping at 2^64 | ERROR |
 /// | WRITE, FLUSH or BARRIER with data, or DISCARD on a read-only disk | ERROR |
 /// | DISCARD of no sector | ERROR |
-/// | FLUSH, WRITE_BARRIER or DISCARD that is not announced; DISCARD that is to be secure | EOPNOTSUPP |
+/// | FLUSH, WRITE_BARRIER or DISCARD that is not announced; a secure DISCARD | EOPNOTSUPP |
 /// | INDIRECT that is not announced; the reserved operation | EOPNOTSUPP |
 /// | INDIRECT with another operation inside than READ and WRITE | ERROR |
-/// | INDIRECT with 0 segments or more than announced, or a page of segments that is not granted | ERROR |
+/// | INDIRECT with 0 segments or more than announced; its page of them not granted | ERROR |
 /// | any other operation | ERROR |
 ///
 /// Source: Xen `public/io/blkif.h`.

@@ -17,8 +17,8 @@ import org.splitring.xenbus.device.DeviceException;
 /// - `params`: path of the raw image
 /// - `mode`: `w`, or `r` for a disk that is not changed
 /// - `type`: `file`; other kinds are not served
-/// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for other
-///   disks that the guest is to see as such
+/// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for
+///   other disks that the guest is to see as such
 /// - `resize`: a number of bytes, at any time: the image and the disk get this size while the guest
 ///   uses it, and `resize-status` says what has become of it
 /// - `discard-enable`: `0` when the guest is not to be offered discard; otherwise it is, where the
@@ -92,8 +92,8 @@ public final class VbdBackendDriver implements BackendDriver {
         return backend;
     }
 
-    /// As the toolstack wishes. What is tried once is not tried again by a successor of this backend:
-    /// the wish is taken away.
+    /// As the toolstack wishes. What is tried once is not tried again by a successor of this
+    /// backend: the wish is taken away.
     private static void resize(BackendContext context, DiskImage disk, String text) {
         if (text.isEmpty()) {
             return;

@@ -107,8 +107,8 @@ final class VbdConnection implements BackendHooks.Connection {
         }
     }
 
-    /// Opens a window for all that may be mapped at once, or for less where the guest may not have so
-    /// much: a request that finds no room is answered with an error then.
+    /// Opens a window for all that may be mapped at once, or for less where the guest may not
+    /// have so much: a request that finds no room is answered with an error then.
     ///
     /// @param least the rings, and eleven pages for each of their slots
     /// @param wanted that, large requests, and what stays mapped

@@ -8,8 +8,8 @@ import org.splitring.wire.BlkifLayout;
 /// @param flush whether written data can be made stable
 /// @param barrier writes that all earlier ones precede and all later ones follow
 /// @param discard on disks that can give storage back and may be written
-/// @param maxIndirectSegments pages that an indirect request may have, 12 to 512; 0 when there are no
-///     indirect requests
+/// @param maxIndirectSegments pages that an indirect request may have, 12 to 512; 0 when there
+///     are no indirect requests
 /// @param maxQueues rings that one vbd may have, 1 to 16
 /// @param maxPersistentGrants grants that each ring keeps mapped between requests; 0 when none are
 public record VbdFeatures(

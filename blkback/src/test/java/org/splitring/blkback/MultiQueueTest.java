@@ -119,7 +119,7 @@ class MultiQueueTest {
     }
 
     @Test
-    void h009_ringsThatShareAPageOrAPortAreRefused() throws Exception {
+    void h010_ringsThatShareAPageOrAPortAreRefused() throws Exception {
         makeQueues(2);
         node("queue-1/ring-ref", Integer.toString(queues.get(0).gref));
         node("state", "3");
@@ -129,7 +129,7 @@ class MultiQueueTest {
     }
 
     @Test
-    void h009_aRingThatCannotBeMappedTakesTheOthersWithIt() throws Exception {
+    void h010_aRingThatCannotBeMappedTakesTheOthersWithIt() throws Exception {
         makeQueues(3);
         node("queue-2/ring-ref", "9999");
         node("state", "3");

@@ -83,7 +83,7 @@ class PersistentGrantsTest {
         for (int pattern = 0; pattern < 64; pattern++) {
             int[] some = new int[6];
             for (int i = 0; i < 6; i++) {
-                some[i] = (pattern >> i & 1) == 0 ? rig.grefs[i % 2] : 9999;
+                some[i] = ((pattern >> i) & 1) == 0 ? rig.grefs[i % 2] : 9999;
             }
             int expected = pattern == 0 ? 0 : -1;
             assertEquals(expected, rig.ask(BlkifOp.WRITE, pattern, 0, some).status());

@@ -208,8 +208,8 @@ final class QueueRig implements AutoCloseable {
         return slot;
     }
 
-    /// Writes an indirect request of whole pages into the next slot, without publishing it. Its page
-    /// of segments is the data page `segmentPage`.
+    /// Writes an indirect request of whole pages into the next slot, without publishing it. Its
+    /// page of segments is the data page `segmentPage`.
     ///
     /// @return the byte offset of its slot
     long writeIndirect(

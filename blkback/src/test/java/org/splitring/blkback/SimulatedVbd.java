@@ -34,8 +34,9 @@ import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
 
 /// A whole vbd in one thread: frontend, backend, store, event channels, grants, disk workers. The
-/// guest writes, reads and flushes; what it reads must be what it wrote, and what was flushed must
-/// be stable. Meanwhile either end closes and comes back, and the storage fails now and then.
+/// guest writes, reads and flushes; what it reads must be what it wrote, and what was flushed
+/// must be stable. Meanwhile either end closes and comes back, and the storage fails now and
+/// then.
 final class SimulatedVbd {
     /// A piece to break.
     enum Fault {
@@ -315,6 +316,7 @@ final class SimulatedVbd {
                                 .withFlush(both || !barrier)
                                 .withBarrier(both || barrier)
                                 .withMaxIndirectSegments(new int[] {0, 12, 16, 256}[sim.choose(4)])
+                                .withMaxQueues(1 + sim.choose(3))
                                 .withMaxPersistentGrants(new int[] {0, 1, 7, 1056}[sim.choose(4)]));
     }
 
@@ -347,7 +349,7 @@ final class SimulatedVbd {
                         guestStore,
                         XVDA,
                         frontLoop,
-                        new VbdFrontendOptions(sim.choose(3), 160 << 10, sim.choose(2) == 0),
+                        new VbdFrontendOptions(sim.choose(3), 160 << 10, sim.choose(2) == 0, 1 + sim.choose(3)),
                         new FrontendOptions(Duration.ofSeconds(5), backendWait),
                         frontControl,
                         Timers.of(frontControl));

@@ -234,6 +234,41 @@ class VbdEndToEndTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 4})
+    void transfersGoOverAllRingsThatTheBackendTakes(int offered) throws Exception {
+        Path file = image(4 * MIB);
+        try (VbdLab lab = new VbdLab();
+                DiskImage disk = DiskImage.open(file, DiskMode.WRITEBACK);
+                ServedVbd back =
+                        lab.backend(
+                                disk,
+                                ServedVbd.LIFECYCLE,
+                                VbdFeatures.ALL.withMaxQueues(offered))) {
+            VbdFrontendOptions options = VbdFrontendOptions.DEFAULT.withQueues(4);
+            try (ConnectedVbd front = lab.frontend(options, FrontendOptions.DEFAULT)) {
+                String folder = lab.paths.frontend();
+                assertEquals(
+                        offered == 1 ? "" : Integer.toString(offered),
+                        lab.guestStore.read(folder + "/multi-queue-num-queues").orElse(""));
+                assertEquals(
+                        offered == 1, lab.guestStore.read(folder + "/ring-ref0").isPresent());
+                assertEquals(4 * offered, lab.hypervisor.mappedTotal(), "pages of rings");
+                for (int i = 0; i < 12; i++) {
+                    long offset = i * 307_200L;
+                    assertEquals(0, VbdLab.write(front, offset, stamped(offset, 131_072, i)));
+                    byte[] data = new byte[131_072];
+                    assertEquals(0, VbdLab.read(front, offset, data));
+                    assertStamps(offset, data, i);
+                }
+                assertEquals(0, VbdLab.flush(front));
+            }
+            assertEquals(0, lab.hypervisor.mappedTotal());
+            assertEquals(0, lab.guest.grants().quarantinedCount());
+            assertEquals(0, back.metrics().errors());
+        }
+    }
+
     @Test
     void manyTransfersAtOnceWaitForTheRing() throws Exception {
         Path file = image(16 * MIB);

@@ -1,7 +1,7 @@
 package org.splitring.blkfront;
 
-/// Hears how a read, write, flush or discard ended. Called exactly once for each, on the device's loop,
-/// perhaps before the call that started it has returned.
+/// Hears how a read, write, flush or discard ended. Called exactly once for each, on the device's
+/// loop, perhaps before the call that started it has returned.
 @FunctionalInterface
 public interface Completion {
     /// The operation has ended.

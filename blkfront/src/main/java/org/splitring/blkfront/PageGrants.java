@@ -7,8 +7,8 @@ import org.splitring.hypervisor.GrantTable;
 /// The grants of the buffers' pages during one connection, in one of two ways.
 ///
 /// For each request: references are claimed at connect and wait on a stack, the one used last on
-/// top; a page is granted when it is sent and revoked when it is answered, so the backend reaches it
-/// only in between.
+/// top; a page is granted when it is sent and revoked when it is answered, so the backend reaches
+/// it only in between.
 ///
 /// Persistent: every page is granted at connect, for reading and writing, until the connection
 /// ends. The backend need not map and unmap, and nothing has to be copied, since callers work in
@@ -72,8 +72,8 @@ final class PageGrants {
         return gref;
     }
 
-    /// Takes back what one request had; on failure those that can be are back all the same, and all
-    /// references stay the request's.
+    /// Takes back what one request had; on failure those that can be are back all the same, and
+    /// all references stay the request's.
     ///
     /// @param grefs in `from` to `to`
     boolean tryRevoke(int[] grefs, int from, int to) {
@@ -90,8 +90,8 @@ final class PageGrants {
         return all;
     }
 
-    /// Takes one page back from a request that will not be answered, or puts it aside: for good, or
-    /// until the backend lets go.
+    /// Takes one page back from a request that will not be answered, or puts it aside: for good,
+    /// or until the backend lets go.
     void takeBack(int gref, int page, boolean forGood) {
         if (ofPages == null) {
             end(gref, page, forGood);

@@ -2,8 +2,8 @@ package org.splitring.blkfront;
 
 import org.jspecify.annotations.Nullable;
 
-/// One read, write, flush or discard of a caller, on its way through one or more ring requests. Reused;
-/// belongs to the loop.
+/// One read, write, flush or discard of a caller, on its way through one or more ring requests.
+/// Reused; belongs to the loop.
 final class Transfer {
     int operation;
     long offsetBytes;

@@ -2,6 +2,7 @@ package org.splitring.blkfront;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -19,10 +20,11 @@ import org.splitring.wire.BlkifStatus;
 ///             connection lost ▼        │ next connection, in the order of the first time
 ///                            leftovers ┘
 ///
-/// A transfer is cut into requests when there is room on the ring. A request that was not answered
-/// when its connection ended is a leftover; it goes out on the next ring before anything that was
-/// never sent. A request that was answered is not sent again. So a write that was acknowledged is
-/// not repeated, writes keep their order, and a flush follows the writes that were before it.
+/// A transfer is cut into requests when there is room on the ring. A request that was not
+/// answered when its connection ended is a leftover; it goes out on the next ring before anything
+/// that was never sent. A request that was answered is not sent again. So a write that was
+/// acknowledged is not repeated, writes keep their order, and a flush follows the writes that
+/// were before it.
 ///
 /// All on the loop.
 final class TransferQueue {
@@ -31,10 +33,14 @@ final class TransferQueue {
     /// A request without an answer, of a connection that has ended.
     ///
     /// @param startBytes where in the transfer it begins
-    record Leftover(Transfer transfer, long startBytes, long sizeBytes) {}
+    /// @param number its place in the order in which requests were sent first
+    record Leftover(Transfer transfer, long startBytes, long sizeBytes, long number) {}
 
-    /// A page that the backend of an ended connection still holds, while its transfer goes on with
-    /// the next. It is not given to another transfer before the backend has let go.
+    private static final Comparator<Leftover> FIRST_SENT_FIRST =
+            Comparator.comparingLong(Leftover::number).thenComparingLong(Leftover::startBytes);
+
+    /// A page that the backend of an ended connection still holds, while its transfer goes on
+    /// with the next. It is not given to another transfer before the backend has let go.
     private record HeldPage(GrantTable grants, int gref, int page) {}
 
     private final DeviceLoop loop;
@@ -52,7 +58,9 @@ final class TransferQueue {
     private final ArrayDeque<Runnable> whenIdle = new ArrayDeque<>();
     private final ArrayDeque<Runnable> whenEnded = new ArrayDeque<>();
 
-    private @Nullable VbdQueue ring; // null while there is no connection
+    private final List<VbdQueue> rings = new ArrayList<>(); // none while there is no connection
+    private int nextRing;
+    private long numbers;
     private boolean refusing;
     private @Nullable String endReason;
 
@@ -108,7 +116,7 @@ final class TransferQueue {
     /// Runs `task` when no transfer is under way, or when none can get on because there is no
     /// connection.
     void whenIdle(Runnable task) {
-        if (liveTransfers == 0 || ring == null) {
+        if (liveTransfers == 0 || rings.isEmpty()) {
             task.run();
         } else {
             whenIdle.add(task);
@@ -158,10 +166,20 @@ final class TransferQueue {
             tail.next = transfer;
         }
         waitingTail = transfer;
-        VbdQueue open = ring;
-        if (open != null) {
-            open.submitWaiting();
+        submitWaiting();
+    }
+
+    /// Lets the rings send what waits, one after the other, each time another one first.
+    private void submitWaiting() {
+        for (int i = rings.size(); i > 0 && (waitingHead != null || !leftovers.isEmpty()); i--) {
+            nextRing = nextRing + 1 < rings.size() ? nextRing + 1 : 0;
+            rings.get(nextRing).submitWaiting();
         }
+    }
+
+    /// The place of a request in the order of sending.
+    long nextNumber() {
+        return numbers++;
     }
 
     // What the ring asks for.
@@ -189,15 +207,19 @@ final class TransferQueue {
         return leftovers.peek();
     }
 
-    /// The beginning of the first one has been sent; the next backend may take less at a time than
-    /// the last one.
+    /// The beginning of the first one has been sent; the next backend may take less at a time
+    /// than the last one.
     void sentOfFirstLeftover(long sizeBytes) {
         Leftover first = leftovers.remove();
         long left = first.sizeBytes - sizeBytes;
         if (left > 0) {
             first.transfer.outstanding++; // it is one request more now
             leftovers.addFirst(
-                    new Leftover(first.transfer, first.startBytes + sizeBytes, left));
+                    new Leftover(
+                            first.transfer,
+                            first.startBytes + sizeBytes,
+                            left,
+                            first.number));
         }
     }
 
@@ -230,33 +252,41 @@ final class TransferQueue {
 
     // Connections.
 
-    /// Goes on with a new ring: first what is left over, then what waits. What does not fit the
+    /// Goes on with new rings: first what is left over, then what waits. What does not fit the
     /// disk as it is now ends with an error.
-    void attach(VbdQueue open, VbdGeometry geometry) {
+    void attach(List<VbdQueue> open, VbdGeometry geometry) {
         if (isEnded()) {
             return;
         }
         returnHeldPages();
-        ring = open;
-        open.useGeometry(geometry);
+        rings.addAll(open);
+        rings.forEach(ring -> ring.useGeometry(geometry));
         endWhatDoesNotFit(geometry);
-        open.submitWaiting();
+        submitWaiting();
     }
 
     /// A ring has ended.
     ///
     /// @param unanswered its requests without an answer, in the order in which they were sent
     void detach(VbdQueue closed, List<Leftover> unanswered) {
-        if (ring == closed) {
-            ring = null;
+        rings.remove(closed);
+        if (!unanswered.isEmpty()) {
+            // Also between those of another ring, and before those that were not sent again yet.
+            List<Leftover> all = new ArrayList<>(leftovers);
+            all.addAll(unanswered);
+            all.sort(FIRST_SENT_FIRST);
+            leftovers.clear();
+            leftovers.addAll(all);
         }
-        for (int i = unanswered.size() - 1; i >= 0; i--) {
-            leftovers.addFirst(unanswered.get(i)); // before those that were not sent yet
+        if (isEnded()) {
+            endWhatDoesNotFit(null);
         }
         if (!unanswered.isEmpty()) {
             LOG.info("{} requests are to be sent again", unanswered.size());
         }
-        runIdle();
+        if (rings.isEmpty()) {
+            runIdle();
+        }
     }
 
     /// There will be no further connection: everything ends with an error.
@@ -265,7 +295,7 @@ final class TransferQueue {
             return;
         }
         endReason = reason;
-        ring = null;
+        rings.clear();
         endWhatDoesNotFit(null);
         while (!whenEnded.isEmpty()) {
             whenEnded.remove().run();

@@ -137,10 +137,11 @@ public final class VbdFrontend implements FrontendHooks {
 
     /// Reads into the beginning of a buffer.
     ///
-    /// @param offsetBytes place on the disk, whole sectors of 512 bytes; behind the disk's end, which
-    ///     may come nearer at any time, it ends with an error
+    /// @param offsetBytes place on the disk, whole sectors of 512 bytes; behind the disk's end,
+    ///     which may come nearer at any time, it ends with an error
     /// @param sizeBytes whole sectors, at least one, at most the buffer
-    /// @throws IllegalArgumentException when the range is not of whole sectors, or not in the buffer
+    /// @throws IllegalArgumentException when the range is not of whole sectors, or not in the
+    ///     buffer
     public void read(long offsetBytes, GuestBuffer buffer, int sizeBytes, Completion done) {
         checkRange(offsetBytes, buffer, sizeBytes);
         start(BlkifOp.READ, offsetBytes, buffer, sizeBytes, done);

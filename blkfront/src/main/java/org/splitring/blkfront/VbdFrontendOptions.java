@@ -5,13 +5,19 @@ package org.splitring.blkfront;
 /// @param ringPageOrder the ring has two to this power pages, 0 to 4, unless the backend takes
 ///     fewer
 /// @param bufferBytes how much memory is set aside for data in flight, a multiple of 4096
-/// @param persistentGrants whether all of that is granted to the backend as long as it is connected
-///     (`feature-persistent`), and not only what a transfer is using
-public record VbdFrontendOptions(int ringPageOrder, int bufferBytes, boolean persistentGrants) {
-    /// Four pages of ring, 8 MiB of buffers, granted for each request.
-    public static final VbdFrontendOptions DEFAULT = new VbdFrontendOptions(2, 8 << 20, false);
+/// @param persistentGrants whether all of that is granted to the backend as long as it is
+///     connected (`feature-persistent`), and not only what a transfer is using
+/// @param queues rings, 1 to 16, unless the backend takes fewer; all are used by the device's
+///     loop
+public record VbdFrontendOptions(
+        int ringPageOrder, int bufferBytes, boolean persistentGrants, int queues) {
+    /// One ring of four pages, 8 MiB of buffers, granted for each request.
+    public static final VbdFrontendOptions DEFAULT = new VbdFrontendOptions(2, 8 << 20, false, 1);
 
     public VbdFrontendOptions {
+        if (queues < 1 || queues > 16) {
+            throw new IllegalArgumentException("queues not in 1..16: " + queues);
+        }
         if (ringPageOrder < 0 || ringPageOrder > 4) {
             throw new IllegalArgumentException("ringPageOrder not in 0..4: " + ringPageOrder);
         }
@@ -21,14 +27,18 @@ public record VbdFrontendOptions(int ringPageOrder, int bufferBytes, boolean per
     }
 
     public VbdFrontendOptions withRingPageOrder(int order) {
-        return new VbdFrontendOptions(order, bufferBytes, persistentGrants);
+        return new VbdFrontendOptions(order, bufferBytes, persistentGrants, queues);
     }
 
     public VbdFrontendOptions withBufferBytes(int bytes) {
-        return new VbdFrontendOptions(ringPageOrder, bytes, persistentGrants);
+        return new VbdFrontendOptions(ringPageOrder, bytes, persistentGrants, queues);
     }
 
     public VbdFrontendOptions withPersistentGrants(boolean wanted) {
-        return new VbdFrontendOptions(ringPageOrder, bufferBytes, wanted);
+        return new VbdFrontendOptions(ringPageOrder, bufferBytes, wanted, queues);
+    }
+
+    public VbdFrontendOptions withQueues(int count) {
+        return new VbdFrontendOptions(ringPageOrder, bufferBytes, persistentGrants, count);
     }
 }

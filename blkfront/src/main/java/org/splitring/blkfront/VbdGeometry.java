@@ -15,9 +15,10 @@ import org.splitring.xenbus.store.StoreException;
 /// @param cdrom whether it is to be seen as a CD-ROM
 /// @param flush whether the backend offers a way to make written data stable; without it an
 ///     acknowledged write is as safe as it gets
-/// @param flushByBarrier whether that way is an empty barrier, because flush itself is not offered
-/// @param maxRequestPages how many pages of 4096 bytes one request of the ring may have; a transfer
-///     that is longer is several requests
+/// @param flushByBarrier whether that way is an empty barrier, because flush itself is not
+///     offered
+/// @param maxRequestPages how many pages of 4096 bytes one request of the ring may have; a
+///     transfer that is longer is several requests
 /// @param discard whether and how storage can be given back
 public record VbdGeometry(
         long sizeBytes,
@@ -43,8 +44,7 @@ public record VbdGeometry(
 
     private static int maxRequestPages(Keys backend) throws StoreException, HandshakeException {
         long indirect = backend.number("feature-max-indirect-segments", 0, U32, 0);
-        return (int)
-                Math.clamp(indirect, BlkifLayout.MAX_SEGMENTS_PER_REQUEST, MAX_INDIRECT_SEGMENTS);
+        return Math.clamp(indirect, BlkifLayout.MAX_SEGMENTS_PER_REQUEST, MAX_INDIRECT_SEGMENTS);
     }
 
     /// Reads what a connected backend has written.

@@ -16,16 +16,17 @@ import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
 
-/// The work of one ring, seen from the frontend: cuts transfers into requests, grants their pages,
-/// and matches responses. It lives as long as its connection; the transfers live in a
+/// The work of one ring, seen from the frontend: cuts transfers into requests, grants their
+/// pages, and matches responses. It lives as long as its connection; the transfers live in a
 /// [TransferQueue].
 ///
-/// A ring request has a place in a private table; its number is the id on the wire. The references
-/// for its pages come from a stack that was claimed at connect, so that granting is two stores and
-/// revoking a compare-and-set ([PageGrants]). With more than eleven pages it is an indirect one, where the backend
-/// takes such. What the backend says is believed only as far as the table agrees: an id that
-/// is not out there, or an answer to another operation, breaks the device
-/// (hostile catalogue H-007), and so does a page that is still mapped after its answer (H-085).
+/// A ring request has a place in a private table; its number is the id on the wire. The
+/// references for its pages come from a stack that was claimed at connect, so that granting is
+/// two stores and revoking a compare-and-set ([PageGrants]). With more than eleven pages it is an
+/// indirect one, where the backend takes such. What the backend says is believed only as far as
+/// the table agrees: an id that is not out there, or an answer to another operation, breaks the
+/// device (hostile catalogue H-007), and so does a page that is still mapped after its answer
+/// (H-085).
 ///
 /// All on the loop.
 final class VbdQueue implements RingWork {
@@ -58,7 +59,6 @@ final class VbdQueue implements RingWork {
     private int freeIdCount;
 
     private final long[] sendNumbers;
-    private long sent;
 
     private int maxPages = MAX_SEGMENTS; // of a request
     private int flushOperation = BlkifOp.FLUSH_DISKCACHE;
@@ -118,6 +118,11 @@ final class VbdQueue implements RingWork {
         return brokenReason != null;
     }
 
+    /// Sends nothing more.
+    void stopSending() {
+        paused = true;
+    }
+
     /// Sends nothing more, and runs `task` when everything that was sent is answered.
     void pause(Runnable task) {
         paused = true;
@@ -166,24 +171,19 @@ final class VbdQueue implements RingWork {
         }
         if (!isOver()) {
             closed = true;
-            endWork(false);
+            work.detach(this, unanswered(false));
         }
     }
 
-    private void endWork(boolean forGood) {
-        List<TransferQueue.Leftover> found = unanswered(forGood);
-        pageGrants.endAll(forGood);
-        work.detach(this, found);
-    }
 
-    /// Ends the device, because the backend broke the protocol: every transfer ends with an error,
-    /// once.
+    /// Ends the device, because the backend broke the protocol: every transfer ends with an
+    /// error, once.
     void breakDevice(String reason) {
         if (isOver()) {
             return;
         }
         brokenReason = reason;
-        endWork(true);
+        work.detach(this, unanswered(true));
         work.endAll(reason);
         Consumer<String> listener = onBroken;
         if (listener != null) {
@@ -209,7 +209,8 @@ final class VbdQueue implements RingWork {
             Transfer transfer = transfers[id];
             if (transfer != null) {
                 takePagesBack(id, transfer, forGood);
-                found.add(new TransferQueue.Leftover(transfer, starts[id], sizes[id]));
+                found.add(new TransferQueue.Leftover(
+                                transfer, starts[id], sizes[id], sendNumbers[id]));
             }
             freeUp(id);
         }
@@ -234,11 +235,6 @@ final class VbdQueue implements RingWork {
         freeIds[freeIdCount++] = id;
     }
 
-    /// Gives the references back; those that the backend would not let go were put aside.
-    void unclaimGrefs() {
-        pageGrants.unclaim();
-    }
-
     /// Sends what there is room for.
     void submitWaiting() {
         while (!paused && !isOver() && freeIdCount > 0 && !ring.isFull()) {
@@ -249,7 +245,11 @@ final class VbdQueue implements RingWork {
                     break;
                 }
                 work.sentOfFirstLeftover(sizeBytes);
-                submit(leftover.transfer(), leftover.startBytes(), sizeBytes);
+                submit(
+                        leftover.transfer(),
+                        leftover.startBytes(),
+                        sizeBytes,
+                        leftover.number());
                 continue;
             }
             Transfer transfer = work.firstWaiting();
@@ -261,7 +261,7 @@ final class VbdQueue implements RingWork {
             if (sizeBytes == WAIT) {
                 break;
             }
-            submit(transfer, transfer.submittedBytes, sizeBytes);
+            submit(transfer, transfer.submittedBytes, sizeBytes, work.nextNumber());
             transfer.submittedBytes += sizeBytes;
             transfer.outstanding++;
             if (left == sizeBytes) {
@@ -293,7 +293,9 @@ final class VbdQueue implements RingWork {
     }
 
     /// Puts a request on the ring: pages of a transfer as [#fitting] says, or all of a discard.
-    private void submit(Transfer transfer, long startBytes, long sizeBytes) {
+    ///
+    /// @param number its place in the order of sending, over all rings
+    private void submit(Transfer transfer, long startBytes, long sizeBytes, long number) {
         int id = freeIds[--freeIdCount];
         long slot = ring.slotOffset(ring.takeRequestIndex());
         MemorySegment shared = ring.segment();
@@ -319,14 +321,14 @@ final class VbdQueue implements RingWork {
         segmentCounts[id] = pages;
         starts[id] = startBytes;
         sizes[id] = sizeBytes;
-        sendNumbers[id] = sent++;
+        sendNumbers[id] = number;
         if (buffer != null) {
             int firstPage = buffer.firstPage() + pagesIn(startBytes);
             boolean backendReadsOnly = transfer.operation != BlkifOp.READ;
             for (int i = 0; i < pages; i++) {
                 int gref = pageGrants.grant(firstPage + i, backendReadsOnly);
                 grefs[row(id) + i] = gref;
-                int bytesInPage = (int) Math.min(PAGE_SIZE, sizeBytes - i * PAGE_SIZE);
+                int bytesInPage = (int) Math.min(PAGE_SIZE, sizeBytes - (long) i * PAGE_SIZE);
                 int lastSect = bytesInPage / SECTOR_SIZE - 1;
                 if (indirectPage != NONE) {
                     indirect.writeSegment(indirectPage, i, gref, lastSect);

@@ -18,7 +18,8 @@ public interface VbdUser {
     default void connected(int device, VbdFrontend disk) throws HandshakeException {}
 
     /// What is known of a disk ([VbdFrontend#geometry]) has changed, such as its size. It may be
-    /// smaller: transfers behind its end have ended or will end with an error. On the control plane.
+    /// smaller: transfers behind its end have ended or will end with an error. On the control
+    /// plane.
     default void changed(int device, VbdFrontend disk) {}
 
     /// A disk is being unplugged: what it has been asked it will still do, and it refuses whatever

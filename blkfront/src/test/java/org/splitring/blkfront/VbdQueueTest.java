@@ -57,7 +57,7 @@ class VbdQueueTest {
                         51712,
                         transfers);
         queue.onBroken(reasons::add);
-        transfers.attach(queue, new VbdGeometry(
+        transfers.attach(List.of(queue), new VbdGeometry(
                         1 << 20, 512, false, false, false, true, false, 11, VbdDiscard.NONE));
     }
 

@@ -36,7 +36,8 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
     }
 
     /// Reads and checks the frontend's keys, once, at connect: what it writes later is not looked
-    /// at. The order is checked before anything is shifted by it (hostile catalogue H-009, H-010).
+    /// at. The order is checked before anything is shifted by it (hostile catalogue H-009,
+    /// H-010).
     ///
     /// @param maxPageOrder what the backend offered as `max-ring-page-order`
     public static RingKeys read(Keys frontend, int maxPageOrder)
@@ -44,9 +45,9 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
         return readQueues(frontend, maxPageOrder, 1).getFirst();
     }
 
-    /// As [#read], for a frontend that may have several rings, each in a folder `queue-N` of its own;
-    /// protocol and size stand above and are the same for all. One ring stands above altogether,
-    /// whatever the frontend knows of queues.
+    /// As [#read], for a frontend that may have several rings, each in a folder `queue-N` of its
+    /// own; protocol and size stand above and are the same for all. One ring stands above
+    /// altogether, whatever the frontend knows of queues.
     ///
     /// @param maxQueues what the backend offered as `multi-queue-max-queues`
     public static List<RingKeys> readQueues(Keys frontend, int maxPageOrder, int maxQueues)
@@ -130,6 +131,42 @@ public record RingKeys(List<Integer> grefs, int eventChannel, String protocol) {
         }
         store.write(folder + "/event-channel", Integer.toString(eventChannel));
         store.write(folder + "/protocol", protocol);
+    }
+
+    /// Writes the keys of one ring or of several into the frontend's folder, in the form that
+    /// [#readQueues] reads; keys of another form are removed.
+    ///
+    /// @param rings of the same size and protocol
+    public static void writeQueues(List<RingKeys> rings, StoreAccess store, String folder)
+            throws StoreException {
+        for (String name : store.list(folder)) {
+            if (name.startsWith("queue-") || name.startsWith("ring-ref")) {
+                store.remove(folder + "/" + name);
+            }
+        }
+        if (rings.size() == 1) {
+            store.remove(folder + "/multi-queue-num-queues");
+            rings.getFirst().write(store, folder);
+            return;
+        }
+        store.remove(folder + "/event-channel");
+        store.write(folder + "/multi-queue-num-queues", Integer.toString(rings.size()));
+        RingKeys first = rings.getFirst();
+        store.write(folder + "/protocol", first.protocol);
+        int pages = first.grefs.size();
+        store.write(
+                folder + "/ring-page-order",
+                Integer.toString(Integer.numberOfTrailingZeros(pages)));
+        store.write(folder + "/num-ring-pages", Integer.toString(pages));
+        for (int i = 0; i < rings.size(); i++) {
+            RingKeys ring = rings.get(i);
+            String queue = folder + "/queue-" + i;
+            for (int page = 0; page < pages; page++) {
+                String name = pages == 1 ? "/ring-ref" : "/ring-ref" + page;
+                store.write(queue + name, unsigned(ring.grefs.get(page)));
+            }
+            store.write(queue + "/event-channel", Integer.toString(ring.eventChannel));
+        }
     }
 
     private static int gref(Keys frontend, String key) throws StoreException, KeyException {

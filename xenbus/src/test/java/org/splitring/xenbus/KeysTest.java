@@ -145,6 +145,47 @@ class KeysTest {
     }
 
     @Test
+    void severalRingsAreReadAsTheyWereWrittenInWhateverFormWasThereBefore() throws Exception {
+        for (int order : List.of(0, 2, 0, 1)) {
+            for (int count : List.of(3, 1, 4)) {
+                List<RingKeys> rings = new ArrayList<>();
+                for (int i = 0; i < count; i++) {
+                    List<Integer> grefs = new ArrayList<>();
+                    for (int page = 0; page < 1 << order; page++) {
+                        grefs.add(100 + i * 16 + page);
+                    }
+                    rings.add(new RingKeys(grefs, 70 + i, RingKeys.X86_64));
+                }
+                RingKeys.writeQueues(rings, store, FOLDER);
+                assertEquals(rings, RingKeys.readQueues(keys, 4, 4));
+                if (count > 1) {
+                    assertTrue(store.read(FOLDER + "/event-channel").isEmpty());
+                    assertThrows(KeyException.class, () -> RingKeys.readQueues(keys, 4, 2));
+                }
+            }
+        }
+    }
+
+    @Test
+    void h010_queuesThatShareAPageOrAPortAreRefused() throws Exception {
+        RingKeys first = new RingKeys(List.of(100, 101), 70, RingKeys.X86_64);
+        RingKeys.writeQueues(
+                List.of(first, new RingKeys(List.of(102, 101), 71, RingKeys.X86_64)),
+                store,
+                FOLDER);
+        assertTrue(message(() -> RingKeys.readQueues(keys, 4, 4)).contains("stands there twice"));
+        RingKeys.writeQueues(
+                List.of(first, new RingKeys(List.of(102, 103), 70, RingKeys.X86_64)),
+                store,
+                FOLDER);
+        assertTrue(message(() -> RingKeys.readQueues(keys, 4, 4)).contains("another queue has"));
+        set("queue-1/event-channel", "0");
+        assertThrows(KeyException.class, () -> RingKeys.readQueues(keys, 4, 4));
+        store.remove(FOLDER + "/queue-1");
+        assertTrue(message(() -> RingKeys.readQueues(keys, 4, 4)).contains("queue-1"));
+    }
+
+    @Test
     void h126_whatIsNotAStateIsIgnoredAndCounted() throws Exception {
         store.write(PATHS.backend() + "/state", "2");
         DeviceEnd back =

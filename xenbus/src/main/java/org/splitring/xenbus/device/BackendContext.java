@@ -8,7 +8,6 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DriverDomain;
-import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.Timers;
@@ -115,8 +114,8 @@ public final class BackendContext {
         }
     }
 
-    /// Properties of the device have changed: [BackendHooks#publish] writes them again, and a frontend
-    /// that is connected reads them. Any thread.
+    /// Properties of the device have changed: `BackendHooks.publish` writes them again, and a
+    /// frontend that is connected reads them. Any thread.
     public void republish() {
         republish.run();
     }

@@ -73,6 +73,10 @@ final class DiskQueue implements RingWork {
     private final PersistentGrants persistent;
     private final boolean keepsGrants;
 
+    // What the gauges have of this ring.
+    private int countedInFlight;
+    private int countedPersistent;
+
     DiskQueue(
             BackRing ring,
             BlkifLayout layout,
@@ -125,7 +129,7 @@ final class DiskQueue implements RingWork {
         }
         if (taken > 0) {
             beginWaiting();
-            counters.inFlight.setRelease(free.length - freeCount);
+            countNow();
             publish();
         }
         return taken;
@@ -374,6 +378,7 @@ final class DiskQueue implements RingWork {
     /// Nothing is in flight: what was kept mapped is given back.
     void unmapPersistent() {
         persistent.giveUpUnused();
+        countNow();
     }
 
     private void answerFinished() {
@@ -393,7 +398,7 @@ final class DiskQueue implements RingWork {
             oldest = after;
         }
         beginWaiting();
-        counters.inFlight.setRelease(inFlight());
+        countNow();
         publish();
         Runnable idle = whenIdle;
         if (idle != null && inFlight() == 0) {
@@ -415,7 +420,6 @@ final class DiskQueue implements RingWork {
                 }
             }
             segments.persistentCount = 0;
-            counters.persistent.setRelease(persistent.size());
         }
         if (segments != slot.ownSegments) {
             segments.next = freeLarge;
@@ -439,6 +443,14 @@ final class DiskQueue implements RingWork {
                 slot.request.operation,
                 status);
         free[freeCount++] = slot;
+    }
+
+    /// Other rings of the same device count into the same gauges.
+    private void countNow() {
+        VbdCounters.add(counters.inFlight, inFlight() - countedInFlight);
+        countedInFlight = inFlight();
+        VbdCounters.add(counters.persistent, persistent.size() - countedPersistent);
+        countedPersistent = persistent.size();
     }
 
     private void publish() {

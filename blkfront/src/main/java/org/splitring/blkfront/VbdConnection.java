@@ -98,6 +98,9 @@ final class VbdConnection implements FrontendHooks.Connection {
                         options.ringPageOrder(), (int) offer.number("max-ring-page-order", 0, 31, 0));
         long maxQueues = offer.number("multi-queue-max-queues", 1, 0xFFFF_FFFFL, 1);
         int queues = (int) Math.min(options.queues(), maxQueues);
+        boolean persistent =
+                options.persistentGrants()
+                        && offer.number("feature-persistent", 0, 0xFFFF_FFFFL, 0) != 0;
         DomId backend = paths.backendDomain();
         List<VbdRing> rings = new ArrayList<>();
         boolean made = false;
@@ -106,7 +109,7 @@ final class VbdConnection implements FrontendHooks.Connection {
                 rings.add(VbdRing.make(guest, backend, 1 << order));
             }
             PageGrants pageGrants =
-                    pageGrants(guest.grants(), backend, options, transfers, rings.getFirst());
+                    pageGrants(guest.grants(), backend, persistent, transfers, rings.getFirst());
             IndirectPages indirect = IndirectPages.take(guest, backend);
             made = true;
             return new VbdConnection(
@@ -121,19 +124,19 @@ final class VbdConnection implements FrontendHooks.Connection {
     private static PageGrants pageGrants(
             GrantTable grants,
             DomId backend,
-            VbdFrontendOptions options,
+            boolean persistent,
             TransferQueue transfers,
             VbdRing ring)
             throws HandshakeException {
         int poolPages = transfers.pool().pageCount();
         int wanted = dataGrefs(ring.ring().entries(), poolPages);
-        int[] grefs = VbdRing.claim(grants, options.persistentGrants() ? poolPages : wanted);
+        int[] grefs = VbdRing.claim(grants, persistent ? poolPages : wanted);
         if (grefs.length < BlkifLayout.MAX_SEGMENTS_PER_REQUEST) {
             VbdRing.unclaim(grants, grefs);
             throw new HandshakeException("no grant references left");
         }
         // Without a reference for each page it works as if it were not wanted.
-        return options.persistentGrants() && grefs.length == poolPages
+        return persistent && grefs.length == poolPages
                 ? PageGrants.persistent(grants, backend, transfers, grefs)
                 : PageGrants.forEachRequest(grants, backend, transfers, grefs);
     }

@@ -6,7 +6,7 @@ package org.splitring.blkfront;
 ///     fewer
 /// @param bufferBytes how much memory is set aside for data in flight, a multiple of 4096
 /// @param persistentGrants whether all of that is granted to the backend as long as it is
-///     connected (`feature-persistent`), and not only what a transfer is using
+///     connected, if it offers that (`feature-persistent`), and not only what a transfer is using
 /// @param queues rings, 1 to 16, unless the backend takes fewer; all are used by the device's
 ///     loop
 public record VbdFrontendOptions(

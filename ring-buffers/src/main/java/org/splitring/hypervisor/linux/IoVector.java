@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 public final class IoVector {
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
     private static final long IOVEC_SIZE = 16;
+    private static final MemorySegment ZEROS = Arena.global().allocate(65536, 4096).asReadOnly();
 
     private final MemorySegment iovecs;
     private final @Nullable MemorySegment[] memories;
@@ -77,6 +78,64 @@ public final class IoVector {
         iovecs.set(LONG, end * IOVEC_SIZE, memory.address() + offset);
         iovecs.set(LONG, end * IOVEC_SIZE + 8, sizeBytes);
         end++;
+    }
+
+    /// Appends the first bytes of another vector, which stays as it is.
+    ///
+    /// @return how many bytes: fewer than asked when the other has fewer, or has more pieces than
+    ///     there is room for
+    public long addFrom(IoVector other, long sizeBytes) {
+        long added = 0;
+        for (int i = 0; i < other.size() && added < sizeBytes && end < memories.length; i++) {
+            long length = Math.min(other.length(i), sizeBytes - added);
+            add(other.memory(i), other.offset(i), length);
+            added += length;
+        }
+        return added;
+    }
+
+    /// Copies bytes into the pieces, and drops what they filled.
+    ///
+    /// @throws IllegalArgumentException when the pieces have less room
+    public void put(MemorySegment from, long offset, long sizeBytes) {
+        checkRoom(sizeBytes);
+        for (long done = 0; done < sizeBytes; ) {
+            long length = Math.min(length(0), sizeBytes - done);
+            MemorySegment.copy(from, offset + done, memory(0), offset(0), length);
+            advance(length);
+            done += length;
+        }
+    }
+
+    /// Fills the first `sizeBytes` with zeros, and drops them.
+    ///
+    /// @throws IllegalArgumentException when the pieces have less room
+    public void putZeros(long sizeBytes) {
+        checkRoom(sizeBytes);
+        for (long left = sizeBytes; left > 0; ) {
+            long length = Math.min(left, ZEROS.byteSize());
+            put(ZEROS, 0, length);
+            left -= length;
+        }
+    }
+
+    /// Copies bytes out of the pieces, and drops them.
+    ///
+    /// @throws IllegalArgumentException when the pieces have fewer
+    public void take(MemorySegment into, long offset, long sizeBytes) {
+        checkRoom(sizeBytes);
+        for (long done = 0; done < sizeBytes; ) {
+            long length = Math.min(length(0), sizeBytes - done);
+            MemorySegment.copy(memory(0), offset(0), into, offset + done, length);
+            advance(length);
+            done += length;
+        }
+    }
+
+    private void checkRoom(long sizeBytes) {
+        if (sizeBytes < 0 || sizeBytes > remainingBytes) {
+            throw new IllegalArgumentException(sizeBytes + " bytes of " + remainingBytes);
+        }
     }
 
     /// Drops the first `sizeBytes`: they have been transferred.

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -46,6 +47,26 @@ class VectoredFileTest {
             assertEquals(6, memory.get(ValueLayout.JAVA_BYTE, 8 * 4096));
             assertEquals(2, memory.get(ValueLayout.JAVA_BYTE, 8 * 4096 + 512));
         }
+    }
+
+    @Test
+    void bytesAreCopiedIntoPiecesAndOutOfThem() {
+        vector.add(memory, 0, 3);
+        vector.add(memory, 10, 5);
+        IoVector front = new IoVector(1);
+        assertEquals(3, front.addFrom(vector, 6), "one piece is all that fits");
+        IoVector same = new IoVector(8);
+        assertEquals(8, same.addFrom(vector, 100));
+        assertEquals(8, vector.remainingBytes(), "it stays as it is");
+        vector.put(MemorySegment.ofArray(new byte[] {9, 1, 2, 3, 4, 5}), 1, 5);
+        vector.putZeros(3);
+        assertEquals(0, vector.remainingBytes());
+        byte[] out = new byte[9];
+        same.take(MemorySegment.ofArray(out), 1, 8);
+        assertEquals("[0, 1, 2, 3, 4, 5, 0, 0, 0]", Arrays.toString(out));
+        assertEquals(5, memory.get(ValueLayout.JAVA_BYTE, 11));
+        vector.add(memory, 0, 2);
+        assertThrows(IllegalArgumentException.class, () -> vector.putZeros(3));
     }
 
     @Test

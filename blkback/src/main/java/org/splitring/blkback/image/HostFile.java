@@ -1,0 +1,305 @@
+package org.splitring.blkback.image;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskException;
+import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.FileAttributes;
+import org.splitring.hypervisor.linux.FileStatus;
+import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.LinuxException;
+import org.splitring.hypervisor.linux.OpenFlag;
+import org.splitring.hypervisor.linux.VectoredFile;
+
+/// A file of this machine, locked as long as it is open: by one writer, or by any number of
+/// readers. It is read and written at positions and never mapped, so that somebody who shortens it
+/// under us causes a failed read and not a fault.
+public final class HostFile implements ImageFile {
+    private static final long TMPFS_MAGIC = 0x0102_1994L; // linux/magic.h
+    private static final int ZERO_CHUNK = 1 << 20;
+
+    private final VectoredFile file;
+    private final Path path;
+    private final FileStatus status; // when it was opened
+    private final boolean readOnly;
+    private final boolean syncEachWrite;
+    private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
+    private volatile boolean writesMayWait; // set once the file system said it cannot tell
+
+    private HostFile(VectoredFile file, Path path, boolean readOnly, boolean syncEachWrite)
+            throws LinuxException {
+        this.file = file;
+        this.path = path;
+        this.status = file.status();
+        this.readOnly = readOnly;
+        this.syncEachWrite = syncEachWrite;
+        // The files of block devices are on a tmpfs, and their contents are not.
+        this.inMemory =
+                status.isRegular() && FileAttributes.fileSystem(file.fd()).type() == TMPFS_MAGIC;
+    }
+
+    /// Opens and locks a plain file.
+    ///
+    /// @param syncEachWrite every write is stable when it returns
+    /// @throws DiskException when there is none, it is not a plain file, or somebody else has it
+    public static HostFile open(Path path, DiskAccess access, boolean syncEachWrite)
+            throws DiskException {
+        HostFile opened = openRaw(path, access, syncEachWrite);
+        if (!opened.status.isRegular()) {
+            opened.close();
+            throw notAFile(opened);
+        }
+        return opened;
+    }
+
+    /// As [#open], for a file or a block device. A device that is to be written is refused when it
+    /// is mounted, or somebody else has it for himself.
+    public static HostFile openRaw(Path path, DiskAccess access, boolean syncEachWrite)
+            throws DiskException {
+        HostFile opened = openAny(path, access, syncEachWrite);
+        try {
+            opened.lock();
+            return opened;
+        } catch (DiskException e) {
+            opened.close();
+            throw e;
+        }
+    }
+
+    /// As [#openRaw], with nothing locked yet: see [#lockPart].
+    static HostFile openUnlockedParts(Path path, DiskAccess access, boolean syncEachWrite)
+            throws DiskException {
+        return openAny(path, access, syncEachWrite);
+    }
+
+    private static HostFile openAny(Path path, DiskAccess access, boolean syncEachWrite)
+            throws DiskException {
+        List<OpenFlag> flags = new ArrayList<>(List.of(OpenFlag.NON_BLOCKING));
+        boolean readOnly = access == DiskAccess.READ_ONLY;
+        if (!readOnly) {
+            flags.add(OpenFlag.READ_WRITE);
+            if (syncEachWrite) {
+                flags.add(OpenFlag.DSYNC);
+            }
+            if (isBlockDevice(path)) {
+                flags.add(OpenFlag.EXCLUSIVE);
+            }
+        }
+        HostFile opened = opened(path, readOnly, syncEachWrite, flags);
+        if (!opened.status.isRegular() && !opened.status.isBlockDevice()) {
+            opened.close();
+            throw notAFile(opened);
+        }
+        return opened;
+    }
+
+    private static boolean isBlockDevice(Path path) {
+        try {
+            return ((int) Files.getAttribute(path, "unix:mode") & 0xF000) == 0x6000;
+        } catch (IOException e) {
+            return false; // opening it says why
+        }
+    }
+
+    /// Makes a file that is not there yet, and locks it.
+    ///
+    /// @throws DiskException also when it exists
+    static HostFile create(Path path) throws DiskException {
+        HostFile made =
+                opened(
+                        path,
+                        false,
+                        false,
+                        List.of(OpenFlag.READ_WRITE, OpenFlag.CREATE, OpenFlag.EXCLUSIVE));
+        made.lock();
+        return made;
+    }
+
+    /// Opens a plain file or a device for reading, whoever may be using it.
+    static HostFile openUnlocked(Path path) throws DiskException {
+        return openAny(path, DiskAccess.READ_ONLY, false);
+    }
+
+    private static DiskException notAFile(HostFile opened) {
+        return new DiskException(
+                "image " + opened.path + " is " + opened.status.kind() + ", not a file");
+    }
+
+    private static HostFile opened(
+            Path path, boolean readOnly, boolean syncEachWrite, List<OpenFlag> flags)
+            throws DiskException {
+        try {
+            VectoredFile file = VectoredFile.open(path, flags.toArray(OpenFlag[]::new));
+            try {
+                return new HostFile(file, path, readOnly, syncEachWrite);
+            } catch (LinuxException e) {
+                file.close();
+                throw e;
+            }
+        } catch (LinuxException e) {
+            throw new DiskException("image " + path + ": " + Errno.describe(e.errno()), e);
+        }
+    }
+
+    private void lock() throws DiskException {
+        lockPart(0, 0);
+    }
+
+    /// Locks a part of the file: for this one, which writes, or for all who read.
+    ///
+    /// @param sizeBytes 0 for everything from `offset` on
+    void lockPart(long offset, long sizeBytes) throws DiskException {
+        VectoredFile.RangeLock kind =
+                readOnly ? VectoredFile.RangeLock.READ : VectoredFile.RangeLock.WRITE;
+        try {
+            if (!file.tryLock(kind, offset, sizeBytes)) {
+                throw new DiskException(
+                        "image "
+                                + path
+                                + " is in use by "
+                                + file.lockHolder().orElse("another process")
+                                + (readOnly ? ", which may write to it" : ""));
+            }
+        } catch (LinuxException e) {
+            throw new DiskException("image " + path + ": " + e.getMessage(), e);
+        }
+    }
+
+    /// What the kernel said about the file when it was opened.
+    public FileStatus status() {
+        return status;
+    }
+
+    Path path() {
+        return path;
+    }
+
+    @Override
+    public String name() {
+        return path.toString();
+    }
+
+    @Override
+    public boolean readOnly() {
+        return readOnly;
+    }
+
+    @Override
+    public long sizeBytes() throws IOException {
+        return file.sizeBytes();
+    }
+
+    @Override
+    public long read(IoVector into, long offset) throws IOException {
+        return file.read(into, offset);
+    }
+
+    @Override
+    public long readNoWait(IoVector into, long offset) throws IOException {
+        return inMemory ? file.read(into, offset) : file.readNoWait(into, offset);
+    }
+
+    @Override
+    public void write(IoVector from, long offset) throws IOException {
+        file.write(from, offset);
+    }
+
+    @Override
+    public long writeNoWait(IoVector from, long offset) throws IOException {
+        if (inMemory) {
+            long sizeBytes = from.remainingBytes();
+            file.write(from, offset);
+            return sizeBytes;
+        }
+        if (syncEachWrite || writesMayWait) {
+            return WOULD_BLOCK; // a synchronous write waits by definition
+        }
+        long count = file.writeNoWait(from, offset);
+        if (count == VectoredFile.NOT_SUPPORTED) {
+            writesMayWait = true;
+            return WOULD_BLOCK;
+        }
+        return count;
+    }
+
+    @Override
+    public void truncate(long sizeBytes) throws IOException {
+        file.truncate(sizeBytes);
+    }
+
+    /// In which units the file system gives storage back, 0 when it does not, or for a device.
+    /// Asked by a hole where there is nothing: behind the end, with the end kept.
+    public int holeBytes() throws IOException {
+        if (!status.isRegular()) {
+            return 0;
+        }
+        int block = Math.max(512, status.blockSizeBytes());
+        try {
+            file.punchHole((file.sizeBytes() + block - 1) / block * block, block);
+            return Integer.highestOneBit(block);
+        } catch (LinuxException e) {
+            if (e.errno() == Errno.EOPNOTSUPP || e.errno() == Errno.EFBIG) {
+                return 0;
+            }
+            throw e;
+        }
+    }
+
+    /// Gives the storage of a range back; it reads as zeros then.
+    public void punchHole(long offset, long sizeBytes) throws IOException {
+        file.punchHole(offset, sizeBytes);
+        if (syncEachWrite) {
+            file.dataSync(); // a hole is no write that O_DSYNC would speak of
+        }
+    }
+
+    @Override
+    public void zero(long offset, long sizeBytes) throws IOException {
+        try {
+            punchHole(offset, sizeBytes);
+        } catch (LinuxException e) {
+            if (e.errno() != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+            writeZeros(offset, sizeBytes);
+        }
+    }
+
+    private void writeZeros(long offset, long sizeBytes) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            var zeros = arena.allocate(Math.min(sizeBytes, ZERO_CHUNK), 4096);
+            IoVector vector = new IoVector(1);
+            for (long done = 0; done < sizeBytes; ) {
+                long length = Math.min(zeros.byteSize(), sizeBytes - done);
+                vector.clear();
+                vector.add(zeros, 0, length);
+                file.write(vector, offset + done);
+                done += length;
+            }
+        }
+    }
+
+    @Override
+    public void sync() throws IOException {
+        file.dataSync();
+    }
+
+    /// Makes the file stable with all its metadata, and the name that it was made under.
+    void syncWithName() throws IOException {
+        file.sync();
+        try (VectoredFile folder =
+                VectoredFile.open(path.toAbsolutePath().resolveSibling(""), OpenFlag.FOLDER)) {
+            folder.sync();
+        }
+    }
+
+    @Override
+    public void close() {
+        file.close();
+    }
+}

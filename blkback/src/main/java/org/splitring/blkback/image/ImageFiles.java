@@ -1,0 +1,322 @@
+package org.splitring.blkback.image;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.splitring.blkback.BlockStore;
+import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskImage;
+import org.splitring.hypervisor.linux.IoVector;
+
+/// Work on images that no guest uses: made, looked at, checked, converted, based on one another,
+/// made larger and smaller.
+///
+/// Everything that is made is stable when a method returns; what could not be made is taken away.
+/// Exceptions are one line that names the file and the cause.
+public final class ImageFiles {
+    private static final int CHUNK_BYTES = 1 << 20;
+    private static final int GRAIN_BYTES = 64 << 10;
+
+    private ImageFiles() {}
+
+    /// Fills a file that was just made.
+    private interface Filling {
+        void fill(HostFile file) throws IOException;
+    }
+
+    private static void make(Path path, Filling filling) throws DiskException {
+        HostFile file = HostFile.create(path);
+        boolean done = false;
+        try {
+            filling.fill(file);
+            file.syncWithName();
+            done = true;
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + path + ": " + e.getMessage(), e);
+        } finally {
+            if (!done) {
+                try {
+                    Files.deleteIfExists(path);
+                } catch (IOException e) {
+                    // The reason why it was not made says more.
+                }
+            }
+            file.close();
+        }
+    }
+
+    /// Makes an image of zeros. It takes hardly any storage until it is written to.
+    ///
+    /// @param sizeBytes whole sectors
+    /// @param clusterBytes for qcow2: a power of two from 512 to 2 MiB
+    /// @throws DiskException also when there is such a file
+    public static void create(DiskSource source, long sizeBytes, int clusterBytes)
+            throws DiskException {
+        checkSize(source, sizeBytes);
+        make(source.path(), file -> fill(file, source, sizeBytes, clusterBytes));
+    }
+
+    private static void fill(HostFile file, DiskSource source, long sizeBytes, int clusterBytes)
+            throws IOException {
+        switch (source.format()) {
+            case RAW -> file.truncate(sizeBytes);
+            case QCOW2 ->
+                    new Qcow2Creation(sizeBytes, clusterBits(source, clusterBytes), "", "")
+                            .write(file);
+            case VHD -> VhdCreation.write(file, sizeBytes, false);
+            case EXTENTS ->
+                    throw new DiskException(
+                            "image " + source.path() + ": a list of extents is written by hand");
+        }
+    }
+
+    /// The size of clusters when nobody says otherwise.
+    public static int defaultClusterBytes() {
+        return 1 << Qcow2Creation.DEFAULT_CLUSTER_BITS;
+    }
+
+    private static int clusterBits(DiskSource source, int clusterBytes) throws DiskException {
+        int bits = Integer.numberOfTrailingZeros(clusterBytes);
+        if (Integer.bitCount(clusterBytes) != 1
+                || bits < Qcow2Header.MIN_CLUSTER_BITS
+                || bits > Qcow2Header.MAX_CLUSTER_BITS) {
+            throw new DiskException(
+                    "image "
+                            + source.path()
+                            + ": clusters of "
+                            + clusterBytes
+                            + " bytes are not a power of two from 512 to 2097152");
+        }
+        return bits;
+    }
+
+    private static void checkSize(DiskSource source, long sizeBytes) throws DiskException {
+        if (sizeBytes <= 0 || sizeBytes % DiskImage.SECTOR_SIZE != 0) {
+            throw new DiskException(
+                    "image "
+                            + source.path()
+                            + ": "
+                            + sizeBytes
+                            + " bytes are not one or more whole sectors of "
+                            + DiskImage.SECTOR_SIZE);
+        }
+    }
+
+    /// Reads what an image says about itself; it may be in use.
+    public static ImageInfo info(DiskSource source) throws DiskException {
+        try (HostFile file = HostFile.openUnlocked(source.path())) {
+            return switch (source.format()) {
+                case RAW ->
+                        new ImageInfo(
+                                source,
+                                file.sizeBytes(),
+                                file.status().allocatedBytes(),
+                                "",
+                                "",
+                                "");
+                case QCOW2 -> {
+                    Qcow2Header header = Qcow2Header.read(file);
+                    yield new ImageInfo(
+                            source,
+                            header.sizeBytes(),
+                            file.status().allocatedBytes(),
+                            "version %d, clusters of %d bytes, counts of %d bits%s"
+                                    .formatted(
+                                            header.version(),
+                                            header.clusterBytes(),
+                                            1 << header.refcountOrder(),
+                                            header.snapshots() == 0
+                                                    ? ""
+                                                    : ", snapshots: " + header.snapshots()),
+                            Qcow2Header.printable(header.backingFile()),
+                            Qcow2Header.printable(header.backingFormat()));
+                }
+                case VHD -> {
+                    VhdStore vhd = VhdStore.open(file); // closed with the file
+                    yield new ImageInfo(
+                            source,
+                            vhd.sizeBytes(),
+                            file.status().allocatedBytes(),
+                            vhd.details(),
+                            "",
+                            "");
+                }
+                case EXTENTS -> {
+                    ExtentList list = ExtentList.read(source.path());
+                    yield new ImageInfo(
+                            source,
+                            list.parts().stream().mapToLong(ExtentList.Part::sizeBytes).sum(),
+                            file.status().allocatedBytes(),
+                            list.parts().size() + " extents",
+                            "",
+                            "");
+                }
+            };
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + source.path() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /// Checks the tables of an image.
+    ///
+    /// @param repairLeaks whether leaked room is given back; never done when something is damaged
+    public static CheckReport check(DiskSource source, boolean repairLeaks, Progress progress)
+            throws DiskException {
+        if (source.format() == ImageFormat.RAW || source.format() == ImageFormat.EXTENTS) {
+            throw new DiskException(
+                    "image "
+                            + source.path()
+                            + ": "
+                            + source.format().label()
+                            + " has no tables that could be checked");
+        }
+        DiskAccess access = repairLeaks ? DiskAccess.READ_WRITE : DiskAccess.READ_ONLY;
+        try (HostFile file = HostFile.open(source.path(), access, false)) {
+            if (source.format() == ImageFormat.VHD) {
+                return VhdStore.open(file).report(); // opening it is the check
+            }
+            return Qcow2Check.check(file, Qcow2Header.read(file), repairLeaks, progress);
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + source.path() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /// Copies a disk, with all that it is based on, into a new image that is based on nothing.
+    /// Zeros take no room in it.
+    public static void convert(
+            DiskSource from,
+            DiskSource to,
+            int clusterBytes,
+            BackingFolders folders,
+            Progress progress)
+            throws DiskException {
+        try (BlockStore source = OpenImages.open(from, DiskAccess.READ_ONLY, false, folders)) {
+            create(to, source.sizeBytes(), clusterBytes);
+            boolean done = false;
+            try (BlockStore target = OpenImages.open(to, DiskAccess.READ_WRITE, false, folders)) {
+                copy(source, target, progress);
+                target.sync();
+                done = true;
+            } finally {
+                if (!done) {
+                    Files.deleteIfExists(to.path());
+                }
+            }
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + to.path() + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static void copy(BlockStore from, BlockStore to, Progress progress) throws IOException {
+        long size = from.sizeBytes();
+        IoVector vector = new IoVector(1);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment chunk = arena.allocate(CHUNK_BYTES, 4096);
+            MemorySegment zeros = arena.allocate(GRAIN_BYTES, 4096);
+            for (long at = 0; at < size; at += CHUNK_BYTES) {
+                progress.at(at, size);
+                long length = Math.min(CHUNK_BYTES, size - at);
+                vector.clear();
+                vector.add(chunk, 0, length);
+                if (from.read(vector, at) < length) {
+                    throw new DiskException("image " + from.name() + " has become shorter");
+                }
+                for (long grain = 0; grain < length; grain += GRAIN_BYTES) {
+                    long end = Math.min(grain + GRAIN_BYTES, length);
+                    if (MemorySegment.mismatch(chunk, grain, end, zeros, 0, end - grain) >= 0) {
+                        vector.clear();
+                        vector.add(chunk, grain, end - grain);
+                        to.write(vector, at + grain);
+                    }
+                }
+            }
+        }
+        progress.at(size, size);
+    }
+
+    /// Makes a qcow2 image that is based on another, which must not be written to from then on.
+    ///
+    /// @param overlay is made; the base has to be in its folder or below, and is named in it by its
+    ///     relative path
+    public static void overlay(DiskSource base, Path overlay, int clusterBytes)
+            throws DiskException {
+        if (base.format().qemuName().isEmpty()) {
+            throw new DiskException(
+                    "image "
+                            + overlay
+                            + " cannot be based on "
+                            + base.path()
+                            + ": an image has no name for the format "
+                            + base.format().label());
+        }
+        Path folder = overlay.toAbsolutePath().normalize().resolveSibling("");
+        Path place = base.path().normalize();
+        if (!place.startsWith(folder)) {
+            throw new DiskException(
+                    "image "
+                            + overlay
+                            + " cannot be based on "
+                            + base.path()
+                            + ", which is not in its folder or below");
+        }
+        DiskSource made = new DiskSource(ImageFormat.QCOW2, overlay.toAbsolutePath().normalize());
+        try (BlockStore held =
+                OpenImages.open(base, DiskAccess.READ_ONLY, false, BackingFolders.ownOnly())) {
+            int bits = clusterBits(made, clusterBytes);
+            String name = folder.relativize(place).toString();
+            make(
+                    made.path(),
+                    file ->
+                            new Qcow2Creation(
+                                            held.sizeBytes(), bits, name, base.format().qemuName())
+                                    .write(file));
+        }
+    }
+
+    /// Makes a disk larger or smaller. What comes new reads as zeros.
+    ///
+    /// @param maySmaller whether it may become smaller, which loses what is behind the new end
+    public static void resize(
+            DiskSource source, long sizeBytes, boolean maySmaller, BackingFolders folders)
+            throws DiskException {
+        checkSize(source, sizeBytes);
+        try (BlockStore store = OpenImages.open(source, DiskAccess.READ_WRITE, false, folders)) {
+            if (sizeBytes < store.sizeBytes() && !maySmaller) {
+                throw new DiskException(
+                        "image "
+                                + source.path()
+                                + " has "
+                                + store.sizeBytes()
+                                + " bytes; what is behind "
+                                + sizeBytes
+                                + " would be lost");
+            }
+            try {
+                store.resize(sizeBytes);
+            } catch (UnsupportedOperationException e) {
+                throw new DiskException(
+                        "image "
+                                + source.path()
+                                + ": a "
+                                + source.format().label()
+                                + " keeps its size; convert it to qcow2 or raw");
+            }
+            store.sync();
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + source.path() + ": " + e.getMessage(), e);
+        }
+    }
+}

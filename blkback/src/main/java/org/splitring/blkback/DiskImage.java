@@ -15,6 +15,9 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.linux.Errno;
+import org.splitring.blkback.image.BackingFolders;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.OpenImages;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
 
@@ -73,7 +76,25 @@ public final class DiskImage implements AutoCloseable {
     ///     file and cause
     public static DiskImage open(Path image, DiskAccess access, DiskMode mode)
             throws DiskException {
-        FileStore store = FileStore.open(image, access, mode == DiskMode.WRITETHROUGH);
+        return open(DiskSource.raw(image.toAbsolutePath()), access, mode, BackingFolders.ownOnly());
+    }
+
+    /// Opens an image of any format and locks it: one writer, or several readers. What it is based
+    /// on is opened for reading.
+    ///
+    /// @param folders where that may be
+    /// @throws DiskException also when the image is not of the format that was named, or is damaged
+    public static DiskImage open(
+            DiskSource source, DiskAccess access, DiskMode mode, BackingFolders folders)
+            throws DiskException {
+        return owning(
+                OpenImages.open(source, access, mode == DiskMode.WRITETHROUGH, folders), mode);
+    }
+
+    /// Uses an open store, with a thread of its own for synchronisations.
+    ///
+    /// @param store closed with the image
+    static DiskImage owning(BlockStore store, DiskMode mode) {
         ThreadPoolExecutor executor =
                 new ThreadPoolExecutor(
                         1,
@@ -148,23 +169,30 @@ public final class DiskImage implements AutoCloseable {
         return durability.syncsStarted();
     }
 
+    /// Makes everything stable that was written; waits for storage.
+    ///
+    /// @throws DiskException when flushed or unflushed data may be lost
+    void makeStable() throws DiskException {
+        DiskFailure earlier = durability.failure();
+        if (earlier != null) {
+            throw new DiskException(earlier.toString());
+        }
+        try {
+            if (!store.readOnly() && mode != DiskMode.UNSAFE) {
+                store.sync();
+            }
+        } catch (IOException e) {
+            throw new DiskException("image " + store.name() + ": " + e.getMessage(), e);
+        }
+    }
+
     /// Makes everything stable that was written, and closes the image. Nobody may use it any more.
     ///
     /// @throws DiskException when flushed or unflushed data may be lost
     @Override
     public void close() throws DiskException {
         try {
-            DiskFailure earlier = durability.failure();
-            if (earlier != null) {
-                throw new DiskException(earlier.toString());
-            }
-            if (!store.readOnly() && mode != DiskMode.UNSAFE) {
-                store.sync();
-            }
-        } catch (DiskException e) {
-            throw e;
-        } catch (IOException e) {
-            throw new DiskException("image " + store.name() + ": " + e.getMessage(), e);
+            makeStable();
         } finally {
             if (ownedExecutor != null) {
                 ownedExecutor.close(); // waits for a synchronisation that is under way

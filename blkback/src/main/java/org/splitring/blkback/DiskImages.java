@@ -7,6 +7,9 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.image.BackingFolders;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.OpenImages;
 import org.splitring.xenbus.DevicePaths;
 
 /// The images that are open in this process. A vbd has one [DiskImage], however many hold it: its
@@ -17,32 +20,37 @@ import org.splitring.xenbus.DevicePaths;
 /// Any thread. A hold may have to wait for storage.
 public final class DiskImages {
     private final ImageListener listener;
+    private final BackingFolders folders;
     private final List<Entry> entries = new ArrayList<>(); // guarded by this
 
     private static final class Entry {
         final DevicePaths vbd;
-        final Path image;
+        DiskSource image;
         final DiskAccess access;
-        final @Nullable Object file;
+        @Nullable Object file;
+        final SwitchedStore store;
         final DiskImage disk;
         int holds = 1;
         boolean closing;
 
         Entry(
                 DevicePaths vbd,
-                Path image,
+                DiskSource image,
                 DiskAccess access,
                 @Nullable Object file,
-                DiskImage disk) {
+                SwitchedStore store) {
             this.vbd = vbd;
             this.image = image;
             this.access = access;
             this.file = file;
-            this.disk = disk;
+            this.store = store;
+            disk = DiskImage.owning(store, DiskMode.WRITEBACK);
         }
 
-        boolean isOf(DevicePaths asked, Path path, DiskAccess wanted) {
-            return vbd.equals(asked) && image.equals(path) && access == wanted;
+        boolean isOf(DevicePaths asked, DiskSource source, DiskAccess wanted) {
+            return vbd.equals(asked)
+                    && (image.equals(source) || store.isReleased())
+                    && access == wanted;
         }
 
         /// Whether it keeps somebody else from the file: one may write, or several read.
@@ -58,7 +66,15 @@ public final class DiskImages {
     }
 
     public DiskImages(ImageListener listener) {
+        this(listener, BackingFolders.ownOnly());
+    }
+
+    /// Opens images that are based on files in certain folders.
+    ///
+    /// @param folders where those may be, besides the folders of the images
+    public DiskImages(ImageListener listener, BackingFolders folders) {
         this.listener = listener;
+        this.folders = folders;
     }
 
     /// A right to use an open image, until it is closed.
@@ -72,6 +88,37 @@ public final class DiskImages {
 
         public DiskImage disk() {
             return entry.disk;
+        }
+
+        /// Makes everything stable and closes the image, until [#reopen]; whoever asks for it gets
+        /// it meanwhile. Nothing of the disk is under way: it is paused.
+        ///
+        /// @throws DiskException when written data may be lost; the image stays open
+        void release() throws DiskException {
+            entry.disk.makeStable();
+            synchronized (DiskImages.this) {
+                entry.store.release();
+                entry.file = null;
+                listener.closed(entry.vbd, entry.image.path());
+            }
+        }
+
+        /// Goes on with the same image or another after [#release]. The disk has that one's size.
+        ///
+        /// @throws DiskException when it cannot be used; the disk has none still
+        void reopen(DiskSource source) throws DiskException {
+            synchronized (DiskImages.this) {
+                Object file = file(source.path());
+                for (Entry other : entries) {
+                    if (other != entry && other.excludes(file, entry.access)) {
+                        throw inUse(source, other);
+                    }
+                }
+                entry.store.use(openStore(source, entry.access));
+                entry.image = source;
+                entry.file = file;
+                listener.opened(entry.vbd, source.path());
+            }
         }
 
         /// Gives the right back. The last one makes everything stable that was written, and closes
@@ -101,19 +148,18 @@ public final class DiskImages {
 
     private synchronized void forget(Entry entry) {
         entries.remove(entry);
-        listener.closed(entry.vbd, entry.image);
+        listener.closed(entry.vbd, entry.image.path());
         notifyAll();
     }
 
     /// Opens and locks the image of a vbd, or finds it open.
     ///
-    /// @param image from the root on
     /// @throws DiskException when it cannot be used, as [DiskImage#open]; the message is one line
     ///     that names file and cause
-    public synchronized Hold hold(DevicePaths vbd, Path image, DiskAccess access)
+    public synchronized Hold hold(DevicePaths vbd, DiskSource image, DiskAccess access)
             throws DiskException {
         while (true) {
-            Object file = file(image);
+            Object file = file(image.path());
             Entry own = null;
             Entry other = null;
             for (Entry entry : entries) {
@@ -128,23 +174,37 @@ public final class DiskImages {
                 return new Hold(own);
             }
             if (other == null) {
-                DiskImage disk = DiskImage.open(image, access, DiskMode.WRITEBACK);
-                Entry opened = new Entry(vbd, image, access, file, disk);
+                Entry opened = 
+                        new Entry(
+                                vbd,
+                                image,
+                                access,
+                                file,
+                                new SwitchedStore(openStore(image, access)));
                 entries.add(opened);
-                listener.opened(vbd, image);
+                listener.opened(vbd, image.path());
                 return new Hold(opened);
             }
             if (!other.closing) {
-                throw new DiskException(
-                        "image " + image + " is in use by " + listener.name(other.vbd));
+                throw inUse(image, other);
             }
             try {
                 wait(); // until it is closed
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
-                throw new DiskException("image " + image + ": interrupted while it was closed");
+                throw new DiskException(
+                        "image " + image.path() + ": interrupted while it was closed");
             }
         }
+    }
+
+    private BlockStore openStore(DiskSource image, DiskAccess access) throws DiskException {
+        return OpenImages.open(image, access, false, folders);
+    }
+
+    private DiskException inUse(DiskSource image, Entry other) {
+        return new DiskException(
+                "image " + image.path() + " is in use by " + listener.name(other.vbd));
     }
 
     private static @Nullable Object file(Path image) {

@@ -49,6 +49,7 @@ final class DiskQueue implements RingWork {
     private final Executor workers;
     private final DeviceLoop loop;
     private final VbdCounters counters;
+    private final VbdGate gate;
     private final RequestReader reader;
     private final MemorySegment slotCopy;
 
@@ -87,7 +88,8 @@ final class DiskQueue implements RingWork {
             DeviceLoop loop,
             VbdCounters counters,
             VbdFeatures features,
-            int largeRequests) {
+            int largeRequests,
+            VbdGate gate) {
         this.ring = ring;
         this.layout = layout;
         this.pages = pages;
@@ -96,6 +98,7 @@ final class DiskQueue implements RingWork {
         this.workers = workers;
         this.loop = loop;
         this.counters = counters;
+        this.gate = gate;
         this.reader = new RequestReader(layout, disk, features);
         this.slotCopy = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
         this.free = new DiskRequest[ring.entries()];
@@ -122,10 +125,14 @@ final class DiskQueue implements RingWork {
             if (count == 0) {
                 break;
             }
-            for (int i = 0; i < count; i++) {
+            int before = taken;
+            while (taken < before + count && !gate.isShut()) {
                 take();
+                taken++;
             }
-            taken += count;
+            if (taken < before + count) {
+                break;
+            }
         }
         if (taken > 0) {
             beginWaiting();
@@ -137,7 +144,7 @@ final class DiskQueue implements RingWork {
 
     @Override
     public boolean finalCheck() {
-        return ring.finalCheckForRequests();
+        return !gate.isShut() && ring.finalCheckForRequests(); // the gate wakes the poller
     }
 
     /// Requests taken and not answered yet.
@@ -181,6 +188,7 @@ final class DiskQueue implements RingWork {
         ring.copyRequest(slotCopy);
         DiskRequest slot = free[--freeCount];
         CheckedRequest request = slot.request;
+        gate.noteRequest();
         reader.read(slotCopy, request, slot.segments);
         if (request.status != BlkifStatus.OKAY) {
             answer(slot, request.status);
@@ -254,6 +262,9 @@ final class DiskQueue implements RingWork {
         if (request.segmentCount > 0 && !map(slot)) {
             answer(slot, BlkifStatus.ERROR);
             return;
+        }
+        if (request.segmentCount > 0) { // the size of a discard says nothing about the work
+            gate.noteData(request.sectors * DiskImage.SECTOR_SIZE);
         }
         switch (request.operation) {
             case BlkifOp.READ -> {
@@ -451,6 +462,7 @@ final class DiskQueue implements RingWork {
         countedInFlight = inFlight();
         VbdCounters.add(counters.persistent, persistent.size() - countedPersistent);
         countedPersistent = persistent.size();
+        gate.noteQuiet();
     }
 
     private void publish() {

@@ -9,7 +9,7 @@ import org.splitring.wire.BlkifStatus;
 
 /// One place in the table of requests in flight: made at connect, reused for ever. It belongs to
 /// the loop, except while a worker or a flush has it.
-final class DiskRequest implements Runnable, FlushListener {
+final class DiskRequest implements DiskWork, FlushListener {
     private static final Logger LOG = LoggerFactory.getLogger(DiskRequest.class);
 
     final CheckedRequest request = new CheckedRequest();
@@ -42,6 +42,11 @@ final class DiskRequest implements Runnable, FlushListener {
     long offsetBytes() {
         long totalBytes = request.sectors * DiskImage.SECTOR_SIZE;
         return request.startSector * DiskImage.SECTOR_SIZE + totalBytes - segments.vector.remainingBytes();
+    }
+
+    @Override
+    public long costBytes() {
+        return segments.vector.remainingBytes();
     }
 
     /// The part that waits for storage, on a worker.

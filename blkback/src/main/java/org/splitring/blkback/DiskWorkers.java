@@ -4,7 +4,6 @@ import java.util.ArrayDeque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -12,12 +11,19 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /// Threads that wait for storage so that no device loop has to. Shared by the disks of a driver
-/// domain.
+/// domain, each of which has a [Share]: while several have work that waits, each gets bytes in
+/// proportion to its weight, in turns (deficit round robin).
 ///
 /// Giving work allocates nothing: what waits stands in an array that grows to the most there ever
 /// was, and a monitor, unlike the locks and queues of the library, needs no node for a waiter. It
 /// is bounded by the rings of those disks, since a request stays in its ring until it is answered.
-public final class DiskWorkers implements Executor, AutoCloseable {
+public final class DiskWorkers implements WorkShares, AutoCloseable {
+    /// What a piece of work counts that says no size, or a smaller one, in bytes.
+    static final long LEAST_COST = 16 << 10;
+
+    /// What a share of weight 1 gets in each turn. A weight of 100 gets 1 MiB.
+    private static final long TURN_BYTES = (1 << 20) / DEFAULT_WEIGHT;
+
     private static final Logger LOG = LoggerFactory.getLogger(DiskWorkers.class);
     private static final long KEEP_ALIVE_MILLIS = TimeUnit.SECONDS.toMillis(10);
 
@@ -25,7 +31,8 @@ public final class DiskWorkers implements Executor, AutoCloseable {
     private final Object lock = new Object();
 
     // Guarded by lock.
-    private final ArrayDeque<Runnable> queue = new ArrayDeque<>(256);
+    private final ArrayDeque<Share> turns = new ArrayDeque<>(); // of those that have work
+    private int waiting;
     private final Set<Thread> threads = new HashSet<>();
     private int idle;
     private int started;
@@ -39,27 +46,88 @@ public final class DiskWorkers implements Executor, AutoCloseable {
         maxThreads = threads;
     }
 
-    /// Runs `work` on one of the threads. Any thread.
-    ///
-    /// @throws RejectedExecutionException after [#close]
     @Override
-    public void execute(Runnable work) {
-        synchronized (lock) {
-            if (closed) {
-                throw new RejectedExecutionException("the disk workers have ended");
+    public Share share(int weight) {
+        return new Share(weight);
+    }
+
+    /// What one disk gets of the threads.
+    private final class Share implements WorkShare {
+        // Guarded by lock.
+        private final ArrayDeque<Runnable> queue = new ArrayDeque<>(64);
+        private int weight;
+        private long credit;
+
+        Share(int weight) {
+            this.weight = check(weight);
+        }
+
+        @Override
+        public void weigh(int newWeight) {
+            synchronized (lock) {
+                weight = check(newWeight);
             }
-            queue.add(work);
-            if (queue.size() <= idle) {
-                lock.notify();
-            } else if (threads.size() < maxThreads) {
-                Thread thread =
-                        Thread.ofPlatform()
-                                .daemon()
-                                .name("disk-" + ++started)
-                                .unstarted(this::runWork);
-                threads.add(thread);
-                thread.start();
+        }
+
+        @Override
+        public void execute(Runnable work) {
+            synchronized (lock) {
+                if (closed) {
+                    throw new RejectedExecutionException("the disk workers have ended");
+                }
+                if (queue.isEmpty()) {
+                    credit = 0; // nothing is saved up while there is nothing to do
+                    turns.add(this);
+                }
+                queue.add(work);
+                waiting++;
+                if (waiting <= idle) {
+                    lock.notify();
+                } else if (threads.size() < maxThreads) {
+                    startThread();
+                }
             }
+        }
+    }
+
+    private static int check(int weight) {
+        if (weight < 1 || weight > MAX_WEIGHT) {
+            throw new IllegalArgumentException("weight not in 1.." + MAX_WEIGHT + ": " + weight);
+        }
+        return weight;
+    }
+
+    private void startThread() {
+        Thread thread =
+                Thread.ofPlatform()
+                        .daemon()
+                        .name("disk-" + ++started)
+                        .unstarted(this::runWork);
+        threads.add(thread);
+        thread.start();
+    }
+
+    /// The work whose turn it is. There is some.
+    private Runnable take() {
+        while (true) {
+            Share share = turns.getFirst();
+            Runnable work = share.queue.getFirst();
+            long cost = LEAST_COST;
+            if (work instanceof DiskWork sized) {
+                cost = Math.max(cost, sized.costBytes());
+            }
+            if (share.credit >= cost || turns.size() == 1) {
+                share.credit = Math.max(0, share.credit - cost); // alone, it needs none
+                share.queue.removeFirst();
+                waiting--;
+                if (share.queue.isEmpty()) {
+                    turns.removeFirst();
+                }
+                return work;
+            }
+            share.credit += share.weight * TURN_BYTES;
+            turns.removeFirst();
+            turns.addLast(share);
         }
     }
 
@@ -83,7 +151,7 @@ public final class DiskWorkers implements Executor, AutoCloseable {
     private @Nullable Runnable next() {
         synchronized (lock) {
             long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(KEEP_ALIVE_MILLIS);
-            while (queue.isEmpty()) {
+            while (waiting == 0) {
                 if (closed || System.nanoTime() - end >= 0) {
                     threads.remove(Thread.currentThread());
                     return null;
@@ -97,7 +165,7 @@ public final class DiskWorkers implements Executor, AutoCloseable {
                     idle--;
                 }
             }
-            return queue.remove();
+            return take();
         }
     }
 

@@ -28,6 +28,8 @@ final class VbdBackend implements BackendHooks {
     private final VbdBackendOptions options;
     private final VbdFeatures features;
     private final VbdCounters counters = new VbdCounters();
+    private final VbdGate gate;
+    private final WorkShare share;
     private final int info;
     private @Nullable Consumer<DiskFailure> diskListener; // guarded by this
     private @Nullable Runnable sizeListener; // guarded by this
@@ -47,6 +49,8 @@ final class VbdBackend implements BackendHooks {
         this.disk = disk;
         this.loop = loop;
         this.options = options;
+        this.share = options.workers().share(WorkShares.DEFAULT_WEIGHT);
+        this.gate = new VbdGate(loop, counters);
         this.info = kind | (disk.readOnly() ? BlkifInfo.READONLY : 0);
         VbdFeatures wanted = options.features();
         this.features =
@@ -60,6 +64,28 @@ final class VbdBackend implements BackendHooks {
     /// Counts with the meters of the device.
     void countWith(DeviceMeters meters) {
         counters.register(meters);
+    }
+
+    /// A rate that applies from now on. Any thread.
+    void limit(DiskRate rate) {
+        loop.execute(() -> gate.limit(rate));
+    }
+
+    /// What this disk gets beside others that share the workers. Any thread.
+    void weigh(int weight) {
+        share.weigh(weight);
+    }
+
+    /// Begins no request from now on. Any thread.
+    ///
+    /// @param quiet runs on the loop when those that were begun are answered
+    void pause(Runnable quiet) {
+        loop.execute(() -> gate.pause(quiet));
+    }
+
+    /// Takes back [#pause]. Any thread.
+    void resume() {
+        loop.execute(gate::resume);
     }
 
     /// Hears of the disk's failure until the device ends.
@@ -129,6 +155,8 @@ final class VbdBackend implements BackendHooks {
                 options,
                 counters,
                 used,
+                gate,
+                share,
                 cause -> broken.accept("ring: " + cause.getMessage()));
     }
 
@@ -144,6 +172,7 @@ final class VbdBackend implements BackendHooks {
     @Override
     public synchronized void ended() {
         ended = true;
+        loop.execute(gate::close);
         Consumer<DiskFailure> listener = diskListener;
         if (listener != null) {
             disk.removeFailureListener(listener);

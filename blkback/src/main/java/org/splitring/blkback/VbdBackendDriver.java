@@ -1,10 +1,11 @@
 package org.splitring.blkback;
 
-import java.nio.file.InvalidPathException;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.wire.BlkifInfo;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.device.BackendContext;
@@ -14,17 +15,23 @@ import org.splitring.xenbus.device.DeviceException;
 /// Makes backends of vbds. Parameters, as xl's toolstack writes them into the backend's folder,
 /// which the guest cannot change:
 ///
-/// - `params`: path of the raw image
+/// - `params`: path of the image, with its format before it unless that is raw:
+///   `qcow2:/images/web.qcow2`
 /// - `mode`: `w`, or `r` for a disk that is not changed
-/// - `type`: `file`; other kinds are not served
+/// - `type`: `file`, or `qdisk` when there is a format; nothing else
 /// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for
 ///   other disks that the guest is to see as such
+/// - `rate`: limits of bytes and operations a second ([DiskRate]), at any time
+/// - `weight`: 1 to 1000, what the disk gets of storage beside others that want it at the same
+///   time, 100 without it; at any time
+/// - `pause`: see [VbdPausing]
 /// - `resize`: a number of bytes, at any time: the image and the disk get this size while the guest
 ///   uses it, and `resize-status` says what has become of it
 /// - `discard-enable`: `0` when the guest is not to be offered discard; otherwise it is, where the
 ///   image can do it
 /// - `dev`: what the guest calls it, such as `xvda`; `bootable`: for the guest
 public final class VbdBackendDriver implements BackendDriver {
+    private static final Logger LOG = LoggerFactory.getLogger(VbdBackendDriver.class);
     private static final int OWN_WORKERS = 2;
 
     /// For the service loader.
@@ -46,12 +53,15 @@ public final class VbdBackendDriver implements BackendDriver {
                 "removable",
                 "bootable",
                 "discard-enable",
+                "rate",
+                "weight",
+                "pause",
                 "resize");
     }
 
     @Override
     public BackendHooks create(BackendContext context) throws DeviceException {
-        oneOf(context, "type", List.of("file"));
+        oneOf(context, "type", List.of("file", "qdisk"));
         boolean cdrom = oneOf(context, "device-type", List.of("disk", "cdrom")).equals("cdrom");
         boolean removable = oneOf(context, "removable", List.of("0", "1")).equals("1");
         int kind =
@@ -62,7 +72,7 @@ public final class VbdBackendDriver implements BackendDriver {
                         ? DiskAccess.READ_ONLY
                         : DiskAccess.READ_WRITE;
         boolean discard = oneOf(context, "discard-enable", List.of("1", "0")).equals("1");
-        Path image = image(context);
+        DiskSource image = image(context);
         Optional<VbdHost> host = context.service(VbdHost.class);
         DiskImages images = host.map(VbdHost::images).orElseGet(DiskImages::new);
         DiskImages.Hold hold;
@@ -88,6 +98,9 @@ public final class VbdBackendDriver implements BackendDriver {
         backend.watchDisk(failure -> context.note("disk-failure", failure.toString()));
         backend.watchSize(context::republish);
         DiskImage disk = hold.disk();
+        context.watch("rate", text -> backend.limit(rate(context, text)));
+        context.watch("weight", text -> backend.weigh(weight(context, text)));
+        context.watch("pause", new VbdPausing(context, backend, hold)::look);
         context.watch("resize", text -> text.ifPresent(size -> resize(context, disk, size)));
         return backend;
     }
@@ -116,24 +129,47 @@ public final class VbdBackendDriver implements BackendDriver {
                         });
     }
 
+    private static DiskRate rate(BackendContext context, Optional<String> text) {
+        try {
+            return text.map(DiskRate::parse).orElse(DiskRate.UNLIMITED);
+        } catch (IllegalArgumentException e) {
+            LOG.warn("vbd {}: {}: not limited", context.paths().backend(), e.getMessage());
+            return DiskRate.UNLIMITED;
+        }
+    }
+
+    private static int weight(BackendContext context, Optional<String> text) {
+        String value = text.orElse("");
+        if (value.matches("[0-9]{1,4}")) {
+            int weight = Integer.parseInt(value);
+            if (weight >= 1 && weight <= WorkShares.MAX_WEIGHT) {
+                return weight;
+            }
+        }
+        if (!value.isEmpty()) {
+            LOG.warn(
+                    "vbd {}: weight \"{}\" is not 1 to {}: {}",
+                    context.paths().backend(),
+                    value,
+                    WorkShares.MAX_WEIGHT,
+                    WorkShares.DEFAULT_WEIGHT);
+        }
+        return WorkShares.DEFAULT_WEIGHT;
+    }
+
     private static VbdBackendOptions ownOptions(BackendContext context) {
         DiskWorkers workers = new DiskWorkers(OWN_WORKERS);
         context.onEnd(workers);
         return VbdBackendOptions.of(workers);
     }
 
-    private static Path image(BackendContext context) throws DeviceException {
+    private static DiskSource image(BackendContext context) throws DeviceException {
         String params = context.parameter("params").orElse("");
         try {
-            Path image = Path.of(params);
-            if (image.isAbsolute()) {
-                return image;
-            }
-        } catch (InvalidPathException e) {
-            throw new DeviceException("params is \"" + params + "\", which is no path", e);
+            return DiskSource.parse(params);
+        } catch (DiskException e) {
+            throw new DeviceException("params is " + e.getMessage(), e);
         }
-        throw new DeviceException(
-                "params is \"" + params + "\": give the image's path, from the root on");
     }
 
     private static String oneOf(BackendContext context, String name, List<String> allowed)

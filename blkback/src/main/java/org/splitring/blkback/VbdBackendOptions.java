@@ -1,15 +1,13 @@
 package org.splitring.blkback;
 
-import java.util.concurrent.Executor;
-
 /// Choices of a backend.
 ///
-/// @param workers runs reads and writes that have to wait for storage, such as [DiskWorkers]
+/// @param workers run reads and writes that have to wait for storage, such as [DiskWorkers]
 /// @param maxRingPageOrder the largest ring offered, 0 to 4
 /// @param budget requests taken before other devices of the loop have their turn
 /// @param features what is announced, where the disk allows it
 public record VbdBackendOptions(
-        Executor workers, int maxRingPageOrder, int budget, VbdFeatures features) {
+        WorkShares workers, int maxRingPageOrder, int budget, VbdFeatures features) {
     public VbdBackendOptions {
         if (maxRingPageOrder < 0 || maxRingPageOrder > 4) {
             throw new IllegalArgumentException("maxRingPageOrder not in 0..4: " + maxRingPageOrder);
@@ -22,7 +20,7 @@ public record VbdBackendOptions(
     /// Rings of up to 16 pages, 64 requests at a time, all features.
     ///
     /// @param workers usually shared by all devices of the driver domain
-    public static VbdBackendOptions of(Executor workers) {
+    public static VbdBackendOptions of(WorkShares workers) {
         return new VbdBackendOptions(workers, 4, 64, VbdFeatures.ALL);
     }
 

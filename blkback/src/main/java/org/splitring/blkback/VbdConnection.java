@@ -30,6 +30,7 @@ final class VbdConnection implements BackendHooks.Connection {
 
     private final DeviceLoop loop;
     private final ForeignPages pages;
+    private final VbdGate gate;
     private final List<ServedRing> rings;
     private int busy; // rings that are not idle yet; of the loop
 
@@ -37,9 +38,11 @@ final class VbdConnection implements BackendHooks.Connection {
     private record ServedRing(
             EventChannel port, MemorySegment pages, DiskQueue queue, PortPoller poller) {}
 
-    private VbdConnection(DeviceLoop loop, ForeignPages pages, List<ServedRing> rings) {
+    private VbdConnection(
+            DeviceLoop loop, ForeignPages pages, VbdGate gate, List<ServedRing> rings) {
         this.loop = loop;
         this.pages = pages;
+        this.gate = gate;
         this.rings = rings;
         busy = rings.size();
     }
@@ -56,6 +59,8 @@ final class VbdConnection implements BackendHooks.Connection {
             VbdBackendOptions options,
             VbdCounters counters,
             VbdFeatures features,
+            VbdGate gate,
+            Executor workers,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
         BlkifLayout layout = BlkifLayout.ofProtocol(keys.getFirst().protocol()).orElseThrow();
@@ -90,16 +95,19 @@ final class VbdConnection implements BackendHooks.Connection {
                                 pages,
                                 port,
                                 disk,
-                                options.workers(),
+                                workers,
                                 loop,
                                 counters,
                                 features,
-                                largeRequests);
+                                largeRequests,
+                                gate);
                 PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
                 rings.add(new ServedRing(port, memory, queue, poller));
             }
+            loop.execute(
+                    () -> rings.forEach(ring -> gate.add(ring.queue, ring.poller::wake)));
             rings.forEach(ring -> ring.poller.start());
-            return new VbdConnection(loop, pages, rings);
+            return new VbdConnection(loop, pages, gate, rings);
         } catch (GrantException | EventChannelException | RuntimeException e) {
             ports.forEach(EventChannel::close);
             pages.close();
@@ -150,6 +158,7 @@ final class VbdConnection implements BackendHooks.Connection {
     private void ended(ServedRing ring, Executor control, Runnable closed) {
         ring.port.close(); // after the last answer, which may notify
         ring.queue.unmapPersistent();
+        gate.remove(ring.queue);
         busy--;
         if (busy == 0) {
             control.execute(() -> giveBack(closed));

@@ -18,6 +18,7 @@ final class VbdCounters {
     final AtomicLong inline = new AtomicLong();
     final AtomicLong inFlight = new AtomicLong();
     final AtomicLong persistent = new AtomicLong();
+    final AtomicLong limited = new AtomicLong();
 
     /// Adds without a locked instruction: there is one writer.
     static void add(AtomicLong counter, long amount) {
@@ -36,6 +37,7 @@ final class VbdCounters {
         meters.counter("wr.sect", this, all -> all.wrSect.getAcquire());
         meters.counter("ds.sect", this, all -> all.dsSect.getAcquire());
         meters.counter("errors", this, all -> all.errors.getAcquire());
+        meters.counter("rate.limited", this, all -> all.limited.getAcquire());
         meters.counter("inline", this, all -> all.inline.getAcquire());
         meters.gauge("persistent.grants", this, all -> all.persistent.getAcquire());
         meters.gauge("in.flight", this, all -> all.inFlight.getAcquire());

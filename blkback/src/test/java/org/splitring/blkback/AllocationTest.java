@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,6 +14,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.splitring.blkback.image.BackingFolders;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.ImageFiles;
+import org.splitring.blkback.image.ImageFormat;
+import org.splitring.blkback.image.OpenImages;
 import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
 import org.splitring.blkfront.VbdFrontendOptions;
@@ -197,6 +203,38 @@ class AllocationTest {
         DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
         VbdFrontendOptions options = VbdFrontendOptions.DEFAULT.withPersistentGrants(true);
         measure(disk, false, true, 512 << 10, 1_000, options);
+    }
+
+    /// Clusters that the image has for itself: their tables are in memory.
+    @Test
+    void readsOfAQcow2ImageInTheCacheAllocateNothing() throws Exception {
+        Path folder = Path.of("/dev/shm");
+        Assumptions.assumeTrue(Files.isWritable(folder), "needs /dev/shm");
+        Path file = Files.createTempFile(folder, "splitring", ".qcow2");
+        Files.delete(file);
+        DiskSource source = new DiskSource(ImageFormat.QCOW2, file);
+        try {
+            ImageFiles.create(source, 1 << 20, ImageFiles.defaultClusterBytes());
+            BackingFolders folders = BackingFolders.ownOnly();
+            try (BlockStore store =
+                    OpenImages.open(source, DiskAccess.READ_WRITE, false, folders)) {
+                store.write(wholeDisk(), 0);
+                store.sync();
+            }
+            try (DiskImage disk =
+                    DiskImage.open(source, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, folders)) {
+                assertEquals(DiskImage.DONE, disk.read(wholeDisk(), 0), "its tables are in memory");
+                measure(disk, false, true);
+            }
+        } finally {
+            Files.deleteIfExists(file);
+        }
+    }
+
+    private static IoVector wholeDisk() {
+        IoVector vector = new IoVector(1);
+        vector.add(Arena.ofAuto().allocate(1 << 20, 4096), 0, 1 << 20);
+        return vector;
     }
 
     @Test

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
 
@@ -51,21 +52,27 @@ class DiskImagesTest {
         image = Files.write(folder.resolve("disk.img"), new byte[4096]);
     }
 
+    private DiskSource source() {
+        return DiskSource.raw(image);
+    }
+
     private String refusedBeside(DevicePaths vbd, Path path, DiskAccess access) {
         DiskException e =
-                assertThrows(DiskException.class, () -> images.hold(vbd, path, access).close());
+                assertThrows(
+                        DiskException.class,
+                        () -> images.hold(vbd, DiskSource.raw(path), access).close());
         return String.valueOf(e.getMessage());
     }
 
     @Test
     void anImageIsOpenOnceAndLockedUntilTheLastHoldEnds() throws Exception {
-        DiskImages.Hold lab = images.hold(WEB, image, DiskAccess.READ_WRITE);
-        DiskImages.Hold backend = images.hold(WEB, image, DiskAccess.READ_WRITE);
+        DiskImages.Hold lab = images.hold(WEB, source(), DiskAccess.READ_WRITE);
+        DiskImages.Hold backend = images.hold(WEB, source(), DiskAccess.READ_WRITE);
         assertSame(lab.disk(), backend.disk());
         backend.close();
         backend.close(); // a hold ends once
         assertThrows(DiskException.class, () -> DiskImage.open(image, DiskMode.WRITEBACK).close());
-        DiskImages.Hold again = images.hold(WEB, image, DiskAccess.READ_WRITE);
+        DiskImages.Hold again = images.hold(WEB, source(), DiskAccess.READ_WRITE);
         assertSame(lab.disk(), again.disk());
         lab.close();
         assertThrows(DiskException.class, () -> DiskImage.open(image, DiskMode.WRITEBACK).close());
@@ -77,7 +84,7 @@ class DiskImagesTest {
     @Test
     void aSecondWriterIsRefusedByNameAlsoThroughALink() throws Exception {
         Path link = Files.createSymbolicLink(folder.resolve("link.img"), image);
-        try (DiskImages.Hold web = images.hold(WEB, image, DiskAccess.READ_WRITE)) {
+        try (DiskImages.Hold web = images.hold(WEB, source(), DiskAccess.READ_WRITE)) {
             for (DiskAccess access : DiskAccess.values()) {
                 assertEquals(
                         "image " + link + " is in use by disk of domain 1",
@@ -88,13 +95,49 @@ class DiskImagesTest {
                     "the same vbd, opened otherwise");
             assertEquals(4096, web.disk().sizeBytes());
         }
-        images.hold(DB, image, DiskAccess.READ_WRITE).close();
+        images.hold(DB, source(), DiskAccess.READ_WRITE).close();
+    }
+
+    @Test
+    void aReleasedImageIsFreeAndAnotherTakesItsPlace() throws Exception {
+        Path other = Files.write(folder.resolve("other.img"), new byte[8192]);
+        DiskImages.Hold lab = images.hold(WEB, source(), DiskAccess.READ_WRITE);
+        DiskImages.Hold backend = images.hold(WEB, source(), DiskAccess.READ_WRITE);
+        backend.release();
+        DiskImage.open(image, DiskMode.WRITEBACK).close();
+        images.hold(DB, source(), DiskAccess.READ_WRITE).close();
+        assertEquals(4096, lab.disk().sizeBytes(), "what was published still stands");
+        assertThrows(DiskException.class, () -> lab.disk().resize(8192));
+        DiskSource missing = DiskSource.raw(folder.resolve("missing.img"));
+        assertThrows(DiskException.class, () -> backend.reopen(missing));
+        try (DiskImages.Hold db =
+                images.hold(DB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
+            DiskException e =
+                    assertThrows(
+                            DiskException.class, () -> backend.reopen(DiskSource.raw(other)));
+            assertEquals(
+                    "image " + other + " is in use by disk of domain 2", e.getMessage());
+            try (DiskImages.Hold third =
+                    images.hold(WEB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
+                // A disk that is paused has no image that it could be told by.
+                assertSame(lab.disk(), third.disk());
+            }
+            assertEquals(8192, db.disk().sizeBytes());
+        }
+        backend.reopen(DiskSource.raw(other));
+        assertEquals(8192, lab.disk().sizeBytes());
+        assertTrue(refusedBeside(DB, other, DiskAccess.READ_WRITE).contains("domain 1"));
+        lab.disk().resize(4096);
+        assertEquals(4096, Files.size(other));
+        backend.close();
+        lab.close();
+        images.hold(WEB, DiskSource.raw(other), DiskAccess.READ_WRITE).close();
     }
 
     @Test
     void readersShareAFileAndKeepWritersOut() throws Exception {
-        try (DiskImages.Hold web = images.hold(WEB, image, DiskAccess.READ_ONLY);
-                DiskImages.Hold db = images.hold(DB, image, DiskAccess.READ_ONLY)) {
+        try (DiskImages.Hold web = images.hold(WEB, source(), DiskAccess.READ_ONLY);
+                DiskImages.Hold db = images.hold(DB, source(), DiskAccess.READ_ONLY)) {
             assertNotSame(web.disk(), db.disk());
             assertTrue(refusedBeside(DB, image, DiskAccess.READ_WRITE).contains("is in use by"));
         }
@@ -107,6 +150,6 @@ class DiskImagesTest {
                         .contains("none.img: no such file"));
         assertTrue(refusedBeside(WEB, folder, DiskAccess.READ_WRITE).contains("is a folder"));
         assertEquals(List.of(), heard);
-        images.hold(WEB, image, DiskAccess.READ_WRITE).close();
+        images.hold(WEB, source(), DiskAccess.READ_WRITE).close();
     }
 }

@@ -37,6 +37,7 @@ final class QueueRig implements AutoCloseable {
     final MemorySegment ring;
     final PumpedLoop loop;
     final VbdCounters counters = new VbdCounters();
+    final VbdGate gate;
     final DiskQueue queue;
     final BackRing back;
     final BlkifLayout layout;
@@ -170,6 +171,7 @@ final class QueueRig implements AutoCloseable {
         back = BackRing.attach(ring, layout.entrySizeBytes(), startIndex);
         entries = back.entries();
         response = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
+        gate = new VbdGate(otherLoop == null ? pumped : otherLoop, counters);
         queue =
                 new DiskQueue(
                         back,
@@ -181,7 +183,8 @@ final class QueueRig implements AutoCloseable {
                         otherLoop == null ? pumped : otherLoop,
                         counters,
                         features,
-                        DiskQueue.LARGE_REQUESTS);
+                        DiskQueue.LARGE_REQUESTS,
+                        gate);
     }
 
     void word(long offset, int value) {

@@ -309,7 +309,7 @@ final class SimulatedVbd {
     private VbdBackendOptions options(Executor workers) {
         boolean both = sim.choose(3) == 0;
         boolean barrier = sim.choose(2) == 0;
-        return VbdBackendOptions.of(workers)
+        return VbdBackendOptions.of(weight -> workers::execute)
                 .withMaxRingPageOrder(sim.choose(2))
                 .withFeatures(
                         VbdFeatures.ALL

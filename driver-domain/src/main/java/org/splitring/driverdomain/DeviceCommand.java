@@ -4,11 +4,16 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.DeviceSpec;
+import org.splitring.driverdomain.lab.DiskLimits;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabException;
@@ -191,28 +196,90 @@ final class DeviceCommand {
 
     /// Changes the size of a disk that is served now.
     void resizeDisk(String disk, long sizeBytes) throws CommandException, InterruptedException {
+        change(disk, Map.of("resize", Long.toString(sizeBytes)), "resize", false);
+        out().println(disk + " of " + domain + " has " + Sizes.text(sizeBytes) + " now");
+    }
+
+    /// Limits a disk that is served now, and whenever the guest starts.
+    void limitDisk(String disk, DiskLimits limits) throws CommandException, InterruptedException {
+        Map<String, String> keys =
+                Map.of(
+                        "rate",
+                        limits.rate().toString(),
+                        "weight",
+                        Integer.toString(limits.weight()));
+        change(disk, keys, "", true);
+        out().println(
+                        disk
+                                + " of "
+                                + domain
+                                + (limits.rate().isLimited() ? " is limited" : " has no limit")
+                                + " now; weight "
+                                + limits.weight());
+    }
+
+    /// Stops serving a disk until [#unpauseDisk]; its image is closed.
+    void pauseDisk(String disk) throws CommandException, InterruptedException {
+        change(disk, Map.of("pause", "1"), "pause", false);
+        out().println(disk + " of " + domain + " is paused; its image is closed");
+    }
+
+    /// Goes on with a disk that is paused.
+    ///
+    /// @param image that it has from now on, `null` for the same
+    void unpauseDisk(String disk, @Nullable DiskSource image)
+            throws CommandException, InterruptedException {
+        if (image == null) {
+            change(disk, Map.of("pause", "0"), "pause", false);
+        } else {
+            // The image first: whoever sees that it is not paused any more opens that.
+            Map<String, String> keys = new LinkedHashMap<>();
+            keys.put("params", image.toString());
+            keys.put("pause", "0");
+            change(disk, keys, "pause", true);
+        }
+        out().println(disk + " of " + domain + " runs");
+    }
+
+    /// Writes keys of a disk that is served now, and waits for what becomes of it.
+    ///
+    /// @param status the key `STATUS-status` says that, unless it is empty
+    /// @param lasting whether the disk has them from now on, whoever serves it
+    private void change(String disk, Map<String, String> keys, String status, boolean lasting)
+            throws CommandException, InterruptedException {
         try (RunningStore running = RunningStore.connect(runDirectory.path())) {
             Store store = running.store();
-            String folder = device("vbd/" + disk, running.domain(domain)).backend();
+            DevicePaths paths = device("vbd/" + disk, running.domain(domain));
+            String folder = paths.backend();
             if (store.read(folder + "/state").isEmpty()) {
                 throw new CommandException("domain " + domain + " has no disk " + disk + " now");
             }
+            String statusNode = folder + "/" + status + "-status";
             store.transaction(
-                    keys -> {
-                        keys.remove(folder + "/resize-status");
-                        keys.write(folder + "/resize", Long.toString(sizeBytes));
+                    transaction -> {
+                        transaction.remove(statusNode);
+                        for (Map.Entry<String, String> key : keys.entrySet()) {
+                            transaction.write(folder + "/" + key.getKey(), key.getValue());
+                        }
                     });
-            String status =
-                    NodeWait.await(
-                                    store,
-                                    folder + "/resize-status",
-                                    Duration.ofSeconds(seconds),
-                                    Optional::isPresent)
-                            .orElse("failed: no answer within " + seconds + " seconds");
-            if (!status.startsWith("done")) {
-                throw new CommandException("resize of " + disk + " of " + domain + " " + status);
+            if (!status.isEmpty()) {
+                String answer =
+                        NodeWait.await(
+                                        store,
+                                        statusNode,
+                                        Duration.ofSeconds(seconds),
+                                        Optional::isPresent)
+                                .orElse("failed: no answer within " + seconds + " seconds");
+                if (answer.startsWith("failed")) {
+                    throw new CommandException(
+                            status + " of " + disk + " of " + domain + " " + answer);
+                }
             }
-            out().println(disk + " of " + domain + " has " + Sizes.text(sizeBytes) + " now");
+            if (lasting) {
+                DeviceNodes nodes = new DeviceNodes(store);
+                nodes.change(paths, keys);
+                awaitSaved(nodes, "changed " + disk + " of " + domain);
+            }
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
         }

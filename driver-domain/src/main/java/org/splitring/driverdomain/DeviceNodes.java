@@ -87,8 +87,12 @@ record DeviceNodes(Store store) {
         Map<String, String> backend =
                 new TreeMap<>(
                         Toolstack.vbdBackend(
-                                disk.device().name(), disk.readOnly(), disk.image().toString()));
+                                disk.device().name(),
+                                disk.readOnly(),
+                                disk.source().toString()));
         backend.put("discard-enable", disk.discard() ? "1" : "0");
+        backend.put("rate", disk.limits().rate().toString());
+        backend.put("weight", Integer.toString(disk.limits().weight()));
         Map<String, String> frontend = new TreeMap<>(Toolstack.vbdFrontend(number));
         if (disk.cdrom()) {
             frontend.put("device-type", "cdrom");
@@ -223,6 +227,21 @@ record DeviceNodes(Store store) {
                     }
                     for (Map.Entry<String, String> key : device.backend().entrySet()) {
                         transaction.write(folder + "/backend/" + key.getKey(), key.getValue());
+                    }
+                });
+    }
+
+    /// Remembers other keys of a device's backend, unless the device has been forgotten.
+    void change(DevicePaths paths, Map<String, String> backend) throws StoreException {
+        String folder = folder(paths) + "/backend";
+        store.transaction(
+                transaction -> {
+                    if (transaction.read(folder).isPresent()) {
+                        for (Map.Entry<String, String> key : backend.entrySet()) {
+                            if (!key.getKey().equals("pause")) {
+                                transaction.write(folder + "/" + key.getKey(), key.getValue());
+                            }
+                        }
                     }
                 });
     }

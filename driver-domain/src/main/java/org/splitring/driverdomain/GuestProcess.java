@@ -54,7 +54,7 @@ final class GuestProcess {
         List<String> words = new ArrayList<>(arguments(domain, runDir));
         for (LabDisk disk : domain.disks()) {
             String access = disk.readOnly() ? "ro" : "rw";
-            words.add("disk " + disk.device().name() + " " + access + " " + disk.image());
+            words.add("disk " + disk.device().name() + " " + access + " " + disk.source());
         }
         for (LabVif vif : domain.vifs()) {
             words.add("vif " + vif.network() + " " + vif.frontendKeys());

@@ -1,6 +1,5 @@
 package org.splitring.driverdomain;
 
-import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImages;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.hypervisor.DomId;
@@ -36,7 +36,11 @@ final class HeldDisks implements AutoCloseable {
     ///
     /// @param name such as `xvda`
     record Disk(
-            DevicePaths paths, String name, Path image, DiskAccess access, DiskImages.Hold hold) {
+            DevicePaths paths,
+            String name,
+            DiskSource image,
+            DiskAccess access,
+            DiskImages.Hold hold) {
         boolean readOnly() {
             return access == DiskAccess.READ_ONLY;
         }
@@ -93,15 +97,20 @@ final class HeldDisks implements AutoCloseable {
 
     private void hold(DeviceNodes.Attached device) throws DiskException {
         Map<String, String> keys = device.backend();
-        Path image = image(device);
+        DiskSource image = image(device);
         DiskAccess access = access(device);
         DiskImages.Hold hold = images.hold(device.paths(), image, access);
         String name = keys.getOrDefault("dev", "vbd" + device.paths().device());
         disks.put(device.paths().device(), new Disk(device.paths(), name, image, access, hold));
     }
 
-    private static Path image(DeviceNodes.Attached device) {
-        return Path.of(device.backend().getOrDefault("params", ""));
+    private static DiskSource image(DeviceNodes.Attached device) throws DiskException {
+        return DiskSource.parse(device.backend().getOrDefault("params", ""));
+    }
+
+    private static boolean isSame(Disk held, DeviceNodes.Attached device) {
+        return held.image().toString().equals(device.backend().getOrDefault("params", ""))
+                && held.access() == access(device);
     }
 
     private static DiskAccess access(DeviceNodes.Attached device) {
@@ -126,9 +135,7 @@ final class HeldDisks implements AutoCloseable {
             Set<Integer> gone = new HashSet<>(disks.keySet());
             for (DeviceNodes.Attached device : wanted) {
                 Disk held = disks.get(device.paths().device());
-                if (held != null
-                        && held.image().equals(image(device))
-                        && held.access() == access(device)) {
+                if (held != null && isSame(held, device)) {
                     gone.remove(device.paths().device());
                 }
             }

@@ -14,6 +14,7 @@ import org.splitring.blkback.DiskImages;
 import org.splitring.blkback.ImageListener;
 import org.splitring.blkback.VbdBackendOptions;
 import org.splitring.blkback.VbdHost;
+import org.splitring.blkback.image.BackingFolders;
 import org.splitring.driverdomain.lab.DeviceSpec;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
@@ -42,14 +43,19 @@ final class LabDrivers implements AutoCloseable {
     private final Store control;
     private final DeviceNodes nodes;
     private final MeterRegistry meters = new SimpleMeterRegistry();
-    private final DiskImages images = new DiskImages(new NotedImages());
+    private final DiskImages images;
     private final HostServices services;
     private final Map<DomId, String> domains = new ConcurrentHashMap<>();
 
     private LabDrivers(
-            DeviceClasses classes, Store control, VbdBackendOptions disks, LabNetworks networks) {
+            DeviceClasses classes,
+            Store control,
+            BackingFolders folders,
+            VbdBackendOptions disks,
+            LabNetworks networks) {
         this.classes = classes;
         this.control = control;
+        images = new DiskImages(new NotedImages(), folders);
         nodes = new DeviceNodes(control);
         services =
                 HostServices.NONE
@@ -111,7 +117,11 @@ final class LabDrivers implements AutoCloseable {
                             .normalize();
             LabDrivers drivers =
                     new LabDrivers(
-                            DeviceClasses.find(Optional.of(folder)), control, disks, networks);
+                            DeviceClasses.find(Optional.of(folder)),
+                            control,
+                            new BackingFolders(lab.backingFolders()),
+                            disks,
+                            networks);
             drivers.classes.problems().forEach(news);
             nodes.publishPlugins(folder);
             nodes.publishClasses(drivers.classes);

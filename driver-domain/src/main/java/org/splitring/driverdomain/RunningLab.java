@@ -4,11 +4,8 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -21,8 +18,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.image.ImageFiles;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
@@ -372,18 +371,10 @@ final class RunningLab implements AutoCloseable {
                         Files.deleteIfExists(image);
                     }
                 });
-        try (FileChannel file =
-                        FileChannel.open(
-                                image, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-                FileChannel folder =
-                        FileChannel.open(image.resolveSibling(""), StandardOpenOption.READ)) {
-            // Sparse: a disk of zeroes takes no room until it is written to.
-            file.write(ByteBuffer.allocate(1), sizeBytes - 1);
-            file.force(true);
-            folder.force(true); // the name is as durable as the disk
-        } catch (IOException e) {
-            throw new CommandException(
-                    disk.place() + ": image " + image + " cannot be made: " + e, e);
+        try {
+            ImageFiles.create(disk.source(), sizeBytes, ImageFiles.defaultClusterBytes());
+        } catch (DiskException e) {
+            throw new CommandException(disk.place() + ": " + e.getMessage(), e);
         }
         news.accept("made image " + image + " of " + Sizes.text(sizeBytes));
     }

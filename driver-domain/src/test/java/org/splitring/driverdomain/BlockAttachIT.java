@@ -144,6 +144,96 @@ class BlockAttachIT {
         assertTrue(beyond.code() != 0 || !beyond.output().contains("read 65536/65536"));
     }
 
+    @Test
+    void aPausedDiskGoesOnWithAnotherImageAndItsGuestOnlyWaits() throws Exception {
+        Path image = program.image("old.img", IMAGE_MIB);
+        succeeds(
+                "attached vbd/xvdc to db",
+                "block-attach",
+                "db",
+                "format=raw, vdev=xvdc, access=rw, target=" + image);
+        VerifiedDisk client = client("db/xvdc", 5);
+        progress(client, 50);
+        succeeds(
+                "xvdc of db is paused; its image is closed", "block-pause", "db", "xvdc");
+        long before = client.answers();
+        DiskImage.open(image, DiskMode.WRITEBACK).close(); // nobody has it
+        Path copy = dir.resolve("new.qcow2");
+        Ended converted =
+                program.tool(
+                        "qemu-img",
+                        "qemu-utils",
+                        "convert",
+                        "-f",
+                        "raw",
+                        "-O",
+                        "qcow2",
+                        image.toString(),
+                        copy.toString());
+        assertEquals(0, converted.code(), converted.output());
+        // A client keeps several requests under way; none of them is answered.
+        assertEquals(before, client.answers());
+        fails(
+                "No such file or directory",
+                "block-unpause",
+                "--image",
+                "qcow2:" + dir.resolve("nowhere.qcow2"),
+                "db",
+                "xvdc");
+        assertEquals(before, client.answers(), "it is paused still");
+        succeeds(
+                "xvdc of db runs", "block-unpause", "--image", "qcow2:" + copy, "db", "xvdc");
+        progress(client, 50);
+        DiskImage.open(image, DiskMode.WRITEBACK).close(); // the old one is nobody's now
+
+        // Whoever serves it next has the new image too.
+        assertTrue(program.driverDomain().destroyForcibly());
+        Ended replaced = program.splitring("replace", "--run-dir", program.run().toString());
+        assertEquals(0, replaced.code(), replaced.output());
+        progress(client, 50);
+        client.close();
+        succeeds("detached vbd/xvdc from db", "block-detach", "db", "xvdc");
+        Ended check = program.tool("qemu-img", "qemu-utils", "check", copy.toString());
+        assertEquals(0, check.code(), check.output());
+        Files.delete(image);
+    }
+
+    @Test
+    void aDiskIsLimitedWhileItsGuestUsesIt() throws Exception {
+        Path image = program.image("slow.img", IMAGE_MIB);
+        succeeds(
+                "attached vbd/xvdd to db",
+                "block-attach",
+                "db",
+                "format=raw, vdev=xvdd, access=rw, iops=100, burst=10ms, target=" + image);
+        VerifiedDisk client = client("db/xvdd", 6);
+        progress(client, 5);
+        long begin = System.nanoTime();
+        progress(client, 100);
+        double seconds = (System.nanoTime() - begin) / 1e9;
+        assertTrue(seconds > 0.85, "100 answers of 100 a second came within " + seconds + " s");
+        succeeds(
+                "xvdd of db is limited now; weight 100",
+                "block-limit",
+                "--bps",
+                "1MiB",
+                "db",
+                "xvdd");
+        progress(client, 5);
+        fails("bps \"fast\" is no size", "block-limit", "--bps", "fast", "db", "xvdd");
+        fails("weight 0 is not in 1..1000", "block-limit", "--weight", "0", "db", "xvdd");
+        succeeds(
+                "xvdd of db has no limit now; weight 50",
+                "block-limit",
+                "--weight",
+                "50",
+                "db",
+                "xvdd");
+        progress(client, 300);
+        client.close();
+        succeeds("detached vbd/xvdd from db", "block-detach", "db", "xvdd");
+    }
+
     private static long exportSize(String disk) throws Exception {
         Ended info = program.tool("nbdinfo", "libnbd-bin", "--size", program.uri(disk));
         assertEquals(0, info.code(), info.output());

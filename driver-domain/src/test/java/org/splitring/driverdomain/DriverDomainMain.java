@@ -18,6 +18,7 @@ import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendDriver;
 import org.splitring.blkback.VbdBackendOptions;
 import org.splitring.blkback.VbdHost;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkfront.VbdFrontendDriver;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
@@ -113,7 +114,10 @@ final class DriverDomainMain {
         void open(Path path) throws DiskException {
             image = path.toAbsolutePath();
             disks.images()
-                    .hold(paths, image, readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE);
+                    .hold(
+                            paths,
+                            DiskSource.raw(image),
+                            readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE);
         }
 
         @Override

@@ -63,7 +63,7 @@ public final class Toolstack {
     ///
     /// @param name the guest's name for it, such as `xvda`
     /// @param readOnly whether the guest may only read
-    /// @param params path of the image
+    /// @param params path of a raw image, or `FORMAT:PATH`
     public void createVbd(DevicePaths paths, String name, boolean readOnly, String params)
             throws StoreException {
         createDevice(paths, vbdFrontend(paths.device()), vbdBackend(name, readOnly, params));
@@ -81,7 +81,7 @@ public final class Toolstack {
                 "params",
                 params,
                 "type",
-                "file",
+                params.startsWith("/") ? "file" : "qdisk", // as xl's toolstack calls it
                 "dev",
                 name,
                 "mode",

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import org.splitring.hypervisor.ForeignPages;
+import org.splitring.hypervisor.Pace;
 import org.splitring.wire.ConsoleRingLayout;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.device.StreamRing;
@@ -33,9 +34,9 @@ final class ConsoleConnection implements BackendHooks.Connection {
     }
 
     private void run() {
-        TokenBucket allowed =
-                new TokenBucket(
-                        GuestConsole.BYTES_PER_SECOND, GuestConsole.BURST_BYTES, System.nanoTime());
+        Pace allowed =
+                new Pace(
+                        GuestConsole.BYTES_PER_SECOND, GuestConsole.BURST_NANOS, System.nanoTime());
         try {
             while (true) {
                 ring.awaitReadable();

@@ -27,10 +27,10 @@ final class GuestConsole implements StreamServer, AutoCloseable {
     /// Size at which the log is begun anew.
     static final long LOG_BYTES = 1 << 20;
 
-    /// How much a guest may print, after a first [#BURST_BYTES].
+    /// How much a guest may print, after what it may in the time of [#BURST_NANOS] at once.
     static final long BYTES_PER_SECOND = 1 << 20;
 
-    static final long BURST_BYTES = 1 << 20;
+    static final long BURST_NANOS = 1_000_000_000;
 
     private static final int PIECE_BYTES = 4096;
 

@@ -13,6 +13,7 @@ import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.hypervisor.Pace;
 
 /// What is kept of a guest's output, and how much.
 class ConsoleKeepingTest {
@@ -93,7 +94,7 @@ class ConsoleKeepingTest {
     @Test
     void h129_aGuestPrintsItsBurstAndThenItsRate() {
         long second = TimeUnit.SECONDS.toNanos(1);
-        TokenBucket bucket = new TokenBucket(1000, 500, 0);
+        Pace bucket = new Pace(1000, second / 2, 0);
         assertEquals(0, bucket.take(500, 0));
         assertEquals(second / 10, bucket.take(100, 0));
         assertEquals(0, bucket.take(0, second / 10));

@@ -1,8 +1,10 @@
 package org.splitring.driverdomain.lab;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.image.ImageFormat;
 
 /// One string of `disk`, in xl's syntax: `target,format,vdev,access`, each by its place or by its
 /// name; `target=` takes the rest of the string, commas included. What this program cannot do yet
@@ -10,12 +12,26 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Source: Xen `docs/man/xl-disk-configuration.5.pod.in`.
 ///
+/// Old prefixes name a backend (`tap:`, `file:`), a format (`qcow2:`, `vhd:`, `aio:` for raw), or
+/// both (`tap:qcow2:`); `phy:` is a block device, in `/dev` unless its path begins at the root. A
+/// format that is named in both ways has to be the same. Without any it is raw, and never what the
+/// image looks like.
+///
+/// Not xl's are `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
+///
 /// @param target path as written, old prefixes taken off
 /// @param discard whether the guest is offered discard, where the image can do it
 /// @param cdrom whether the guest is to see a CD-ROM; it is read-only then
 record DiskSpec(
-        String target, VirtualDevice device, boolean readOnly, boolean discard, boolean cdrom) {
+        String target,
+        ImageFormat format,
+        VirtualDevice device,
+        boolean readOnly,
+        boolean discard,
+        boolean cdrom,
+        DiskLimits limits) {
     private static final List<String> POSITIONAL = List.of("target", "format", "vdev", "access");
+    private static final List<String> LIMITS = List.of("bps", "iops", "burst", "weight");
     private static final List<String> KEYS =
             List.of(
                     "target",
@@ -26,7 +42,11 @@ record DiskSpec(
                     "backend",
                     "backendtype",
                     "script",
-                    "specification");
+                    "specification",
+                    "bps",
+                    "iops",
+                    "burst",
+                    "weight");
     private static final List<String> FLAGS =
             List.of(
                     "cdrom",
@@ -36,11 +56,10 @@ record DiskSpec(
                     "trusted",
                     "untrusted",
                     "colo");
-    private static final List<String> FORMATS_TO_COME = List.of("qcow", "qcow2", "vhd", "qed");
-    private static final List<String> OLD_PREFIXES =
-            List.of("file:", "raw:", "aio:", "tap:", "tap2:", "tapdisk:", "ioemu:");
-    private static final List<String> SCRIPT_PREFIXES =
-            List.of("phy:", "iscsi:", "nbd:", "enbd:", "drbd:");
+    private static final List<String> FORMATS_OF_OTHERS = List.of("qcow", "qed");
+    private static final List<String> OLD_BACKENDS =
+            List.of("file:", "tap:", "tap2:", "tapdisk:", "ioemu:");
+    private static final List<String> SCRIPT_PREFIXES = List.of("iscsi:", "nbd:", "enbd:", "drbd:");
 
     /// Parses a specification.
     ///
@@ -63,6 +82,7 @@ record DiskSpec(
 
     private static final class Words {
         private final @Nullable String[] values = new @Nullable String[POSITIONAL.size()];
+        private final String[] limits = {"", "", "", ""};
         private boolean discard = true;
         private boolean cdrom;
 
@@ -110,6 +130,11 @@ record DiskSpec(
                 values[index] = value;
                 return;
             }
+            int limit = LIMITS.indexOf(key);
+            if (limit >= 0) {
+                limits[limit] = value;
+                return;
+            }
             if (key.equals("devtype") && value.equals("cdrom")) {
                 cdrom = true;
                 return;
@@ -127,8 +152,8 @@ record DiskSpec(
         }
 
         DiskSpec spec(String text) throws LabException {
-            String target = or(values[0], "");
-            format(or(values[1], ""));
+            Target target = Target.parse(or(values[0], ""));
+            ImageFormat format = format(or(values[1], ""), target);
             String vdev = or(values[2], "");
             if (vdev.isEmpty()) {
                 throw new LabException(
@@ -144,27 +169,59 @@ record DiskSpec(
                                                             + "\" is no name of a disk, such as"
                                                             + " xvda, xvdb1, sda or hda"));
             boolean readOnly = readOnly(or(values[3], ""));
-            target = withoutPrefixes(target);
-            if (target.isEmpty()) {
+            if (target.path().isEmpty()) {
                 throw new LabException("target is missing in \"" + text + "\"");
             }
-            return new DiskSpec(target, device, readOnly || cdrom, discard, cdrom);
+            return new DiskSpec(
+                    target.path(),
+                    format,
+                    device,
+                    readOnly || cdrom,
+                    discard,
+                    cdrom,
+                    DiskLimits.parse(limits[0], limits[1], limits[2], limits[3]));
         }
 
         private static String or(@Nullable String value, String otherwise) {
             return value == null ? otherwise : value;
         }
 
-        private static void format(String format) throws LabException {
-            if (FORMATS_TO_COME.contains(format)) {
-                throw new LabException("format \"" + format + "\" is not supported yet; raw is");
+        private static ImageFormat format(String word, Target target) throws LabException {
+            ImageFormat prefix = target.format();
+            if (word.isEmpty()) {
+                return prefix == null ? ImageFormat.RAW : prefix;
             }
-            if (!format.isEmpty() && !format.equals("raw")) {
+            refuseOthers(word);
+            List<String> labels =
+                    Arrays.stream(ImageFormat.values()).map(ImageFormat::label).toList();
+            ImageFormat format =
+                    ImageFormat.of(word)
+                            .orElseThrow(
+                                    () ->
+                                            new LabException(
+                                                    "unknown format \""
+                                                            + word
+                                                            + "\""
+                                                            + Suggestion.of(word, labels)));
+            if (prefix != null && prefix != format) {
                 throw new LabException(
-                        "unknown format \""
+                        "format \""
+                                + word
+                                + "\" and the prefix of the target, which says "
+                                + prefix.label()
+                                + ", are not the same");
+            }
+            return format;
+        }
+
+        private static void refuseOthers(String format) throws LabException {
+            if (FORMATS_OF_OTHERS.contains(format)) {
+                throw new LabException(
+                        "format \""
                                 + format
-                                + "\""
-                                + Suggestion.of(format, List.of("raw")));
+                                + "\" is not supported; "
+                                + ImageFormat.labels()
+                                + " are");
             }
         }
 
@@ -178,31 +235,40 @@ record DiskSpec(
             };
         }
 
-        private static String withoutPrefixes(String target) throws LabException {
-            String rest = target;
-            for (boolean again = true; again; ) {
-                again = false;
-                String lower = rest.toLowerCase(Locale.ROOT);
-                for (String prefix : OLD_PREFIXES) {
-                    if (lower.startsWith(prefix)) {
-                        rest = rest.substring(prefix.length());
-                        again = true;
-                        break;
+        /// What is left of a target without its old prefixes, and the format that they name.
+        private record Target(String path, @Nullable ImageFormat format) {
+            static Target parse(String text) throws LabException {
+                String rest = text;
+                ImageFormat format = null;
+                while (true) {
+                    int colon = rest.indexOf(':');
+                    String word = rest.substring(0, colon + 1).toLowerCase(Locale.ROOT);
+                    if (word.isEmpty()) {
+                        return new Target(rest, format);
                     }
+                    if (SCRIPT_PREFIXES.contains(word)) {
+                        throw new LabException("backend \"" + word + "\" is not supported yet");
+                    }
+                    if (word.equals("phy:")) { // a device; xl looks for it in /dev
+                        String device = rest.substring(colon + 1);
+                        return new Target(
+                                device.startsWith("/") ? device : "/dev/" + device,
+                                ImageFormat.RAW);
+                    }
+                    String label = word.substring(0, colon);
+                    refuseOthers(label);
+                    ImageFormat named =
+                            ImageFormat.of(label.equals("aio") ? "raw" : label).orElse(null);
+                    if (named == null && !OLD_BACKENDS.contains(word)) {
+                        return new Target(rest, format); // a colon of the path
+                    }
+                    if (named != null && format != null && named != format) {
+                        throw new LabException("target \"" + text + "\" names two formats");
+                    }
+                    format = named == null ? format : named;
+                    rest = rest.substring(colon + 1);
                 }
             }
-            for (String prefix : SCRIPT_PREFIXES) {
-                if (rest.startsWith(prefix)) {
-                    throw new LabException("backend \"" + prefix + "\" is not supported yet");
-                }
-            }
-            for (String format : FORMATS_TO_COME) {
-                if (rest.startsWith(format + ":")) {
-                    throw new LabException(
-                            "format \"" + format + "\" is not supported yet; raw is");
-                }
-            }
-            return rest;
         }
     }
 }

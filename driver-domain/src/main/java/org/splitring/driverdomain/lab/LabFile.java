@@ -39,6 +39,9 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///
 ///     [images]
 ///     "web.img" = { size = "64MiB" }                     # made when it is missing
+///
+/// Above all tables `backing_folders = ["../templates"]` may say where the files may be that images
+/// are based on, besides the folders of the images.
 public final class LabFile {
     /// What a domain may be called: its name is a folder in the run directory.
     private static final Pattern DOMAIN_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
@@ -47,7 +50,8 @@ public final class LabFile {
     private static final Set<String> RESERVED_NAMES =
             Set.of("xenstored", "control", "lab", "lock", "log", "store");
 
-    private static final List<String> TOP_KEYS = List.of("domains", "networks", "images");
+    private static final List<String> TOP_KEYS =
+            List.of("domains", "networks", "images", "backing_folders");
     private static final List<String> DOMAIN_KEYS =
             List.of("memory", "disk", "vif", "devices", "p9", "guest", "export");
     private static final List<String> IMAGE_KEYS = List.of("size");
@@ -143,7 +147,30 @@ public final class LabFile {
             }
         }
         networks.checkSettings();
-        return new Lab(file, networks.networks(), result);
+        return new Lab(
+                file, backingFolders(root.path("backing_folders")), networks.networks(), result);
+    }
+
+    private List<Path> backingFolders(JsonNode node) throws LabException {
+        List<String> path = List.of("backing_folders");
+        if (node.isMissingNode()) {
+            return List.of();
+        }
+        if (!node.isArray()) {
+            throw bad(path, "must be a list of folders, such as [\"../templates\"]");
+        }
+        List<Path> folders = new ArrayList<>();
+        for (JsonNode element : node.values()) {
+            if (!element.isString()) {
+                throw bad(path, "\"" + text(element) + "\" is not a string");
+            }
+            Path folder = resolve(element.stringValue(), path);
+            if (!Files.isDirectory(folder)) {
+                throw bad(path, folder + " is not a folder");
+            }
+            folders.add(folder);
+        }
+        return folders;
     }
 
     private void images(JsonNode images) throws LabException {
@@ -350,9 +377,11 @@ public final class LabFile {
                     new LabDisk(
                             spec.device(),
                             image,
+                            spec.format(),
                             spec.readOnly(),
                             spec.discard(),
                             spec.cdrom(),
+                            spec.limits(),
                             size,
                             place);
             checkImage(disk);

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.stream.Stream;
@@ -16,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.splitring.blkback.image.ImageFormat;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 
 class LabFileTest {
@@ -265,11 +268,52 @@ class LabFileTest {
     }
 
     @Test
+    void formatsAreNamedInEveryWayThatXlKnows() throws IOException, LabException {
+        Files.write(dir.resolve("web.img"), new byte[512]);
+        Map<String, ImageFormat> specs =
+                Map.of(
+                        "web.img,,xvda", ImageFormat.RAW,
+                        "web.img,raw,xvda", ImageFormat.RAW,
+                        "file:web.img,,xvda", ImageFormat.RAW,
+                        "tap:aio:web.img,,xvda", ImageFormat.RAW,
+                        "web.img,qcow2,xvda", ImageFormat.QCOW2,
+                        "tap:vhd:web.img,,xvda", ImageFormat.VHD,
+                        "web.img,extents,xvda", ImageFormat.EXTENTS,
+                        "tap:qcow2:web.img,,xvda", ImageFormat.QCOW2,
+                        "tap2:tapdisk:qcow2:web.img,qcow2,xvda", ImageFormat.QCOW2,
+                        "format=qcow2,vdev=xvda,target=web.img", ImageFormat.QCOW2);
+        for (Map.Entry<String, ImageFormat> spec : specs.entrySet()) {
+            LabDisk disk = LabDisk.parse(spec.getKey(), dir);
+            assertEquals(spec.getValue(), disk.format(), spec.getKey());
+            assertEquals(dir.resolve("web.img"), disk.image(), spec.getKey());
+        }
+        assertEquals("/dev/vg/web", LabDisk.parse("phy:vg/web,,xvda", dir).source().toString());
+        assertEquals("/dev/sda", LabDisk.parse("phy:/dev/sda,,xvda", dir).source().toString());
+        assertEquals(
+                "qcow2:" + dir.resolve("web.img"),
+                LabDisk.parse("web.img,qcow2,xvda", dir).source().toString());
+    }
+
+    @Test
+    void backingFoldersHaveToBeThere() throws IOException, LabException {
+        Files.createDirectories(dir.resolve("templates"));
+        Files.write(dir.resolve("web.img"), new byte[512]);
+        String domain = "[domains.web]\nmemory = 64\ndisk = [\"web.img,raw,xvda\"]\n";
+        Files.writeString(file, "backing_folders = [\"templates\"]\n" + domain);
+        assertEquals(List.of(dir.resolve("templates")), LabFile.read(file).backingFolders());
+        refused("backing_folders = [\"none\"]\n" + domain, 1, "none is not a folder");
+        refused("backing_folders = \"templates\"\n" + domain, 1, "must be a list of folders");
+    }
+
+    @Test
     void whatIsNotThereYetIsRefusedByName() throws IOException {
-        refused(disk("web.img,qcow2,xvda"), 2, "format \"qcow2\" is not supported yet");
-        refused(disk("qcow:web.img,,xvda"), 2, "qcow");
+        refused(disk("web.img,qed,xvda"), 2, "format \"qed\" is not supported; raw, qcow2");
+        refused(disk("qcow:web.img,,xvda"), 2, "format \"qcow\" is not supported");
+        refused(disk("web.img,qcow3,xvda"), 2, "did you mean qcow2?");
+        refused(disk("qcow2:web.img,raw,xvda"), 2, "says qcow2, are not the same");
+        refused(disk("tap:qcow2:aio:web.img,,xvda"), 2, "names two formats");
         refused(disk("web.img,rwa,xvda"), 2, "did you mean raw?");
-        refused(disk("phy:sda1,,xvda"), 2, "backend \"phy:\" is not supported yet");
+        refused(disk("phy:none1,,xvda"), 2, "image /dev/none1 does not exist");
         refused(disk("nbd:host,,xvda"), 2, "nbd:");
         refused(disk("vdev=xvda,backendtype=qdisk,target=web.img"), 2, "backendtype=qdisk");
         refused(disk("vdev=xvda,script=block-x,target=web.img"), 2, "script=block-x");

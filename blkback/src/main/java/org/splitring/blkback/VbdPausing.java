@@ -1,0 +1,75 @@
+package org.splitring.blkback;
+
+import java.util.Optional;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.xenbus.device.BackendContext;
+import org.splitring.xenbus.device.DeviceException;
+
+/// Follows the node `pause` of a vbd: `1` stops it from beginning requests; when those that were
+/// begun are answered, everything is made stable, the image is closed, and `pause-status` is
+/// `paused`. Whatever else than `1` opens the image that `params` names now, and goes on: `running`.
+/// The guest sees nothing of this but slow answers, and another size if the image has one.
+/// `failed: ...` says what could not be done; the disk stays paused then, until `pause` is written
+/// again.
+///
+/// On the control plane.
+final class VbdPausing {
+    private static final String STATUS = "pause-status";
+
+    private final BackendContext context;
+    private final VbdBackend backend;
+    private final DiskImages.Hold hold;
+    private boolean paused;
+    private boolean released;
+
+    VbdPausing(BackendContext context, VbdBackend backend, DiskImages.Hold hold) {
+        this.context = context;
+        this.backend = backend;
+        this.hold = hold;
+    }
+
+    /// The node has been written. Any thread.
+    void look(Optional<String> text) {
+        boolean wanted = text.isPresent() && text.get().equals("1");
+        context.executor().execute(wanted ? this::pause : this::resume);
+    }
+
+    private void pause() {
+        if (!paused) {
+            paused = true;
+            backend.pause(() -> context.executor().execute(this::quiet));
+        }
+    }
+
+    private void quiet() {
+        if (!paused || released) {
+            return;
+        }
+        try {
+            hold.release();
+            released = true;
+            context.note(STATUS, "paused");
+        } catch (DiskException e) {
+            context.note(STATUS, "failed: " + e.getMessage());
+        }
+    }
+
+    private void resume() {
+        if (!paused) {
+            return;
+        }
+        if (released) {
+            try {
+                hold.reopen(DiskSource.parse(context.parameter("params").orElse("")));
+            } catch (DiskException | DeviceException e) {
+                context.note(STATUS, "failed: " + e.getMessage());
+                return;
+            }
+            released = false;
+            context.republish();
+        }
+        paused = false;
+        backend.resume();
+        context.note(STATUS, "running");
+    }
+}

@@ -1,0 +1,114 @@
+package org.splitring.blkback;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.RejectedExecutionException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/// Who gets the threads that wait for storage when several disks want them. One thread, and more
+/// work than it can do before the first is done.
+@Timeout(60)
+class DiskWorkersTest {
+    private final List<String> order = Collections.synchronizedList(new ArrayList<>());
+    private final CountDownLatch begin = new CountDownLatch(1);
+    private final CountDownLatch end = new CountDownLatch(1);
+
+    private record Sized(Runnable work, long costBytes) implements DiskWork {
+        @Override
+        public void run() {
+            work.run();
+        }
+    }
+
+    private void block(WorkShare share) {
+        share.execute(
+                () -> {
+                    try {
+                        begin.await();
+                    } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                    }
+                });
+    }
+
+    private void give(WorkShare share, String name, int times, long bytes) {
+        for (int i = 0; i < times; i++) {
+            share.execute(new Sized(() -> order.add(name), bytes));
+        }
+    }
+
+    private long count(String name, int first) {
+        return order.subList(0, first).stream().filter(name::equals).count();
+    }
+
+    @Test
+    void bytesAreSharedByWeight() {
+        try (DiskWorkers workers = new DiskWorkers(1)) {
+            WorkShare one = workers.share(100);
+            WorkShare three = workers.share(100);
+            three.weigh(300);
+            block(workers.share(100));
+            give(one, "one", 400, 64 << 10);
+            give(three, "three", 400, 64 << 10);
+            begin.countDown();
+        }
+        assertEquals(800, order.size());
+        long ofThree = count("three", 400);
+        assertTrue(ofThree >= 290 && ofThree <= 310, ofThree + " of 400");
+    }
+
+    @Test
+    void smallRequestsAreNotHeldUpByLargeOnes() {
+        try (DiskWorkers workers = new DiskWorkers(1)) {
+            WorkShare small = workers.share(100);
+            WorkShare large = workers.share(100);
+            block(workers.share(100));
+            give(large, "large", 50, 1 << 20);
+            give(small, "small", 800, 4096);
+            begin.countDown();
+        }
+        // As many bytes: 64 of the least cost for each MiB.
+        long small = order.indexOf("small");
+        assertTrue(small <= 1, "the first small one is number " + small);
+        long ofLarge = count("large", 500);
+        assertTrue(ofLarge >= 6 && ofLarge <= 9, ofLarge + " large ones among 500");
+    }
+
+    @Test
+    void whoWasAloneOwesNothing() {
+        try (DiskWorkers workers = new DiskWorkers(1)) {
+            WorkShare first = workers.share(100);
+            WorkShare second = workers.share(100);
+            give(first, "before", 200, 1 << 20);
+            first.execute(end::countDown);
+            end.await();
+            block(first);
+            give(first, "first", 20, 1 << 20);
+            give(second, "second", 20, 1 << 20);
+            begin.countDown();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+        List<String> after = order.subList(200, 240);
+        long ofFirst = after.subList(0, 20).stream().filter("first"::equals).count();
+        assertTrue(ofFirst >= 9 && ofFirst <= 11, after.toString());
+    }
+
+    @Test
+    void weightsThatCannotBeAreRefused() {
+        try (DiskWorkers workers = new DiskWorkers(1)) {
+            assertThrows(IllegalArgumentException.class, () -> workers.share(0));
+            WorkShare share = workers.share(1);
+            assertThrows(IllegalArgumentException.class, () -> share.weigh(1001));
+            workers.close();
+            assertThrows(RejectedExecutionException.class, () -> share.execute(() -> {}));
+        }
+    }
+}

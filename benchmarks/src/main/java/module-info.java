@@ -1,5 +1,7 @@
-/// Measurements: rings, the store and networks beside their peers.
+/// Measurements: rings, the store, networks and disks beside their peers.
 module org.splitring.benchmarks {
+    requires org.splitring.blkback;
+    requires org.splitring.blkfront;
     requires org.splitring.bridge;
     requires org.splitring.netback;
     requires org.splitring.netfront;

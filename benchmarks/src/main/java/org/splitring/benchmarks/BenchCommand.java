@@ -11,7 +11,8 @@ import picocli.CommandLine.Command;
             BenchRingCommand.class,
             BenchStoreCommand.class,
             BenchSwitchCommand.class,
-            BenchNetCommand.class
+            BenchNetCommand.class,
+            BenchBlockCommand.class
         },
         synopsisSubcommandLabel = "COMMAND")
 public final class BenchCommand {

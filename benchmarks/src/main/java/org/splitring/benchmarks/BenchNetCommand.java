@@ -92,7 +92,7 @@ public final class BenchNetCommand implements Callable<Integer> {
             }
         } finally {
             closeAll();
-            forget(hook);
+            Bed.forget(hook);
         }
         options.report("Networks", machine, rows, command);
         return 0;
@@ -189,14 +189,6 @@ public final class BenchNetCommand implements Callable<Integer> {
         for (TapBed bed = open.peek(); bed != null; bed = open.peek()) {
             bed.close(); // and who meets another at that waits for it
             open.remove(bed);
-        }
-    }
-
-    private static void forget(Thread hook) {
-        try {
-            Runtime.getRuntime().removeShutdownHook(hook);
-        } catch (IllegalStateException e) {
-            // it is running already
         }
     }
 }

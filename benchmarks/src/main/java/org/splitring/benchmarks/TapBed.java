@@ -3,15 +3,10 @@ package org.splitring.benchmarks;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /// What lies between the interfaces `eth0` of two network namespaces. Namespaces, interfaces and
 /// processes have names of this run, and are gone when this is closed.
@@ -19,39 +14,17 @@ import java.util.regex.Pattern;
 /// The switches of others get their TAPs in a namespace of their own; then these are moved into
 /// those of the guests, with the switch still at the other end. So nothing of a run is ever seen
 /// in the namespace of this machine.
-final class TapBed implements AutoCloseable {
-    private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(10);
-    private static final int END_SECONDS = 5;
+final class TapBed extends Bed {
     private static final String SUBNET = "10.97.0.";
-    private static final Pattern PROCESS = Pattern.compile("process (\\d+)");
 
     /// Where programs run: `ip netns exec` takes these.
     private final List<String> namespaces = new ArrayList<>();
 
     private final String name;
-    private final Path folder;
-    private final Deque<Cleaning> cleanings = new ArrayDeque<>(); // guarded by this
-    private boolean closed; // guarded by this
-
-    @FunctionalInterface
-    private interface Cleaning {
-        void run() throws IOException, InterruptedException;
-    }
-
     /// @param open gets this before anything is made that must be taken away
     private TapBed(String kind, Deque<TapBed> open) throws IOException {
         name = "sb" + ProcessHandle.current().pid() + kind;
-        folder = Files.createTempDirectory("splitring-bench");
-        later(() -> delete(folder));
         open.push(this);
-    }
-
-    /// Has something done at the end; called before that is needed.
-    private synchronized void later(Cleaning cleaning) throws IOException {
-        if (closed) {
-            throw new IOException("the run has ended");
-        }
-        cleanings.push(cleaning);
     }
 
     /// Two guests of a lab of ours.
@@ -69,7 +42,7 @@ final class TapBed implements AutoCloseable {
                         lab.append("vif = [\"bridge=lan, ip=%s\"]%n".formatted(address(guest)));
                         bed.namespaces.add("splitring-" + bed.name + guest);
                     }
-                    bed.up(program, lab.toString());
+                    var ignored = bed.up(program, lab.toString());
                 });
     }
 
@@ -88,10 +61,7 @@ final class TapBed implements AutoCloseable {
                                 lab.append("[domains.%s%d]%n".formatted(bed.name, guest));
                                 lab.append("vif = [\"bridge=lan\"]\n");
                             }
-                            Matcher matcher = PROCESS.matcher(bed.up(program, lab.toString()));
-                            while (matcher.find()) {
-                                processes.add(Long.parseLong(matcher.group(1)));
-                            }
+                            processes.addAll(bed.up(program, lab.toString()));
                         });
         return processes;
     }
@@ -151,7 +121,7 @@ final class TapBed implements AutoCloseable {
                             Map.of(),
                             "vde_switch",
                             "-s",
-                            bed.folder.resolve("control").toString(),
+                            bed.folder().resolve("control").toString(),
                             "-tap",
                             "t1",
                             "-tap",
@@ -196,7 +166,7 @@ final class TapBed implements AutoCloseable {
         return bed.build(
                 () -> {
                     String between = bed.makeNamespaces();
-                    Path at = bed.folder;
+                    Path at = bed.folder();
                     Map<String, String> own =
                             Map.of("OVS_RUNDIR", at.toString(), "OVS_LOGDIR", at.toString());
                     String database = at.resolve("conf.db").toString();
@@ -252,22 +222,6 @@ final class TapBed implements AutoCloseable {
         return SUBNET + guest;
     }
 
-    private String up(String program, String lab) throws IOException, InterruptedException {
-        Path file = Files.writeString(folder.resolve("lab.toml"), lab);
-        String runDir = folder.resolve("run").toString();
-        later(() -> ToolProgram.run(command(program, "down", "--run-dir", runDir), Map.of(), 120));
-        return ToolProgram.run(
-                command(program, "up", file.toString(), "--run-dir", runDir, "--detach"),
-                Map.of(),
-                600);
-    }
-
-    private static List<String> command(String program, String... arguments) {
-        List<String> command = new ArrayList<>(JavaProgram.command(program, "-XX:+UseSerialGC"));
-        command.addAll(List.of(arguments));
-        return command;
-    }
-
     /// @return the namespace between those of the guests
     private String makeNamespaces() throws IOException, InterruptedException {
         for (String end : List.of("1", "2", "s")) {
@@ -285,20 +239,7 @@ final class TapBed implements AutoCloseable {
             throws IOException {
         List<String> command = new ArrayList<>(List.of("ip", "netns", "exec", namespace));
         command.addAll(List.of(words));
-        Path output = folder.resolve(words[0] + ".out");
-        synchronized (this) { // no end between the start and the note of it
-            if (closed) {
-                throw new IOException("the run has ended");
-            }
-            Process process = ToolProgram.start(command, environment, output);
-            later(
-                    () -> {
-                        process.destroy();
-                        if (!process.waitFor(END_SECONDS, TimeUnit.SECONDS)) {
-                            process.destroyForcibly().waitFor();
-                        }
-                    });
-        }
+        var ignored = start(words[0], command, environment);
     }
 
     private void moveBothIn(String between) throws IOException, InterruptedException {
@@ -331,54 +272,11 @@ final class TapBed implements AutoCloseable {
         return command;
     }
 
-    @FunctionalInterface
-    private interface Condition {
-        boolean holds() throws InterruptedException;
-    }
-
-    private static void await(Condition condition, String what)
-            throws IOException, InterruptedException {
-        long end = System.nanoTime() + PATIENCE_NANOS;
-        while (!condition.holds()) {
-            if (System.nanoTime() - end > 0) {
-                throw new IOException(what + " did not come about");
-            }
-            TimeUnit.MILLISECONDS.sleep(20);
-        }
-    }
-
     /// How to run a program beside the interface of guest 1 or 2.
     List<String> inside(int guest, String... words) {
         List<String> command =
                 new ArrayList<>(List.of("ip", "netns", "exec", namespaces.get(guest - 1)));
         command.addAll(List.of(words));
         return command;
-    }
-
-    Path folder() {
-        return folder;
-    }
-
-    /// Takes everything away, the last first. Any thread; the second time it does nothing.
-    @Override
-    public synchronized void close() {
-        closed = true;
-        while (!cleanings.isEmpty()) {
-            try {
-                cleanings.pop().run();
-            } catch (IOException e) {
-                System.err.println("note: " + e.getMessage());
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt(); // what is left still goes, as far as it can
-            }
-        }
-    }
-
-    private static void delete(Path folder) throws IOException {
-        try (var files = Files.walk(folder)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(file);
-            }
-        }
     }
 }

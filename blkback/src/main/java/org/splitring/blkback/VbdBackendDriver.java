@@ -3,6 +3,7 @@ package org.splitring.blkback;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.blkback.image.DiskSource;
@@ -34,8 +35,19 @@ public final class VbdBackendDriver implements BackendDriver {
     private static final Logger LOG = LoggerFactory.getLogger(VbdBackendDriver.class);
     private static final int OWN_WORKERS = 2;
 
+    private final @Nullable DiskImage fixed;
+
     /// For the service loader.
-    public VbdBackendDriver() {}
+    public VbdBackendDriver() {
+        fixed = null;
+    }
+
+    /// Serves one disk, whatever `params` says.
+    ///
+    /// @param disk stays its owner's, who closes it after the last device; it cannot be paused
+    public VbdBackendDriver(DiskImage disk) {
+        fixed = disk;
+    }
 
     @Override
     public String deviceClass() {
@@ -72,16 +84,14 @@ public final class VbdBackendDriver implements BackendDriver {
                         ? DiskAccess.READ_ONLY
                         : DiskAccess.READ_WRITE;
         boolean discard = oneOf(context, "discard-enable", List.of("1", "0")).equals("1");
-        DiskSource image = image(context);
         Optional<VbdHost> host = context.service(VbdHost.class);
-        DiskImages images = host.map(VbdHost::images).orElseGet(DiskImages::new);
-        DiskImages.Hold hold;
-        try {
-            hold = images.hold(context.paths(), image, access);
-        } catch (DiskException e) {
-            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        DiskImages.Hold hold = null;
+        DiskImage disk = fixed;
+        if (disk == null) {
+            hold = hold(context, host.map(VbdHost::images).orElseGet(DiskImages::new), access);
+            disk = hold.disk();
         }
-        context.onEnd(hold);
+        DiskImage served = disk;
         VbdBackendOptions options = host.map(VbdHost::options).orElseGet(() -> ownOptions(context));
         if (!discard) {
             options = options.withFeatures(options.features().withDiscard(false));
@@ -90,19 +100,31 @@ public final class VbdBackendDriver implements BackendDriver {
                 new VbdBackend(
                         context.domain(),
                         context.paths().frontendDomain(),
-                        hold.disk(),
+                        served,
                         context.loop(),
                         options,
                         kind);
         backend.countWith(context.meters());
         backend.watchDisk(failure -> context.note("disk-failure", failure.toString()));
         backend.watchSize(context::republish);
-        DiskImage disk = hold.disk();
         context.watch("rate", text -> backend.limit(rate(context, text)));
         context.watch("weight", text -> backend.weigh(weight(context, text)));
-        context.watch("pause", new VbdPausing(context, backend, hold)::look);
-        context.watch("resize", text -> text.ifPresent(size -> resize(context, disk, size)));
+        if (hold != null) {
+            context.watch("pause", new VbdPausing(context, backend, hold)::look);
+        }
+        context.watch("resize", text -> text.ifPresent(size -> resize(context, served, size)));
         return backend;
+    }
+
+    private static DiskImages.Hold hold(
+            BackendContext context, DiskImages images, DiskAccess access) throws DeviceException {
+        try {
+            DiskImages.Hold hold = images.hold(context.paths(), image(context), access);
+            context.onEnd(hold);
+            return hold;
+        } catch (DiskException e) {
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
+        }
     }
 
     /// As the toolstack wishes. What is tried once is not tried again by a successor of this

@@ -61,6 +61,7 @@ final class TransferQueue {
     private final List<VbdQueue> rings = new ArrayList<>(); // none while there is no connection
     private int nextRing;
     private long numbers;
+    private boolean held;
     private boolean refusing;
     private @Nullable String endReason;
 
@@ -171,10 +172,23 @@ final class TransferQueue {
 
     /// Lets the rings send what waits, one after the other, each time another one first.
     private void submitWaiting() {
+        if (held) {
+            return;
+        }
         for (int i = rings.size(); i > 0 && (waitingHead != null || !leftovers.isEmpty()); i--) {
             nextRing = nextRing + 1 < rings.size() ? nextRing + 1 : 0;
             rings.get(nextRing).submitWaiting();
         }
+    }
+
+    /// Sends nothing until [#letGo].
+    void hold() {
+        held = true;
+    }
+
+    void letGo() {
+        held = false;
+        submitWaiting();
     }
 
     /// The place of a request in the order of sending.

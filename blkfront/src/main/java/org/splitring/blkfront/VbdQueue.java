@@ -140,17 +140,20 @@ final class VbdQueue implements RingWork {
     @Override
     public int poll(int budget) {
         int count = Math.min(ring.unconsumedResponses(), budget);
-        for (int i = 0; i < count; i++) {
-            ring.copyResponse(slotCopy);
-            take();
-            if (isOver()) {
-                return 0;
+        if (count == 0) {
+            return 0;
+        }
+        // What the answers lead to goes out together: one look at the peer for all.
+        work.hold();
+        try {
+            for (int i = 0; i < count && !isOver(); i++) {
+                ring.copyResponse(slotCopy);
+                take();
             }
+        } finally {
+            work.letGo();
         }
-        if (count > 0) {
-            submitWaiting();
-        }
-        return count;
+        return isOver() ? 0 : count;
     }
 
     @Override
@@ -284,8 +287,8 @@ final class VbdQueue implements RingWork {
             return WAIT; // an indirect one is under way, so it will be
         }
         if (pages > pageGrants.available()) {
-            if (!isQuiet()) {
-                return WAIT;
+            if (!isQuiet() || pageGrants.available() == 0) {
+                return WAIT; // those of another ring come back, and go out there
             }
             pages = pageGrants.available(); // there are no more than these
         }

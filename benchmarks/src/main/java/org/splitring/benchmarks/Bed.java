@@ -81,8 +81,7 @@ class Bed implements AutoCloseable {
 
     /// Starts a program that stays; what it prints is in `NAME.out` of the folder.
     final synchronized Process start(
-            String name, List<String> command, Map<String, String> environment)
-            throws IOException {
+            String name, List<String> command, Map<String, String> environment) throws IOException {
         if (closed) { // no end between the start and the note of it
             throw new IOException("the run has ended");
         }

@@ -2,7 +2,6 @@ package org.splitring.benchmarks;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -47,7 +46,8 @@ public final class BenchBlockCommand implements Callable<Integer> {
     @Option(
             names = "--dir",
             paramLabel = "DIR",
-            description = "Where the images are that are not on tmpfs (default: the temporary folder).")
+            description =
+                    "Where the images are that are not on tmpfs (default: the temporary folder).")
     private Path dir = Path.of(System.getProperty("java.io.tmpdir"));
 
     @Spec private @Nullable CommandSpec spec;
@@ -102,9 +102,7 @@ public final class BenchBlockCommand implements Callable<Integer> {
                 }
             }
             warmUp(contenders, err);
-            rows =
-                    options.measure(
-                            "block", contenders, it -> it.run(options.seconds()), err);
+            rows = options.measure("block", contenders, it -> it.run(options.seconds()), err);
         } finally {
             closeAll();
             Bed.forget(hook);

@@ -49,9 +49,7 @@ final class BlockBed extends Bed {
                                 BlkWorker.class, "-XX:+UseSerialGC", "-Xms32m", "-Xmx512m"));
         command.addAll(List.of(Integer.toString(queues), image));
         Process process =
-                new ProcessBuilder(command)
-                        .redirectError(ProcessBuilder.Redirect.INHERIT)
-                        .start();
+                new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         later(() -> end(process));
         BufferedReader answers = process.inputReader(StandardCharsets.US_ASCII);
         expect(answers, "ready");
@@ -90,8 +88,7 @@ final class BlockBed extends Bed {
                             seconds,
                             List.of("--ioengine=" + engine, "--filename=" + image));
             return List.of(
-                    new Figure(
-                            test.toString(), "ops_per_second", result.operationsPerSecond()),
+                    new Figure(test.toString(), "ops_per_second", result.operationsPerSecond()),
                     new Figure(test.toString(), "cpu_ns", result.clientCpuNanos()));
         };
     }
@@ -118,8 +115,7 @@ final class BlockBed extends Bed {
         Path socket = folder().resolve(name + ".sock");
         List<String> words = new ArrayList<>();
         for (String word : command) {
-            words.add(
-                    word.replace("SOCKET", socket.toString()).replace("IMAGE", image.toString()));
+            words.add(word.replace("SOCKET", socket.toString()).replace("IMAGE", image.toString()));
         }
         Process process = start(name, words, Map.of());
         await(() -> Files.exists(socket) || !process.isAlive(), name);
@@ -137,8 +133,7 @@ final class BlockBed extends Bed {
                     Fio.run(test, IMAGE_BYTES, seconds, List.of("--ioengine=nbd", "--uri=" + uri));
             double cpu = (ProcessorTime.nanos(processes) - before) / result.operations();
             return List.of(
-                    new Figure(
-                            test.toString(), "ops_per_second", result.operationsPerSecond()),
+                    new Figure(test.toString(), "ops_per_second", result.operationsPerSecond()),
                     new Figure(test.toString(), "cpu_ns", cpu));
         };
     }

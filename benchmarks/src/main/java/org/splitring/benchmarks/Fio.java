@@ -30,7 +30,8 @@ final class Fio {
         List<String> command = new ArrayList<>(List.of("fio", "--name=bench", "--terse-version=3"));
         command.addAll(List.of("--output-format=terse", "--time_based", "--randrepeat=0"));
         command.add(String.format(Locale.ROOT, "--runtime=%.0fms", seconds * 1000));
-        command.add("--rw=" + (test.sequential() ? "" : "rand") + (test.write() ? "write" : "read"));
+        command.add(
+                "--rw=" + (test.sequential() ? "" : "rand") + (test.write() ? "write" : "read"));
         command.add("--bs=" + test.sizeBytes());
         command.add("--iodepth=" + test.depth());
         command.add("--size=" + sizeBytes);

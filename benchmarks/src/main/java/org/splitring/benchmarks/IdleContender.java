@@ -27,7 +27,8 @@ record IdleContender(int guests, List<Long> processes) implements Contender {
         long busy = ProcessorTime.nanos(processes);
         long begin = System.nanoTime();
         TimeUnit.NANOSECONDS.sleep((long) (seconds * 1e9));
-        double share = (double) (ProcessorTime.nanos(processes) - busy) / (System.nanoTime() - begin);
+        double share =
+                (double) (ProcessorTime.nanos(processes) - busy) / (System.nanoTime() - begin);
         return List.of(new Figure("guests-" + guests, "core_percent", 100 * share));
     }
 

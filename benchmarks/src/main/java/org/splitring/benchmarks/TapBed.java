@@ -21,6 +21,7 @@ final class TapBed extends Bed {
     private final List<String> namespaces = new ArrayList<>();
 
     private final String name;
+
     /// @param open gets this before anything is made that must be taken away
     private TapBed(String kind, Deque<TapBed> open) throws IOException {
         name = "sb" + ProcessHandle.current().pid() + kind;

@@ -14,10 +14,10 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.splitring.hypervisor.linux.Errno;
 import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.OpenImages;
+import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
 

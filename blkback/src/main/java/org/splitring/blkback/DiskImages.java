@@ -174,7 +174,7 @@ public final class DiskImages {
                 return new Hold(own);
             }
             if (other == null) {
-                Entry opened = 
+                Entry opened =
                         new Entry(
                                 vbd,
                                 image,

@@ -41,7 +41,9 @@ final class DiskRequest implements DiskWork, FlushListener {
     /// Where on the disk the rest of the vector goes.
     long offsetBytes() {
         long totalBytes = request.sectors * DiskImage.SECTOR_SIZE;
-        return request.startSector * DiskImage.SECTOR_SIZE + totalBytes - segments.vector.remainingBytes();
+        return request.startSector * DiskImage.SECTOR_SIZE
+                + totalBytes
+                - segments.vector.remainingBytes();
     }
 
     @Override

@@ -47,7 +47,7 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     }
 
     @Override
-    public Share share(int weight) {
+    public WorkShare share(int weight) {
         return new Share(weight);
     }
 
@@ -99,10 +99,7 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
 
     private void startThread() {
         Thread thread =
-                Thread.ofPlatform()
-                        .daemon()
-                        .name("disk-" + ++started)
-                        .unstarted(this::runWork);
+                Thread.ofPlatform().daemon().name("disk-" + ++started).unstarted(this::runWork);
         threads.add(thread);
         thread.start();
     }

@@ -53,8 +53,7 @@ final class VbdBackend implements BackendHooks {
         this.gate = new VbdGate(loop, counters);
         this.info = kind | (disk.readOnly() ? BlkifInfo.READONLY : 0);
         VbdFeatures wanted = options.features();
-        this.features =
-                wanted.withDiscard(wanted.discard() && disk.discardGranularityBytes() > 0);
+        this.features = wanted.withDiscard(wanted.discard() && disk.discardGranularityBytes() > 0);
     }
 
     VbdMetrics metrics() {

@@ -104,8 +104,7 @@ final class VbdConnection implements BackendHooks.Connection {
                 PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
                 rings.add(new ServedRing(port, memory, queue, poller));
             }
-            loop.execute(
-                    () -> rings.forEach(ring -> gate.add(ring.queue, ring.poller::wake)));
+            loop.execute(() -> rings.forEach(ring -> gate.add(ring.queue, ring.poller::wake)));
             rings.forEach(ring -> ring.poller.start());
             return new VbdConnection(loop, pages, gate, rings);
         } catch (GrantException | EventChannelException | RuntimeException e) {

@@ -46,11 +46,13 @@ public record VbdFeatures(
     }
 
     public VbdFeatures withBarrier(boolean offered) {
-        return new VbdFeatures(flush, offered, discard, maxIndirectSegments, maxQueues, maxPersistentGrants);
+        return new VbdFeatures(
+                flush, offered, discard, maxIndirectSegments, maxQueues, maxPersistentGrants);
     }
 
     public VbdFeatures withDiscard(boolean offered) {
-        return new VbdFeatures(flush, barrier, offered, maxIndirectSegments, maxQueues, maxPersistentGrants);
+        return new VbdFeatures(
+                flush, barrier, offered, maxIndirectSegments, maxQueues, maxPersistentGrants);
     }
 
     public VbdFeatures withMaxIndirectSegments(int segments) {

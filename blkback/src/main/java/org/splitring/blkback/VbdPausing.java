@@ -7,8 +7,9 @@ import org.splitring.xenbus.device.DeviceException;
 
 /// Follows the node `pause` of a vbd: `1` stops it from beginning requests; when those that were
 /// begun are answered, everything is made stable, the image is closed, and `pause-status` is
-/// `paused`. Whatever else than `1` opens the image that `params` names now, and goes on: `running`.
-/// The guest sees nothing of this but slow answers, and another size if the image has one.
+/// `paused`. Whatever else than `1` opens the image that `params` names now, and goes on:
+/// `running`. The guest sees nothing of this but slow answers, and another size if the image has
+/// one.
 /// `failed: ...` says what could not be done; the disk stays paused then, until `pause` is written
 /// again.
 ///

@@ -56,8 +56,7 @@ class BarrierTest {
     private final DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, syncs::add);
 
     private QueueRig rig() {
-        return new QueueRig(
-                disk, BlkifLayout.X86_64, 0xFFFF_FFF0, work::add, DomainLimits.DEFAULT);
+        return new QueueRig(disk, BlkifLayout.X86_64, 0xFFFF_FFF0, work::add, DomainLimits.DEFAULT);
     }
 
     private void poll(QueueRig rig) {
@@ -105,7 +104,12 @@ class BarrierTest {
             runAll(rig);
             assertEquals(
                     List.of(
-                            "write 2", "write 1", "sync", "write 3", "sync", "write 4",
+                            "write 2",
+                            "write 1",
+                            "sync",
+                            "write 3",
+                            "sync",
+                            "write 4",
                             "discard 5"),
                     log);
             assertEquals(4, rig.take().id());
@@ -239,8 +243,7 @@ class BarrierTest {
         DiskImage image = DiskImage.of(readOnly, DiskMode.WRITEBACK, Runnable::run);
         try (QueueRig rig = new QueueRig(image)) {
             assertEquals(-1, rig.ask(BlkifOp.WRITE_BARRIER, 1, 0, rig.grefs[0]).status());
-            assertEquals(
-                    BlkifStatus.OKAY, rig.ask(BlkifOp.WRITE_BARRIER, 2, 0).status(), "empty");
+            assertEquals(BlkifStatus.OKAY, rig.ask(BlkifOp.WRITE_BARRIER, 2, 0).status(), "empty");
         }
     }
 }

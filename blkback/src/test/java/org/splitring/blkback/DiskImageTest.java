@@ -118,7 +118,9 @@ class DiskImageTest {
                 vector.add(memory, 0, 1024);
                 long at = 512;
                 if (disk.tryWrite(vector, at) == DiskImage.WOULD_BLOCK) {
-                    assertEquals(DiskImage.DONE, disk.write(vector, at + 1024 - vector.remainingBytes()));
+                    assertEquals(
+                            DiskImage.DONE,
+                            disk.write(vector, at + 1024 - vector.remainingBytes()));
                 }
             }
             byte[] bytes = Files.readAllBytes(file);

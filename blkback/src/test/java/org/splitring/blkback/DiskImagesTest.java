@@ -110,13 +110,10 @@ class DiskImagesTest {
         assertThrows(DiskException.class, () -> lab.disk().resize(8192));
         DiskSource missing = DiskSource.raw(folder.resolve("missing.img"));
         assertThrows(DiskException.class, () -> backend.reopen(missing));
-        try (DiskImages.Hold db =
-                images.hold(DB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
+        try (DiskImages.Hold db = images.hold(DB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
             DiskException e =
-                    assertThrows(
-                            DiskException.class, () -> backend.reopen(DiskSource.raw(other)));
-            assertEquals(
-                    "image " + other + " is in use by disk of domain 2", e.getMessage());
+                    assertThrows(DiskException.class, () -> backend.reopen(DiskSource.raw(other)));
+            assertEquals("image " + other + " is in use by disk of domain 2", e.getMessage());
             try (DiskImages.Hold third =
                     images.hold(WEB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
                 // A disk that is paused has no image that it could be told by.

@@ -103,12 +103,12 @@ class DiskWorkersTest {
 
     @Test
     void weightsThatCannotBeAreRefused() {
+        WorkShare share;
         try (DiskWorkers workers = new DiskWorkers(1)) {
             assertThrows(IllegalArgumentException.class, () -> workers.share(0));
-            WorkShare share = workers.share(1);
+            share = workers.share(1);
             assertThrows(IllegalArgumentException.class, () -> share.weigh(1001));
-            workers.close();
-            assertThrows(RejectedExecutionException.class, () -> share.execute(() -> {}));
         }
+        assertThrows(RejectedExecutionException.class, () -> share.execute(() -> {}));
     }
 }

@@ -225,7 +225,8 @@ class DurabilityTest {
             disk.onFailure(told::add);
             for (int step = 0; step < 18; step++) {
                 boolean done =
-                        step % 3 == 2 ? flushNow(disk)
+                        step % 3 == 2
+                                ? flushNow(disk)
                                 : disk.write(sector(step + 1), step * 512L) == DiskImage.DONE;
                 assertEquals(step < n, done, "call " + n + " fails, step " + step);
                 assertEquals(DiskImage.DONE, disk.read(sector(0), 0), "reads go on");

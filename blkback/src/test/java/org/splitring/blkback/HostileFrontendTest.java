@@ -547,7 +547,7 @@ class HostileFrontendTest {
                         disk(cold), BlkifLayout.X86_64, -2, later::add, DomainLimits.DEFAULT)) {
             for (int i = 0; i < 32; i++) {
                 int[] some = Arrays.copyOfRange(rig.grefs, i, i + 20);
-                rig.writeIndirect(BlkifOp.READ, i, 8 * i, 60, 20, some);
+                rig.writeIndirect(BlkifOp.READ, i, 8L * i, 60, 20, some);
                 rig.publish();
                 rig.queue.poll(64);
             }

@@ -80,8 +80,7 @@ class MultiQueueTest {
         long slot = ring.slotOffset(ring.takeRequestIndex());
         LAYOUT.writeRequest(ring.segment(), slot, operation, segments, 0, 7, sector);
         for (int i = 0; i < segments; i++) {
-            BlkifLayout.writeSegment(
-                    ring.segment(), LAYOUT.segmentOffset(slot, i), dataGref, 0, 7);
+            BlkifLayout.writeSegment(ring.segment(), LAYOUT.segmentOffset(slot, i), dataGref, 0, 7);
         }
         if (ring.pushRequestsAndCheckNotify()) {
             queue.port.send();
@@ -97,9 +96,7 @@ class MultiQueueTest {
     void everyRingIsServedAndAFlushOnOneCoversAll() throws Exception {
         assertEquals(
                 "4",
-                lab.guestStore
-                        .read(lab.paths.backend() + "/multi-queue-max-queues")
-                        .orElseThrow());
+                lab.guestStore.read(lab.paths.backend() + "/multi-queue-max-queues").orElseThrow());
         makeQueues(4);
         node("state", "3");
         await().until(() -> state().equals("4"));

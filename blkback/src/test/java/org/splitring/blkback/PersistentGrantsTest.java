@@ -109,8 +109,7 @@ class PersistentGrantsTest {
                 };
         Arrays.fill(cold.bytes, (byte) 5);
         DiskImage image = DiskImage.of(cold, DiskMode.WRITEBACK, Runnable::run);
-        QueueRig rig =
-                new QueueRig(image, VbdFeatures.ALL.withMaxPersistentGrants(2), later::add);
+        QueueRig rig = new QueueRig(image, VbdFeatures.ALL.withMaxPersistentGrants(2), later::add);
         for (int i = 0; i < 10; i++) {
             rig.write(BlkifOp.READ, i, 0, rig.grefs[i]);
         }

@@ -155,7 +155,9 @@ final class QueueRig implements AutoCloseable {
                 grefs[i] = guest.grants().claim();
                 guest.grants().grant(grefs[i], DomId.ZERO, dataGfn + i, false);
             }
-            pages = driver.foreignPages(id, Math.min(1 + 32 * 11 + 8 * 256 + 1056, limits.maxMappings()));
+            pages =
+                    driver.foreignPages(
+                            id, Math.min(1 + 32 * 11 + 8 * 256 + 1056, limits.maxMappings()));
             ring = pages.mapContiguous(new int[] {ringGref});
             frontPort = guest.eventChannels().allocUnbound(DomId.ZERO);
             backPort = driver.eventChannels().bindInterdomain(id, frontPort.port());

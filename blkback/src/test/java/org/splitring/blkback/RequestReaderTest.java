@@ -21,9 +21,7 @@ class RequestReaderTest {
 
     private static DiskImage disk(boolean readOnly) {
         return DiskImage.of(
-                new MemoryStore((int) SECTORS * 512, readOnly),
-                DiskMode.WRITEBACK,
-                Runnable::run);
+                new MemoryStore((int) SECTORS * 512, readOnly), DiskMode.WRITEBACK, Runnable::run);
     }
 
     private final MemorySegment slot = Arena.ofAuto().allocate(112, 8);
@@ -105,8 +103,7 @@ class RequestReaderTest {
         for (int flag = 0; flag < 256; flag++) {
             int expected = (flag & 1) == 0 ? BlkifStatus.OKAY : BlkifStatus.EOPNOTSUPP;
             assertEquals(expected, discard(WRITABLE, VbdFeatures.ALL, flag, 0, 8));
-            assertEquals(
-                    BlkifStatus.EOPNOTSUPP, discard(WRITABLE, VbdFeatures.NONE, flag, 0, 8));
+            assertEquals(BlkifStatus.EOPNOTSUPP, discard(WRITABLE, VbdFeatures.NONE, flag, 0, 8));
             assertEquals(BlkifStatus.ERROR, discard(READ_ONLY, VbdFeatures.ALL, flag, 0, 8));
         }
     }

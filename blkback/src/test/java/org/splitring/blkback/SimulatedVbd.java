@@ -349,7 +349,8 @@ final class SimulatedVbd {
                         guestStore,
                         XVDA,
                         frontLoop,
-                        new VbdFrontendOptions(sim.choose(3), 160 << 10, sim.choose(2) == 0, 1 + sim.choose(3)),
+                        new VbdFrontendOptions(
+                                sim.choose(3), 160 << 10, sim.choose(2) == 0, 1 + sim.choose(3)),
                         new FrontendOptions(Duration.ofSeconds(5), backendWait),
                         frontControl,
                         Timers.of(frontControl));

@@ -162,8 +162,7 @@ class VbdEndToEndTest {
         try (VbdLab lab = new VbdLab();
                 DiskImage disk = DiskImage.open(image(MIB), DiskMode.WRITEBACK);
                 ServedVbd back =
-                        lab.backend(
-                                disk, ServedVbd.LIFECYCLE, VbdFeatures.NONE.withBarrier(true));
+                        lab.backend(disk, ServedVbd.LIFECYCLE, VbdFeatures.NONE.withBarrier(true));
                 ConnectedVbd front = lab.frontend(0)) {
             assertTrue(front.geometry().flush());
             assertEquals(0, VbdLab.write(front, 0, stamped(0, MIB, 1)));
@@ -251,8 +250,7 @@ class VbdEndToEndTest {
                 assertEquals(
                         offered == 1 ? "" : Integer.toString(offered),
                         lab.guestStore.read(folder + "/multi-queue-num-queues").orElse(""));
-                assertEquals(
-                        offered == 1, lab.guestStore.read(folder + "/ring-ref0").isPresent());
+                assertEquals(offered == 1, lab.guestStore.read(folder + "/ring-ref0").isPresent());
                 assertEquals(4 * offered, lab.hypervisor.mappedTotal(), "pages of rings");
                 for (int i = 0; i < 12; i++) {
                     long offset = i * 307_200L;

@@ -85,8 +85,7 @@ class VbdGateTest {
     }
 
     private QueueRig rig() {
-        return new QueueRig(
-                new LocalHypervisor(), 1, disk, work::add, DomainLimits.DEFAULT, clock);
+        return new QueueRig(new LocalHypervisor(), 1, disk, work::add, DomainLimits.DEFAULT, clock);
     }
 
     /// Keeps the ring full of requests for some time, as a greedy guest does.

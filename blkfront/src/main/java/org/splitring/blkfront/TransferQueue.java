@@ -229,11 +229,7 @@ final class TransferQueue {
         if (left > 0) {
             first.transfer.outstanding++; // it is one request more now
             leftovers.addFirst(
-                    new Leftover(
-                            first.transfer,
-                            first.startBytes + sizeBytes,
-                            left,
-                            first.number));
+                    new Leftover(first.transfer, first.startBytes + sizeBytes, left, first.number));
         }
     }
 

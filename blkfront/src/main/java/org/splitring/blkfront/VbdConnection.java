@@ -70,8 +70,7 @@ final class VbdConnection implements FrontendHooks.Connection {
         this.indirect = indirect;
         for (VbdRing ring : rings) {
             VbdQueue queue =
-                    new VbdQueue(
-                            ring.ring(), ring.port(), pageGrants, indirect, handle, transfers);
+                    new VbdQueue(ring.ring(), ring.port(), pageGrants, indirect, handle, transfers);
             queue.onBroken(this::breakAll);
             queues.add(queue);
             pollers.add(
@@ -95,7 +94,8 @@ final class VbdConnection implements FrontendHooks.Connection {
             throws StoreException, HandshakeException, EventChannelException {
         int order =
                 Math.min(
-                        options.ringPageOrder(), (int) offer.number("max-ring-page-order", 0, 31, 0));
+                        options.ringPageOrder(),
+                        (int) offer.number("max-ring-page-order", 0, 31, 0));
         long maxQueues = offer.number("multi-queue-max-queues", 1, 0xFFFF_FFFFL, 1);
         int queues = (int) Math.min(options.queues(), maxQueues);
         boolean persistent =
@@ -112,8 +112,7 @@ final class VbdConnection implements FrontendHooks.Connection {
                     pageGrants(guest.grants(), backend, persistent, transfers, rings.getFirst());
             IndirectPages indirect = IndirectPages.take(guest, backend);
             made = true;
-            return new VbdConnection(
-                    transfers, owner, rings, pageGrants, indirect, paths.device());
+            return new VbdConnection(transfers, owner, rings, pageGrants, indirect, paths.device());
         } finally {
             if (!made) {
                 rings.forEach(VbdRing::close);

@@ -43,8 +43,8 @@ public final class VbdFrontend implements FrontendHooks {
     private final CompletableFuture<Void> ended = new CompletableFuture<>();
 
     private volatile String name = "";
-    private volatile VbdGeometry geometry = new VbdGeometry(
-                    512, 512, true, false, false, false, false, 11, VbdDiscard.NONE);
+    private volatile VbdGeometry geometry =
+            new VbdGeometry(512, 512, true, false, false, false, false, 11, VbdDiscard.NONE);
     private volatile @Nullable VbdConnection connected;
     private boolean shown; // to the user; of the control plane
     private boolean released; // of the loop

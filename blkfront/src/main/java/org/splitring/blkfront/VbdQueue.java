@@ -178,7 +178,6 @@ final class VbdQueue implements RingWork {
         }
     }
 
-
     /// Ends the device, because the backend broke the protocol: every transfer ends with an
     /// error, once.
     void breakDevice(String reason) {
@@ -212,7 +211,8 @@ final class VbdQueue implements RingWork {
             Transfer transfer = transfers[id];
             if (transfer != null) {
                 takePagesBack(id, transfer, forGood);
-                found.add(new TransferQueue.Leftover(
+                found.add(
+                        new TransferQueue.Leftover(
                                 transfer, starts[id], sizes[id], sendNumbers[id]));
             }
             freeUp(id);
@@ -248,11 +248,7 @@ final class VbdQueue implements RingWork {
                     break;
                 }
                 work.sentOfFirstLeftover(sizeBytes);
-                submit(
-                        leftover.transfer(),
-                        leftover.startBytes(),
-                        sizeBytes,
-                        leftover.number());
+                submit(leftover.transfer(), leftover.startBytes(), sizeBytes, leftover.number());
                 continue;
             }
             Transfer transfer = work.firstWaiting();
@@ -305,9 +301,7 @@ final class VbdQueue implements RingWork {
         GuestBuffer buffer = transfer.buffer;
         int pages = buffer == null ? 0 : (int) ((sizeBytes + PAGE_SIZE - 1) / PAGE_SIZE);
         int operation =
-                transfer.operation == BlkifOp.FLUSH_DISKCACHE
-                        ? flushOperation
-                        : transfer.operation;
+                transfer.operation == BlkifOp.FLUSH_DISKCACHE ? flushOperation : transfer.operation;
         long sector = (transfer.offsetBytes + startBytes) / SECTOR_SIZE;
         int indirectPage = pages > MAX_SEGMENTS ? indirect.take() : NONE;
         if (indirectPage != NONE) {

@@ -51,13 +51,14 @@ class VbdQueueTest {
                 new VbdQueue(
                         FrontRing.init(ringPage, LAYOUT.entrySizeBytes()),
                         guest.eventChannels().allocUnbound(DomId.ZERO),
-                        PageGrants.forEachRequest(
-                                guest.grants(), DomId.ZERO, transfers, grefs),
+                        PageGrants.forEachRequest(guest.grants(), DomId.ZERO, transfers, grefs),
                         IndirectPages.take(guest, DomId.ZERO),
                         51712,
                         transfers);
         queue.onBroken(reasons::add);
-        transfers.attach(List.of(queue), new VbdGeometry(
+        transfers.attach(
+                List.of(queue),
+                new VbdGeometry(
                         1 << 20, 512, false, false, false, true, false, 11, VbdDiscard.NONE));
     }
 

@@ -87,9 +87,7 @@ record DeviceNodes(Store store) {
         Map<String, String> backend =
                 new TreeMap<>(
                         Toolstack.vbdBackend(
-                                disk.device().name(),
-                                disk.readOnly(),
-                                disk.source().toString()));
+                                disk.device().name(), disk.readOnly(), disk.source().toString()));
         backend.put("discard-enable", disk.discard() ? "1" : "0");
         backend.put("rate", disk.limits().rate().toString());
         backend.put("weight", Integer.toString(disk.limits().weight()));
@@ -99,10 +97,7 @@ record DeviceNodes(Store store) {
             backend.put("device-type", "cdrom");
             backend.put("removable", "1");
         }
-        return new Attached(
-                DevicePaths.vbd(guest, DomId.ZERO, number),
-                frontend,
-                backend);
+        return new Attached(DevicePaths.vbd(guest, DomId.ZERO, number), frontend, backend);
     }
 
     /// A network interface as a device to be attached.

@@ -154,8 +154,7 @@ class BlockAttachIT {
                 "format=raw, vdev=xvdc, access=rw, target=" + image);
         VerifiedDisk client = client("db/xvdc", 5);
         progress(client, 50);
-        succeeds(
-                "xvdc of db is paused; its image is closed", "block-pause", "db", "xvdc");
+        succeeds("xvdc of db is paused; its image is closed", "block-pause", "db", "xvdc");
         long before = client.answers();
         DiskImage.open(image, DiskMode.WRITEBACK).close(); // nobody has it
         Path copy = dir.resolve("new.qcow2");
@@ -181,8 +180,7 @@ class BlockAttachIT {
                 "db",
                 "xvdc");
         assertEquals(before, client.answers(), "it is paused still");
-        succeeds(
-                "xvdc of db runs", "block-unpause", "--image", "qcow2:" + copy, "db", "xvdc");
+        succeeds("xvdc of db runs", "block-unpause", "--image", "qcow2:" + copy, "db", "xvdc");
         progress(client, 50);
         DiskImage.open(image, DiskMode.WRITEBACK).close(); // the old one is nobody's now
 

@@ -465,8 +465,7 @@ class NbdServerTest {
         try (RawNbdClient client = new RawNbdClient(socket).go()) {
             fillWithOnes(disk);
             int length = (5 << 20) + 512;
-            client.request(
-                    NbdProtocol.CMD_FLAG_FUA, NbdProtocol.CMD_WRITE_ZEROES, 1, 1024, length);
+            client.request(NbdProtocol.CMD_FLAG_FUA, NbdProtocol.CMD_WRITE_ZEROES, 1, 1024, length);
             assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
             assertZeroed(1024, 1024 + length);
             assertEquals(1, disk.discarded);

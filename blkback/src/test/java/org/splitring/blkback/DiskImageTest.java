@@ -63,7 +63,12 @@ class DiskImageTest {
             // Checked when it had a mebibyte, done now.
             assertEquals(DiskImage.FAILED, disk.write(vector(4096), 8192));
             assertEquals(4096, Files.size(file));
-            assertEquals(DiskImage.FAILED, disk.tryWrite(vector(4096), 2048));
+            IoVector half = vector(4096);
+            int outcome = disk.tryWrite(half, 2048);
+            if (outcome == DiskImage.WOULD_BLOCK) { // some file systems do the half that fits
+                outcome = disk.write(half, 2048 + 4096 - half.remainingBytes());
+            }
+            assertEquals(DiskImage.FAILED, outcome);
             assertEquals(4096, Files.size(file));
             assertEquals(DiskImage.FAILED, disk.read(vector(4096), 8192));
             assertTrue(disk.failure().isEmpty());

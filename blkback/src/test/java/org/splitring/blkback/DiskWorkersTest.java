@@ -61,7 +61,7 @@ class DiskWorkersTest {
         }
         assertEquals(800, order.size());
         long ofThree = count("three", 400);
-        assertTrue(ofThree >= 290 && ofThree <= 310, ofThree + " of 400");
+        assertTrue(ofThree >= 280 && ofThree <= 320, ofThree + " of 400");
     }
 
     @Test

@@ -366,7 +366,7 @@ class HostileHandshakeTest {
                 ServedVbd otherBack = other.backend(disk);
                 ConnectedVbd otherFront = other.frontend(0)) {
             assertEquals(0, VbdLab.flush(otherFront)); // time has passed, and others are served
-            assertEquals(XenbusState.CONNECTED, otherBack.state());
+            await().until(() -> otherBack.state() == XenbusState.CONNECTED);
         }
         assertEquals(XenbusState.CLOSED, back.state());
     }

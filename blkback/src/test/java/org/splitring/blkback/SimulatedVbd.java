@@ -309,14 +309,17 @@ final class SimulatedVbd {
     private VbdBackendOptions options(Executor workers) {
         boolean both = sim.choose(3) == 0;
         boolean barrier = sim.choose(2) == 0;
+        int queues = 1 + sim.choose(3);
+        // Several rings have no barriers, so one of the two must be left to flush with.
+        boolean flush = both || !barrier || queues > 1;
         return VbdBackendOptions.of(weight -> workers::execute)
                 .withMaxRingPageOrder(sim.choose(2))
                 .withFeatures(
                         VbdFeatures.ALL
-                                .withFlush(both || !barrier)
+                                .withFlush(flush)
                                 .withBarrier(both || barrier)
                                 .withMaxIndirectSegments(new int[] {0, 12, 16, 256}[sim.choose(4)])
-                                .withMaxQueues(1 + sim.choose(3))
+                                .withMaxQueues(queues)
                                 .withMaxPersistentGrants(new int[] {0, 1, 7, 1056}[sim.choose(4)]));
     }
 

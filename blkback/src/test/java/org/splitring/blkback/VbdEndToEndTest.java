@@ -352,9 +352,6 @@ class VbdEndToEndTest {
                             {0, 511},
                             {0, 0},
                             {-512, 512},
-                            {MIB, 512},
-                            {MIB - 512, 1024},
-                            {Long.MAX_VALUE - 511, 512},
                             {0, 8192 + 512}
                         };
                         for (long[] range : wrong) {
@@ -372,6 +369,11 @@ class VbdEndToEndTest {
                                 IllegalArgumentException.class,
                                 () -> front.acquire(front.maxBufferBytes() + 1));
                     });
+            // The disk may have become smaller since the caller looked: no mistake of his.
+            long[][] behind = {{MIB, 512}, {MIB - 512, 1024}, {Long.MAX_VALUE - 511, 512}};
+            for (long[] range : behind) {
+                assertEquals(-1, VbdLab.read(front, range[0], new byte[(int) range[1]]));
+            }
             assertEquals(0, back.metrics().errors());
         }
     }

@@ -114,6 +114,10 @@ class VbdGateTest {
             fill.run();
         }
         rig.gate.remove(rig.queue);
+        while (rig.hasResponse()) {
+            rig.take();
+            answered[0]++;
+        }
         return answered[0];
     }
 

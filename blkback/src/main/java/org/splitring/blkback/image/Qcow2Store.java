@@ -241,6 +241,7 @@ final class Qcow2Store implements BlockStore {
     private void writeZeros(long offset, long bytes) throws IOException {
         IoVector vector = new IoVector(1);
         Extent extent = new Extent();
+        long behind = backing == null ? 0 : backing.sizeBytes();
         for (long done = 0; done < bytes; ) {
             long at = offset + done;
             tables.find(at, bytes - done, extent);
@@ -251,7 +252,9 @@ final class Qcow2Store implements BlockStore {
                 continue;
             }
             long size = Math.min(extent.sizeBytes, ZEROS.byteSize());
-            if (extent.kind != Extent.ZERO) {
+            boolean zero =
+                    extent.kind == Extent.ZERO || (extent.kind == Extent.BACKING && at >= behind);
+            if (!zero) {
                 vector.clear();
                 vector.add(ZEROS, 0, size);
                 write(vector, at);
@@ -482,8 +485,10 @@ final class Qcow2Store implements BlockStore {
         Lookup lookup = begin();
         try {
             IoVector whole = new IoVector(1);
-            long size = Math.min(header.clusterBytes(), sizeBytes - offset);
-            whole.add(into, 0, size);
+            long size = Math.clamp(sizeBytes - offset, 0, header.clusterBytes());
+            if (size > 0) {
+                whole.add(into, 0, size);
+            }
             for (long done = 0; done < size; ) {
                 done += readExtent(lookup, whole, offset + done);
             }

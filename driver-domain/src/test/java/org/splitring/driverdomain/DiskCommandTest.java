@@ -71,13 +71,13 @@ class DiskCommandTest {
         new Random(1).nextBytes(data);
         Arrays.fill(data, 1 << 20, 2 << 20, (byte) 0);
         Files.write(dir.resolve("a.img"), data);
-        succeeds("made", "convert", "-f", "raw", "-O", "qcow2", "%a.img", "%b.qcow2");
+        // Zeros take no room.
+        succeeds("takes 2.0 MiB", "convert", "-f", "raw", "-O", "qcow2", "%a.img", "%b.qcow2");
         succeeds("made", "convert", "-f", "qcow2", "-O", "vhd", "%b.qcow2", "%c.vhd");
         succeeds("based on", "snapshot", "-f", "vhd", "%c.vhd", "%d.qcow2");
         succeeds("based on: c.vhd (vpc)", "info", "-f", "qcow2", "%d.qcow2");
         succeeds("made", "convert", "-f", "qcow2", "-O", "raw", "%d.qcow2", "%e.img");
         assertEquals(-1, Files.mismatch(dir.resolve("a.img"), dir.resolve("e.img")));
-        assertTrue(Files.size(dir.resolve("b.qcow2")) < data.length, "zeros take no room");
     }
 
     @Test

@@ -244,6 +244,11 @@ final class Qcow2Store implements BlockStore {
         long behind = backing == null ? 0 : backing.sizeBytes();
         for (long done = 0; done < bytes; ) {
             long at = offset + done;
+            long linked = at < behind ? at : tables.firstTableFrom(at);
+            if (linked > at) { // nothing has ever been there
+                done = Math.min(bytes, linked - offset);
+                continue;
+            }
             tables.find(at, bytes - done, extent);
             if (extent.kind == Extent.UNKNOWN) {
                 synchronized (loading) {
@@ -251,9 +256,9 @@ final class Qcow2Store implements BlockStore {
                 }
                 continue;
             }
-            long size = Math.min(extent.sizeBytes, ZEROS.byteSize());
             boolean zero =
                     extent.kind == Extent.ZERO || (extent.kind == Extent.BACKING && at >= behind);
+            long size = zero ? extent.sizeBytes : Math.min(extent.sizeBytes, ZEROS.byteSize());
             if (!zero) {
                 vector.clear();
                 vector.add(ZEROS, 0, size);

@@ -202,6 +202,17 @@ final class Qcow2Tables {
         return kind(offset >>> clusterBits, entry) == Extent.ZERO;
     }
 
+    /// The first place from `offset` on that has an L2 table; `Long.MAX_VALUE` when none has.
+    synchronized long firstTableFrom(long offset) {
+        int bits = clusterBits + l2Bits;
+        for (long i = offset >>> bits; i < l1.length; i++) {
+            if ((l1[(int) i] & OFFSET) != 0) {
+                return Math.max(offset, i << bits);
+            }
+        }
+        return Long.MAX_VALUE;
+    }
+
     /// How many guest clusters from `offset` on have their entries in the same piece of the same
     /// table: what [#link] takes at once.
     long clustersInSlice(long offset) {

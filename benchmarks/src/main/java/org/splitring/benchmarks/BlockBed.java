@@ -7,10 +7,12 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 
 /// Images, and who serves them. Each has an image of its own, all with the same random bytes, which
@@ -128,13 +130,24 @@ final class BlockBed extends Bed {
 
     private static BlockContender.Runner nbd(List<Long> processes, String uri) {
         return (test, seconds) -> {
-            long before = ProcessorTime.nanos(processes);
+            double before = cpuNanos(processes);
             Fio.Result result =
                     Fio.run(test, IMAGE_BYTES, seconds, List.of("--ioengine=nbd", "--uri=" + uri));
-            double cpu = (ProcessorTime.nanos(processes) - before) / result.operations();
+            double cpu = (cpuNanos(processes) - before) / result.operations();
             return List.of(
                     new Figure(test.toString(), "ops_per_second", result.operationsPerSecond()),
                     new Figure(test.toString(), "cpu_ns", cpu));
         };
+    }
+
+    /// With the threads that have ended: some servers have one for each connection.
+    private static double cpuNanos(List<Long> processes) {
+        return processes.stream()
+                .map(ProcessHandle::of)
+                .flatMap(Optional::stream)
+                .map(process -> process.info().totalCpuDuration())
+                .flatMap(Optional::stream)
+                .mapToDouble(Duration::toNanos)
+                .sum();
     }
 }

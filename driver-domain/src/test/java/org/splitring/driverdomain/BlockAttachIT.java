@@ -155,8 +155,8 @@ class BlockAttachIT {
         VerifiedDisk client = client("db/xvdc", 5);
         progress(client, 50);
         succeeds("xvdc of db is paused; its image is closed", "block-pause", "db", "xvdc");
-        long before = client.answers();
         DiskImage.open(image, DiskMode.WRITEBACK).close(); // nobody has it
+        long before = answersAtRest(client);
         Path copy = dir.resolve("new.qcow2");
         Ended converted =
                 program.tool(
@@ -195,6 +195,16 @@ class BlockAttachIT {
         // A driver domain that is killed may leave clusters that nobody has, and no other damage.
         assertTrue(check.code() == 0 || check.code() == 3, check.output());
         Files.delete(image);
+    }
+
+    /// What was answered before a pause still comes in: until nothing has for half a second.
+    private static long answersAtRest(VerifiedDisk client) throws InterruptedException {
+        long before = -1;
+        for (long now = client.answers(); now != before; now = client.answers()) {
+            before = now;
+            Thread.sleep(500);
+        }
+        return before;
     }
 
     @Test

@@ -307,6 +307,9 @@ class Qcow2HostileTest {
             RecordingFile file = new RecordingFile(bytes, false);
             try {
                 Qcow2Header header = Qcow2Header.read(file);
+                if (!header.backingFile().isEmpty()) { // as whoever opens it finds out
+                    throw new IOException("no such file: " + header.backingFile());
+                }
                 Qcow2Check.check(file, header, false, Progress.none());
                 BlockStore store = Qcow2Store.open(file, header, null);
                 long last = Math.min(store.sizeBytes(), SIZE) - CLUSTER;

@@ -22,7 +22,7 @@ import org.splitring.blkback.DiskException;
 class ExtentStoreTest {
     private static final int MIB = 1 << 20;
 
-    private final long seed = Long.getLong("splitring.seed", System.nanoTime());
+    private final long seed = Long.getLong("splitring.seed", 20_261_126L);
     private final Random random = new Random(seed);
 
     @TempDir Path folder;

@@ -294,7 +294,7 @@ class Qcow2HostileTest {
     /// Any byte of the tables may be anything: what comes out is data or an exception of ours.
     @Test
     void n32_randomBytesInTablesNeverGetOutOfTheImage() throws Exception {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         Random random = new Random(seed);
         byte[] sound = Files.readAllBytes(image);
         int refused = 0;

@@ -20,7 +20,7 @@ import org.splitring.blkback.BlockStore;
 class Qcow2PowerLossTest {
     private static final int SECTORS = 1200;
 
-    private final long seed = Long.getLong("splitring.seed", System.nanoTime());
+    private final long seed = Long.getLong("splitring.seed", 20_261_126L);
     private final Random random = new Random(seed);
     private final Random crashes = new Random(seed + 1);
     private int looked;

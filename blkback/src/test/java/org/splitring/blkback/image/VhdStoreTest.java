@@ -29,7 +29,7 @@ import org.splitring.blkback.DiskException;
 class VhdStoreTest {
     private static final int SIZE = 24 << 20;
 
-    private final long seed = Long.getLong("splitring.seed", System.nanoTime());
+    private final long seed = Long.getLong("splitring.seed", 20_261_126L);
     private final Random random = new Random(seed);
     private final Random crashes = new Random(seed + 1);
     private int looked;

@@ -189,7 +189,8 @@ class BarrierTest {
             int[] number = new int[1];
             List<Boolean> isBarrier = new ArrayList<>();
             int answered = 0;
-            while (answered < 2000) {
+            for (int step = 0; answered < 2000; step++) {
+                assertTrue(step < 1_000_000, "a request is never answered, seed " + seed);
                 int choice = random.nextInt(4);
                 if (choice == 0 && rig.queue.inFlight() < 20 && number[0] < 2000) {
                     for (int i = random.nextInt(8); i >= 0; i--) {

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -198,13 +199,16 @@ class BlockAttachIT {
     }
 
     /// What was answered before a pause still comes in: until nothing has for half a second.
-    private static long answersAtRest(VerifiedDisk client) throws InterruptedException {
-        long before = -1;
-        for (long now = client.answers(); now != before; now = client.answers()) {
-            before = now;
-            Thread.sleep(500);
-        }
-        return before;
+    private static long answersAtRest(VerifiedDisk client) {
+        AtomicLong last = new AtomicLong(-1);
+        await().during(Duration.ofMillis(500))
+                .atMost(PATIENCE)
+                .until(
+                        () -> {
+                            long now = client.answers();
+                            return last.getAndSet(now) == now;
+                        });
+        return last.get();
     }
 
     @Test

@@ -30,7 +30,9 @@ public record DiskLimits(DiskRate rate, int weight) {
                                     .orElseThrow(
                                             () ->
                                                     new LabException(
-                                                            "bps \"" + bps + "\" is no size"));
+                                                            "bps \""
+                                                                    + bps
+                                                                    + "\" is no size, such as 20MiB"));
             DiskRate rate =
                     new DiskRate(bytes, iops.isEmpty() ? 0 : number("iops", iops), burstMillis);
             long share = weight.isEmpty() ? WorkShares.DEFAULT_WEIGHT : number("weight", weight);

@@ -334,7 +334,7 @@ public final class UnixSocket implements AutoCloseable {
     }
 
     /// `struct sockaddr_un`: family 0 (u16), path 2.
-    private static MemorySegment address(Arena arena, Path path) {
+    static MemorySegment address(Arena arena, Path path) {
         byte[] name = path.toString().getBytes(StandardCharsets.UTF_8);
         MemorySegment address = arena.allocate(2 + MAX_PATH_BYTES + 1, 2);
         address.set(ValueLayout.JAVA_SHORT, 0, (short) AF_UNIX);
@@ -350,7 +350,7 @@ public final class UnixSocket implements AutoCloseable {
         return result == -Errno.ECONNREFUSED && !Files.isRegularFile(path);
     }
 
-    private static void checkLength(Path path) throws IOException {
+    static void checkLength(Path path) throws IOException {
         int length = path.toString().getBytes(StandardCharsets.UTF_8).length;
         if (length > MAX_PATH_BYTES) {
             throw new IOException(

@@ -14,4 +14,13 @@ public final class DiskException extends IOException {
     public DiskException(String message, IOException cause) {
         super(message, cause);
     }
+
+    /// A text from outside as a message may show it: without control characters.
+    public static String printable(String text) {
+        return text.codePoints()
+                .filter(c -> c != 0)
+                .map(c -> Character.isISOControl(c) ? '?' : c)
+                .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+                .toString();
+    }
 }

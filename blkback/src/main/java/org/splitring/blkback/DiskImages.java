@@ -2,13 +2,14 @@ package org.splitring.blkback;
 
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
+import org.splitring.blkback.image.NbdSource;
 import org.splitring.blkback.image.OpenImages;
 import org.splitring.xenbus.DevicePaths;
 
@@ -22,6 +23,7 @@ public final class DiskImages {
     private final ImageListener listener;
     private final BackingFolders folders;
     private final List<Entry> entries = new ArrayList<>(); // guarded by this
+    private final List<Opening> openings = new ArrayList<>(); // guarded by this
 
     private static final class Entry {
         final DevicePaths vbd;
@@ -52,13 +54,12 @@ public final class DiskImages {
                     && (image.equals(source) || store.isReleased())
                     && access == wanted;
         }
-
-        /// Whether it keeps somebody else from the file: one may write, or several read.
-        boolean excludes(@Nullable Object other, DiskAccess wanted) {
-            boolean readers = access == DiskAccess.READ_ONLY && wanted == DiskAccess.READ_ONLY;
-            return file != null && file.equals(other) && !readers;
-        }
     }
+
+    /// An image that somebody is opening.
+    ///
+    /// @param file what makes two names the same image, if that is known
+    private record Opening(DevicePaths vbd, @Nullable Object file, DiskAccess access) {}
 
     /// Nobody listens; a vbd is named by its folder.
     public DiskImages() {
@@ -99,7 +100,7 @@ public final class DiskImages {
             synchronized (DiskImages.this) {
                 entry.store.release();
                 entry.file = null;
-                listener.closed(entry.vbd, entry.image.path());
+                listener.closed(entry.vbd, entry.image);
             }
         }
 
@@ -107,17 +108,37 @@ public final class DiskImages {
         ///
         /// @throws DiskException when it cannot be used; the disk has none still
         void reopen(DiskSource source) throws DiskException {
+            if (source instanceof NbdSource && entry.image instanceof FileSource) {
+                // Its requests run on threads that other disks need, see VbdBackendDriver.
+                throw new DiskException(
+                        "disk "
+                                + source.name()
+                                + ": a disk that began with an image cannot go on with a"
+                                + " server's export; detach it and attach it anew");
+            }
+            Opening opening = new Opening(entry.vbd, file(source), entry.access);
             synchronized (DiskImages.this) {
-                Object file = file(source.path());
-                for (Entry other : entries) {
-                    if (other != entry && other.excludes(file, entry.access)) {
-                        throw inUse(source, other);
-                    }
+                if (!mayBegin(opening, source)) {
+                    throw new DiskException(
+                            "image " + source.name() + " is being opened or closed; try again");
                 }
-                entry.store.use(openStore(source, entry.access));
-                entry.image = source;
-                entry.file = file;
-                listener.opened(entry.vbd, source.path());
+                openings.add(opening);
+            }
+            try {
+                BlockStore store = openStore(source, entry.access);
+                synchronized (DiskImages.this) {
+                    if (entry.closing) {
+                        store.close();
+                        throw new DiskException(
+                                "image " + source.name() + ": the disk has ended meanwhile");
+                    }
+                    entry.store.use(store);
+                    entry.image = source;
+                    entry.file = opening.file();
+                    listener.opened(entry.vbd, source);
+                }
+            } finally {
+                ended(opening);
             }
         }
 
@@ -148,54 +169,88 @@ public final class DiskImages {
 
     private synchronized void forget(Entry entry) {
         entries.remove(entry);
-        listener.closed(entry.vbd, entry.image.path());
+        listener.closed(entry.vbd, entry.image);
         notifyAll();
     }
 
-    /// Opens and locks the image of a vbd, or finds it open.
+    /// Opens and locks the image of a vbd, or finds it open. Others are not kept waiting meanwhile.
     ///
     /// @throws DiskException when it cannot be used, as [DiskImage#open]; the message is one line
     ///     that names file and cause
-    public synchronized Hold hold(DevicePaths vbd, DiskSource image, DiskAccess access)
-            throws DiskException {
-        while (true) {
-            Object file = file(image.path());
-            Entry own = null;
-            Entry other = null;
-            for (Entry entry : entries) {
-                if (entry.isOf(vbd, image, access) && !entry.closing) {
-                    own = entry;
-                } else if (entry.excludes(file, access)) {
-                    other = entry;
+    public Hold hold(DevicePaths vbd, DiskSource image, DiskAccess access) throws DiskException {
+        Opening opening;
+        synchronized (this) {
+            while (true) {
+                opening = new Opening(vbd, file(image), access);
+                Entry own = open(opening, image);
+                if (own != null) {
+                    own.holds++;
+                    return new Hold(own);
+                }
+                if (mayBegin(opening, image)) {
+                    break;
+                }
+                try {
+                    wait(); // until it is opened or closed
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new DiskException(
+                            "image " + image.name() + ": interrupted while it was waited for");
                 }
             }
-            if (own != null) {
-                own.holds++;
-                return new Hold(own);
-            }
-            if (other == null) {
-                Entry opened =
-                        new Entry(
-                                vbd,
-                                image,
-                                access,
-                                file,
-                                new SwitchedStore(openStore(image, access)));
+            openings.add(opening);
+        }
+        try {
+            SwitchedStore store = new SwitchedStore(openStore(image, access));
+            synchronized (this) {
+                Entry opened = new Entry(vbd, image, access, opening.file(), store);
                 entries.add(opened);
-                listener.opened(vbd, image.path());
+                listener.opened(vbd, image);
                 return new Hold(opened);
             }
-            if (!other.closing) {
-                throw inUse(image, other);
-            }
-            try {
-                wait(); // until it is closed
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                throw new DiskException(
-                        "image " + image.path() + ": interrupted while it was closed");
+        } finally {
+            ended(opening);
+        }
+    }
+
+    /// The entry of that vbd which can be shared.
+    private @Nullable Entry open(Opening wanted, DiskSource image) {
+        for (Entry entry : entries) {
+            if (entry.isOf(wanted.vbd(), image, wanted.access()) && !entry.closing) {
+                return entry;
             }
         }
+        return null;
+    }
+
+    /// @return `false` when it has to wait for another that is being opened or closed
+    private boolean mayBegin(Opening wanted, DiskSource image) throws DiskException {
+        Entry other = null;
+        for (Entry entry : entries) {
+            if (excludes(entry.file, entry.access, wanted)) {
+                other = entry;
+            }
+        }
+        if (other != null && !other.closing) {
+            throw inUse(image, other);
+        }
+        return other == null
+                && openings.stream()
+                        .noneMatch(
+                                each ->
+                                        each.vbd().equals(wanted.vbd())
+                                                || excludes(each.file(), each.access(), wanted));
+    }
+
+    private synchronized void ended(Opening opening) {
+        openings.remove(opening);
+        notifyAll();
+    }
+
+    /// Whether whoever has a file keeps another from it: one may write, or several read.
+    private static boolean excludes(@Nullable Object file, DiskAccess access, Opening wanted) {
+        boolean readers = access == DiskAccess.READ_ONLY && wanted.access() == DiskAccess.READ_ONLY;
+        return file != null && file.equals(wanted.file()) && !readers;
     }
 
     private BlockStore openStore(DiskSource image, DiskAccess access) throws DiskException {
@@ -204,12 +259,16 @@ public final class DiskImages {
 
     private DiskException inUse(DiskSource image, Entry other) {
         return new DiskException(
-                "image " + image.path() + " is in use by " + listener.name(other.vbd));
+                "image " + image.name() + " is in use by " + listener.name(other.vbd));
     }
 
-    private static @Nullable Object file(Path image) {
+    /// What makes two names the same image.
+    private static @Nullable Object file(DiskSource image) {
+        if (!(image instanceof FileSource source)) {
+            return image.name();
+        }
         try {
-            return Files.readAttributes(image, BasicFileAttributes.class).fileKey();
+            return Files.readAttributes(source.path(), BasicFileAttributes.class).fileKey();
         } catch (IOException e) {
             return null; // opening it says why
         }

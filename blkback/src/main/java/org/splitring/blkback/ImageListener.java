@@ -1,6 +1,6 @@
 package org.splitring.blkback;
 
-import java.nio.file.Path;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.xenbus.DevicePaths;
 
 /// Hears which images are open in a process. Called one at a time; it hands over and returns.
@@ -11,8 +11,8 @@ public interface ImageListener {
     }
 
     /// An image was opened and locked.
-    default void opened(DevicePaths vbd, Path image) {}
+    default void opened(DevicePaths vbd, DiskSource image) {}
 
     /// An image is closed and unlocked, and everything in it is stable.
-    default void closed(DevicePaths vbd, Path image) {}
+    default void closed(DevicePaths vbd, DiskSource image) {}
 }

@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.NbdSource;
 import org.splitring.wire.BlkifInfo;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.device.BackendContext;
@@ -17,7 +18,7 @@ import org.splitring.xenbus.device.DeviceException;
 /// which the guest cannot change:
 ///
 /// - `params`: path of the image, with its format before it unless that is raw:
-///   `qcow2:/images/web.qcow2`
+///   `qcow2:/images/web.qcow2`; or an export of an NBD server ([NbdSource])
 /// - `mode`: `w`, or `r` for a disk that is not changed
 /// - `type`: `file`, or `qdisk` when there is a format; nothing else
 /// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for
@@ -34,6 +35,7 @@ import org.splitring.xenbus.device.DeviceException;
 public final class VbdBackendDriver implements BackendDriver {
     private static final Logger LOG = LoggerFactory.getLogger(VbdBackendDriver.class);
     private static final int OWN_WORKERS = 2;
+    private static final int SERVER_WORKERS = 32; // requests under way to one NBD server
 
     private final @Nullable DiskImage fixed;
 
@@ -93,6 +95,12 @@ public final class VbdBackendDriver implements BackendDriver {
         }
         DiskImage served = disk;
         VbdBackendOptions options = host.map(VbdHost::options).orElseGet(() -> ownOptions(context));
+        if (hold != null && image(context) instanceof NbdSource) {
+            // Requests to a server that is gone wait for it: not on the threads of other disks.
+            DiskWorkers workers = new DiskWorkers(SERVER_WORKERS);
+            context.onEnd(workers);
+            options = options.withWorkers(workers);
+        }
         if (!discard) {
             options = options.withFeatures(options.features().withDiscard(false));
         }

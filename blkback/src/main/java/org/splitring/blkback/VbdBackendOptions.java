@@ -28,6 +28,10 @@ public record VbdBackendOptions(
         return new VbdBackendOptions(workers, order, budget, features);
     }
 
+    public VbdBackendOptions withWorkers(WorkShares other) {
+        return new VbdBackendOptions(other, maxRingPageOrder, budget, features);
+    }
+
     public VbdBackendOptions withFeatures(VbdFeatures other) {
         return new VbdBackendOptions(workers, maxRingPageOrder, budget, other);
     }

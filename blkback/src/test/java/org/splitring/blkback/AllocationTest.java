@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkback.image.BackingFolders;
-import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFiles;
 import org.splitring.blkback.image.ImageFormat;
 import org.splitring.blkback.image.OpenImages;
@@ -217,7 +217,7 @@ class AllocationTest {
         Assumptions.assumeTrue(Files.isWritable(folder), "needs /dev/shm");
         Path file = Files.createTempFile(folder, "splitring", ".qcow2");
         Files.delete(file);
-        DiskSource source = new DiskSource(ImageFormat.QCOW2, file);
+        FileSource source = new FileSource(ImageFormat.QCOW2, file);
         try {
             ImageFiles.create(source, 1 << 20, ImageFiles.defaultClusterBytes());
             BackingFolders folders = BackingFolders.ownOnly();

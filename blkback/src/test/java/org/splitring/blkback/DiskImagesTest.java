@@ -1,16 +1,23 @@
 package org.splitring.blkback;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -37,15 +44,42 @@ class DiskImagesTest {
                         }
 
                         @Override
-                        public void opened(DevicePaths vbd, Path opened) {
+                        public void opened(DevicePaths vbd, DiskSource opened) {
                             heard.add("opened " + vbd.frontendDomain());
                         }
 
                         @Override
-                        public void closed(DevicePaths vbd, Path closed) {
+                        public void closed(DevicePaths vbd, DiskSource closed) {
                             heard.add("closed " + vbd.frontendDomain());
                         }
                     });
+
+    @Test
+    void aServerThatDoesNotAnswerKeepsNoOtherDiskWaiting() throws Exception {
+        Path socket = folder.resolve("s");
+        try (ServerSocketChannel silent = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            silent.bind(UnixDomainSocketAddress.of(socket));
+            CompletableFuture<String> first = new CompletableFuture<>();
+            Thread.ofPlatform()
+                    .daemon()
+                    .start(
+                            () -> {
+                                try {
+                                    DiskSource source = DiskSource.parse("nbd:unix:" + socket);
+                                    images.hold(DB, source, DiskAccess.READ_WRITE).close();
+                                    first.complete("opened");
+                                } catch (DiskException e) {
+                                    first.complete(e.getMessage());
+                                }
+                            });
+            try (SocketChannel client = silent.accept()) {
+                images.hold(WEB, source(), DiskAccess.READ_WRITE).close();
+                assertFalse(first.isDone(), "it waits for the handshake");
+                client.shutdownOutput();
+                assertTrue(first.get(20, TimeUnit.SECONDS).contains("closed the connection"));
+            }
+        }
+    }
 
     @BeforeEach
     void makeImage() throws IOException {

@@ -6,6 +6,7 @@ import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.NbdSource;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -45,6 +46,9 @@ final class BlockUnpauseCommand implements Callable<Integer> {
 
     private static DiskSource source(String text) throws CommandException {
         try {
+            if (NbdSource.isOne(text)) {
+                return NbdSource.parse(text, Path.of(""));
+            }
             int colon = text.indexOf(':');
             boolean bare = colon < 0 || text.startsWith("/") || text.startsWith(".");
             String format = bare ? "" : text.substring(0, colon + 1);

@@ -302,15 +302,15 @@ record DeviceNodes(Store store) {
     }
 
     /// Says that the image of a vbd is open and locked.
-    void imageOpened(DevicePaths paths, Path image) throws StoreException {
-        store.write(image(paths), image.toString());
+    void imageOpened(DevicePaths paths, String image) throws StoreException {
+        store.write(image(paths), image);
     }
 
     /// Says that it is closed, unless another has been opened since.
-    void imageClosed(DevicePaths paths, Path image) throws StoreException {
+    void imageClosed(DevicePaths paths, String image) throws StoreException {
         store.transaction(
                 transaction -> {
-                    if (transaction.read(image(paths)).orElse("").equals(image.toString())) {
+                    if (transaction.read(image(paths)).orElse("").equals(image)) {
                         transaction.remove(image(paths));
                     }
                 });

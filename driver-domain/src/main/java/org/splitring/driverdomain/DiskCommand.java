@@ -1,6 +1,7 @@
 package org.splitring.driverdomain;
 
 import java.io.PrintWriter;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
@@ -10,9 +11,11 @@ import org.splitring.blkback.DiskException;
 import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.CheckReport;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFiles;
 import org.splitring.blkback.image.ImageFormat;
 import org.splitring.blkback.image.ImageInfo;
+import org.splitring.blkback.image.NbdSource;
 import org.splitring.driverdomain.lab.Size;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -60,7 +63,26 @@ final class DiskCommand implements Callable<Integer> {
             return spec.commandLine().getOut();
         }
 
-        static DiskSource source(Path path, String format) throws CommandException {
+        /// An image, or the export of a server, which is raw.
+        static DiskSource source(String name, String format)
+                throws CommandException, DiskException {
+            if (NbdSource.isOne(name)) {
+                NbdSource export = NbdSource.parse(name, Path.of(""));
+                if (!format.equals(ImageFormat.RAW.label())) {
+                    throw new CommandException(
+                            "format \"" + format + "\": the export of an NBD server is raw");
+                }
+                return export;
+            }
+            try {
+                return source(Path.of(name), format);
+            } catch (InvalidPathException e) {
+                throw new CommandException(
+                        "\"" + DiskException.printable(name) + "\" is not a path", e);
+            }
+        }
+
+        static FileSource source(Path path, String format) throws CommandException {
             ImageFormat known =
                     ImageFormat.of(format)
                             .orElseThrow(
@@ -70,7 +92,7 @@ final class DiskCommand implements Callable<Integer> {
                                                             + format
                                                             + "\" is none of "
                                                             + ImageFormat.labels()));
-            return new DiskSource(known, path.toAbsolutePath().normalize());
+            return new FileSource(known, path.toAbsolutePath().normalize());
         }
 
         static long size(String text) throws CommandException {
@@ -145,7 +167,7 @@ final class DiskCommand implements Callable<Integer> {
 
         @Override
         int run() throws DiskException, CommandException {
-            DiskSource source = source(image, format);
+            FileSource source = source(image, format);
             long bytes = size(size);
             ImageFiles.create(source, bytes, clusterBytes(cluster));
             out().println("made " + image + ": " + format + ", a disk of " + Sizes.text(bytes));
@@ -157,8 +179,8 @@ final class DiskCommand implements Callable<Integer> {
     @Command(
             name = "info",
             description = {
-                "Say what an image says about itself. It may be in use; nothing that it names is",
-                "opened."
+                "Say what an image says about itself, or a server about its export. It may be in",
+                "use; nothing that it names is opened."
             },
             mixinStandardHelpOptions = true)
     static final class Info extends OnImages {
@@ -168,9 +190,11 @@ final class DiskCommand implements Callable<Integer> {
                 description = "Format of the image: raw, qcow2, vhd.")
         private String format = "";
 
-        @Parameters(index = "0", paramLabel = "IMAGE")
-        @SuppressWarnings("NullAway.Init") // picocli sets it
-        private Path image;
+        @Parameters(
+                index = "0",
+                paramLabel = "IMAGE",
+                description = "A file, or a server's export: nbd://HOST/NAME.")
+        private String image = "";
 
         @Override
         int run() throws DiskException, CommandException {
@@ -186,7 +210,9 @@ final class DiskCommand implements Callable<Integer> {
                                     + " ("
                                     + info.sizeBytes()
                                     + " bytes)");
-            out().println("takes:    " + Sizes.text(info.fileBytes()));
+            if (info.fileBytes() >= 0) {
+                out().println("takes:    " + Sizes.text(info.fileBytes()));
+            }
             if (!info.backingFile().isEmpty()) {
                 String of = info.backingFormat().isEmpty() ? "no format" : info.backingFormat();
                 out().println("based on: " + info.backingFile() + " (" + of + ")");
@@ -266,7 +292,8 @@ final class DiskCommand implements Callable<Integer> {
             name = "convert",
             description = {
                 "Copy a disk, with all that it is based on, into a new image that is based on",
-                "nothing. Zeros take no room in it."
+                "nothing, or into the export of an NBD server (nbd://HOST/NAME). Zeros take no",
+                "room in it."
             },
             mixinStandardHelpOptions = true,
             footer = {
@@ -294,13 +321,14 @@ final class DiskCommand implements Callable<Integer> {
 
         @Mixin private Folders folders = new Folders();
 
-        @Parameters(index = "0", paramLabel = "FROM")
-        @SuppressWarnings("NullAway.Init") // picocli sets it
-        private Path from;
+        @Parameters(index = "0", paramLabel = "FROM", description = "A file or an export.")
+        private String from = "";
 
-        @Parameters(index = "1", paramLabel = "TO", description = "Is made.")
-        @SuppressWarnings("NullAway.Init") // picocli sets it
-        private Path to;
+        @Parameters(
+                index = "1",
+                paramLabel = "TO",
+                description = "A file, which is made, or an export that is there.")
+        private String to = "";
 
         @Override
         int run() throws DiskException, CommandException {
@@ -314,6 +342,10 @@ final class DiskCommand implements Callable<Integer> {
                     progress);
             progress.end();
             ImageInfo info = ImageFiles.info(target);
+            if (target instanceof NbdSource) {
+                out().println("filled " + to + ", a disk of " + Sizes.text(info.sizeBytes()));
+                return 0;
+            }
             out().println(
                             "made %s: %s, a disk of %s that takes %s"
                                     .formatted(

@@ -109,8 +109,11 @@ final class HeldDisks implements AutoCloseable {
     }
 
     private static boolean isSame(Disk held, DeviceNodes.Attached device) {
-        return held.image().toString().equals(device.backend().getOrDefault("params", ""))
-                && held.access() == access(device);
+        try {
+            return held.image().equals(image(device)) && held.access() == access(device);
+        } catch (DiskException e) {
+            return false; // holding it says why
+        }
     }
 
     private static DiskAccess access(DeviceNodes.Attached device) {

@@ -15,6 +15,7 @@ import org.splitring.blkback.ImageListener;
 import org.splitring.blkback.VbdBackendOptions;
 import org.splitring.blkback.VbdHost;
 import org.splitring.blkback.image.BackingFolders;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.DeviceSpec;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
@@ -77,20 +78,20 @@ final class LabDrivers implements AutoCloseable {
         }
 
         @Override
-        public void opened(DevicePaths vbd, Path image) {
+        public void opened(DevicePaths vbd, DiskSource image) {
             try {
-                nodes.imageOpened(vbd, image);
+                nodes.imageOpened(vbd, image.name());
             } catch (StoreException e) {
-                LOG.warn("image {}: cannot be noted as open: {}", image, e.getMessage());
+                LOG.warn("image {}: cannot be noted as open: {}", image.name(), e.getMessage());
             }
         }
 
         @Override
-        public void closed(DevicePaths vbd, Path image) {
+        public void closed(DevicePaths vbd, DiskSource image) {
             try {
-                nodes.imageClosed(vbd, image);
+                nodes.imageClosed(vbd, image.name());
             } catch (StoreException e) {
-                LOG.warn("image {}: cannot be noted as closed: {}", image, e.getMessage());
+                LOG.warn("image {}: cannot be noted as closed: {}", image.name(), e.getMessage());
             }
         }
     }

@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFiles;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
@@ -356,15 +357,18 @@ final class RunningLab implements AutoCloseable {
     private void makeImages() throws CommandException {
         for (LabDomain domain : lab.domains()) {
             for (LabDisk disk : domain.disks()) {
-                if (disk.createBytes().isPresent() && !Files.exists(disk.image())) {
-                    makeImage(disk, disk.createBytes().getAsLong());
+                if (disk.source() instanceof FileSource image
+                        && disk.createBytes().isPresent()
+                        && !Files.exists(image.path())) {
+                    makeImage(disk, image, disk.createBytes().getAsLong());
                 }
             }
         }
     }
 
-    private void makeImage(LabDisk disk, long sizeBytes) throws CommandException {
-        Path image = disk.image();
+    private void makeImage(LabDisk disk, FileSource source, long sizeBytes)
+            throws CommandException {
+        Path image = source.path();
         undoings.push(
                 () -> {
                     if (!up) {
@@ -372,7 +376,7 @@ final class RunningLab implements AutoCloseable {
                     }
                 });
         try {
-            ImageFiles.create(disk.source(), sizeBytes, ImageFiles.defaultClusterBytes());
+            ImageFiles.create(source, sizeBytes, ImageFiles.defaultClusterBytes());
         } catch (DiskException e) {
             throw new CommandException(disk.place() + ": " + e.getMessage(), e);
         }

@@ -29,7 +29,7 @@ public record BackingFolders(List<Path> folders) {
     /// @param image the image, of those that `top` is based on, that names the file
     /// @throws DiskException when there is none, or it is elsewhere
     Path resolve(Path top, Path image, String name) throws DiskException {
-        String shown = Qcow2Header.printable(name);
+        String shown = DiskException.printable(name);
         if (PROTOCOL.matcher(name).matches()) {
             throw new DiskException(
                     "image " + image + ": backing file \"" + shown + "\" is not a path");

@@ -50,7 +50,7 @@ record ExtentList(List<Part> parts) {
             Matcher matcher = LINE.matcher(line);
             if (!matcher.matches()) {
                 String shown =
-                        Qcow2Header.printable(line.substring(0, Math.min(80, line.length())));
+                        DiskException.printable(line.substring(0, Math.min(80, line.length())));
                 throw new DiskException(
                         list + ":" + (i + 1) + ": \"" + shown + "\" is not OFFSET SIZE PATH");
             }

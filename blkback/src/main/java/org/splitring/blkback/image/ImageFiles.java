@@ -9,6 +9,7 @@ import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImage;
+import org.splitring.blkback.nbd.NbdStore;
 import org.splitring.hypervisor.linux.IoVector;
 
 /// Work on images that no guest uses: made, looked at, checked, converted, based on one another,
@@ -55,13 +56,13 @@ public final class ImageFiles {
     /// @param sizeBytes whole sectors
     /// @param clusterBytes for qcow2: a power of two from 512 to 2 MiB
     /// @throws DiskException also when there is such a file
-    public static void create(DiskSource source, long sizeBytes, int clusterBytes)
+    public static void create(FileSource source, long sizeBytes, int clusterBytes)
             throws DiskException {
         checkSize(source, sizeBytes);
         make(source.path(), file -> fill(file, source, sizeBytes, clusterBytes));
     }
 
-    private static void fill(HostFile file, DiskSource source, long sizeBytes, int clusterBytes)
+    private static void fill(HostFile file, FileSource source, long sizeBytes, int clusterBytes)
             throws IOException {
         switch (source.format()) {
             case RAW -> file.truncate(sizeBytes);
@@ -80,7 +81,7 @@ public final class ImageFiles {
         return 1 << Qcow2Creation.DEFAULT_CLUSTER_BITS;
     }
 
-    private static int clusterBits(DiskSource source, int clusterBytes) throws DiskException {
+    private static int clusterBits(FileSource source, int clusterBytes) throws DiskException {
         int bits = Integer.numberOfTrailingZeros(clusterBytes);
         if (Integer.bitCount(clusterBytes) != 1
                 || bits < Qcow2Header.MIN_CLUSTER_BITS
@@ -95,7 +96,7 @@ public final class ImageFiles {
         return bits;
     }
 
-    private static void checkSize(DiskSource source, long sizeBytes) throws DiskException {
+    private static void checkSize(FileSource source, long sizeBytes) throws DiskException {
         if (sizeBytes <= 0 || sizeBytes % DiskImage.SECTOR_SIZE != 0) {
             throw new DiskException(
                     "image "
@@ -107,8 +108,21 @@ public final class ImageFiles {
         }
     }
 
-    /// Reads what an image says about itself; it may be in use.
+    /// Reads what an image says about itself, or a server about its export; it may be in use.
     public static ImageInfo info(DiskSource source) throws DiskException {
+        return switch (source) {
+            case FileSource file -> info(file);
+            case NbdSource export -> info(export);
+        };
+    }
+
+    private static ImageInfo info(NbdSource source) throws DiskException {
+        try (NbdStore store = NbdStore.open(source, DiskAccess.READ_ONLY, false)) {
+            return new ImageInfo(source, store.sizeBytes(), -1, store.details(), "", "");
+        }
+    }
+
+    private static ImageInfo info(FileSource source) throws DiskException {
         try (HostFile file = HostFile.openUnlocked(source.path())) {
             return switch (source.format()) {
                 case RAW ->
@@ -133,8 +147,8 @@ public final class ImageFiles {
                                             header.snapshots() == 0
                                                     ? ""
                                                     : ", snapshots: " + header.snapshots()),
-                            Qcow2Header.printable(header.backingFile()),
-                            Qcow2Header.printable(header.backingFormat()));
+                            DiskException.printable(header.backingFile()),
+                            DiskException.printable(header.backingFormat()));
                 }
                 case VHD -> {
                     VhdStore vhd = VhdStore.open(file); // closed with the file
@@ -167,7 +181,7 @@ public final class ImageFiles {
     /// Checks the tables of an image.
     ///
     /// @param repairLeaks whether leaked room is given back; never done when something is damaged
-    public static CheckReport check(DiskSource source, boolean repairLeaks, Progress progress)
+    public static CheckReport check(FileSource source, boolean repairLeaks, Progress progress)
             throws DiskException {
         if (source.format() == ImageFormat.RAW || source.format() == ImageFormat.EXTENTS) {
             throw new DiskException(
@@ -190,8 +204,10 @@ public final class ImageFiles {
         }
     }
 
-    /// Copies a disk, with all that it is based on, into a new image that is based on nothing.
-    /// Zeros take no room in it.
+    /// Copies a disk, with all that it is based on, into a new image that is based on nothing, or
+    /// into an export, whose server made it. Zeros take no room in it.
+    ///
+    /// @param to an image that is not there yet, or an export that is at least as large
     public static void convert(
             DiskSource from,
             DiskSource to,
@@ -200,25 +216,60 @@ public final class ImageFiles {
             Progress progress)
             throws DiskException {
         try (BlockStore source = OpenImages.open(from, DiskAccess.READ_ONLY, false, folders)) {
-            create(to, source.sizeBytes(), clusterBytes);
-            boolean done = false;
-            try (BlockStore target = OpenImages.open(to, DiskAccess.READ_WRITE, false, folders)) {
-                copy(source, target, progress);
-                target.sync();
-                done = true;
-            } finally {
-                if (!done) {
-                    Files.deleteIfExists(to.path());
-                }
+            switch (to) {
+                case FileSource file -> convert(source, file, clusterBytes, folders, progress);
+                case NbdSource export -> convert(source, export, folders, progress);
             }
         } catch (DiskException e) {
             throw e;
         } catch (IOException e) {
-            throw new DiskException("image " + to.path() + ": " + e.getMessage(), e);
+            throw new DiskException("image " + to.name() + ": " + e.getMessage(), e);
         }
     }
 
-    private static void copy(BlockStore from, BlockStore to, Progress progress) throws IOException {
+    private static void convert(
+            BlockStore source,
+            FileSource to,
+            int clusterBytes,
+            BackingFolders folders,
+            Progress progress)
+            throws IOException {
+        create(to, source.sizeBytes(), clusterBytes);
+        boolean done = false;
+        try (BlockStore target = OpenImages.open(to, DiskAccess.READ_WRITE, false, folders)) {
+            copy(source, target, true, progress);
+            target.sync();
+            done = true;
+        } finally {
+            if (!done) {
+                Files.deleteIfExists(to.path());
+            }
+        }
+    }
+
+    private static void convert(
+            BlockStore source, NbdSource to, BackingFolders folders, Progress progress)
+            throws IOException {
+        try (BlockStore target = OpenImages.open(to, DiskAccess.READ_WRITE, false, folders)) {
+            if (target.sizeBytes() < source.sizeBytes()) {
+                throw new DiskException(
+                        "disk "
+                                + to.name()
+                                + " has "
+                                + target.sizeBytes()
+                                + " bytes, and "
+                                + source.name()
+                                + " has "
+                                + source.sizeBytes());
+            }
+            copy(source, target, false, progress);
+            target.sync();
+        }
+    }
+
+    /// @param zeroed whether the target reads as zeros everywhere
+    private static void copy(BlockStore from, BlockStore to, boolean zeroed, Progress progress)
+            throws IOException {
         long size = from.sizeBytes();
         IoVector vector = new IoVector(1);
         try (Arena arena = Arena.ofConfined()) {
@@ -234,7 +285,11 @@ public final class ImageFiles {
                 }
                 for (long grain = 0; grain < length; grain += GRAIN_BYTES) {
                     long end = Math.min(grain + GRAIN_BYTES, length);
-                    if (MemorySegment.mismatch(chunk, grain, end, zeros, 0, end - grain) >= 0) {
+                    boolean zero =
+                            MemorySegment.mismatch(chunk, grain, end, zeros, 0, end - grain) < 0;
+                    if (zero && !zeroed && to.discardZeroes()) {
+                        to.discard(at + grain, end - grain);
+                    } else if (!zero || !zeroed) {
                         vector.clear();
                         vector.add(chunk, grain, end - grain);
                         to.write(vector, at + grain);
@@ -249,7 +304,7 @@ public final class ImageFiles {
     ///
     /// @param overlay is made; the base has to be in its folder or below, and is named in it by its
     ///     relative path
-    public static void overlay(DiskSource base, Path overlay, int clusterBytes)
+    public static void overlay(FileSource base, Path overlay, int clusterBytes)
             throws DiskException {
         if (base.format().qemuName().isEmpty()) {
             throw new DiskException(
@@ -270,7 +325,7 @@ public final class ImageFiles {
                             + base.path()
                             + ", which is not in its folder or below");
         }
-        DiskSource made = new DiskSource(ImageFormat.QCOW2, overlay.toAbsolutePath().normalize());
+        FileSource made = new FileSource(ImageFormat.QCOW2, overlay.toAbsolutePath().normalize());
         try (BlockStore held =
                 OpenImages.open(base, DiskAccess.READ_ONLY, false, BackingFolders.ownOnly())) {
             int bits = clusterBits(made, clusterBytes);
@@ -288,7 +343,7 @@ public final class ImageFiles {
     ///
     /// @param maySmaller whether it may become smaller, which loses what is behind the new end
     public static void resize(
-            DiskSource source, long sizeBytes, boolean maySmaller, BackingFolders folders)
+            FileSource source, long sizeBytes, boolean maySmaller, BackingFolders folders)
             throws DiskException {
         checkSize(source, sizeBytes);
         try (BlockStore store = OpenImages.open(source, DiskAccess.READ_WRITE, false, folders)) {

@@ -10,17 +10,18 @@ import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.FileStore;
+import org.splitring.blkback.nbd.NbdStore;
 
 /// Opens images with everything that they are based on.
 public final class OpenImages {
     /// Most images that one disk may consist of, its own included.
     static final int MAX_CHAIN = 16;
 
-    private final DiskSource top;
+    private final FileSource top;
     private final BackingFolders folders;
     private final Set<Object> seen = new HashSet<>();
 
-    private OpenImages(DiskSource top, BackingFolders folders) {
+    private OpenImages(FileSource top, BackingFolders folders) {
         this.top = top;
         this.folders = folders;
     }
@@ -34,10 +35,13 @@ public final class OpenImages {
     public static BlockStore open(
             DiskSource source, DiskAccess access, boolean syncEachWrite, BackingFolders folders)
             throws DiskException {
-        return new OpenImages(source, folders).open(source, access, syncEachWrite);
+        return switch (source) {
+            case FileSource file -> new OpenImages(file, folders).open(file, access, syncEachWrite);
+            case NbdSource nbd -> NbdStore.open(nbd, access, syncEachWrite);
+        };
     }
 
-    private BlockStore open(DiskSource source, DiskAccess access, boolean syncEachWrite)
+    private BlockStore open(FileSource source, DiskAccess access, boolean syncEachWrite)
             throws DiskException {
         noteFile(source.path());
         Path path = source.path();
@@ -84,7 +88,7 @@ public final class OpenImages {
         try {
             Qcow2Header header = Qcow2Header.read(file);
             if (!header.backingFile().isEmpty()) {
-                DiskSource source = backing(file.path(), header);
+                FileSource source = backing(file.path(), header);
                 backing = open(source, DiskAccess.READ_ONLY, false);
             }
             return Qcow2Store.open(file, header, backing);
@@ -99,7 +103,7 @@ public final class OpenImages {
         }
     }
 
-    private DiskSource backing(Path image, Qcow2Header header) throws DiskException {
+    private FileSource backing(Path image, Qcow2Header header) throws DiskException {
         String name = header.backingFile();
         String format = header.backingFormat();
         if (format.isEmpty()) {
@@ -107,7 +111,7 @@ public final class OpenImages {
                     "image "
                             + image
                             + " does not say what format its backing file \""
-                            + Qcow2Header.printable(name)
+                            + DiskException.printable(name)
                             + "\" has, and a guess would be the guest's to make; qemu-img rebase -u"
                             + " -F FORMAT -b FILE IMAGE says it");
         }
@@ -119,9 +123,9 @@ public final class OpenImages {
                                                 "image "
                                                         + image
                                                         + ": format \""
-                                                        + Qcow2Header.printable(format)
+                                                        + DiskException.printable(format)
                                                         + "\" of its backing file is none of "
                                                         + ImageFormat.labels()));
-        return new DiskSource(known, folders.resolve(top.path(), image, name));
+        return new FileSource(known, folders.resolve(top.path(), image, name));
     }
 }

@@ -258,7 +258,9 @@ record Qcow2Header(
             }
             for (byte[] entry : extensions.featureNames()) {
                 if (name.isEmpty() && entry[0] == 0 && entry[1] == bit) {
-                    name = printable(new String(entry, 2, 46, StandardCharsets.UTF_8).strip());
+                    name =
+                            DiskException.printable(
+                                    new String(entry, 2, 46, StandardCharsets.UTF_8).strip());
                 }
             }
             throw bad(
@@ -359,14 +361,5 @@ record Qcow2Header(
                                 + fileBytes);
             }
         }
-    }
-
-    /// A text of an image as it may be shown to a person: without control characters.
-    static String printable(String text) {
-        return text.codePoints()
-                .filter(c -> c != 0)
-                .map(c -> Character.isISOControl(c) ? '?' : c)
-                .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
-                .toString();
     }
 }

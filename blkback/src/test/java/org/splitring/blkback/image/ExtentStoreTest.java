@@ -29,7 +29,7 @@ class ExtentStoreTest {
 
     private BlockStore open(String name, ImageFormat format, DiskAccess access)
             throws DiskException {
-        DiskSource source = new DiskSource(format, folder.resolve(name));
+        FileSource source = new FileSource(format, folder.resolve(name));
         return OpenImages.open(source, access, false, BackingFolders.ownOnly());
     }
 
@@ -159,7 +159,7 @@ class ExtentStoreTest {
                             DiskException.class,
                             () ->
                                     OpenImages.open(
-                                                    new DiskSource(
+                                                    new FileSource(
                                                             ImageFormat.QCOW2, Path.of(device)),
                                                     DiskAccess.READ_ONLY,
                                                     false,

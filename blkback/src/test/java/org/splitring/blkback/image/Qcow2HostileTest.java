@@ -54,7 +54,7 @@ class Qcow2HostileTest {
 
     private BlockStore open(DiskAccess access) throws DiskException {
         return OpenImages.open(
-                new DiskSource(ImageFormat.QCOW2, image), access, false, BackingFolders.ownOnly());
+                new FileSource(ImageFormat.QCOW2, image), access, false, BackingFolders.ownOnly());
     }
 
     private void change(Consumer<ByteBuffer> how) throws IOException {
@@ -356,7 +356,7 @@ class Qcow2HostileTest {
             assertTrue(refusedOverlay("link.raw", "raw").contains(elsewhere));
             BackingFolders allowed = new BackingFolders(List.of(outside.getParent()));
             OpenImages.open(
-                            new DiskSource(ImageFormat.QCOW2, image),
+                            new FileSource(ImageFormat.QCOW2, image),
                             DiskAccess.READ_WRITE,
                             false,
                             allowed)
@@ -428,7 +428,7 @@ class Qcow2HostileTest {
         try (BlockStore one = open(DiskAccess.READ_WRITE);
                 BlockStore two =
                         OpenImages.open(
-                                new DiskSource(ImageFormat.QCOW2, folder.resolve("other.qcow2")),
+                                new FileSource(ImageFormat.QCOW2, folder.resolve("other.qcow2")),
                                 DiskAccess.READ_WRITE,
                                 false,
                                 BackingFolders.ownOnly())) {

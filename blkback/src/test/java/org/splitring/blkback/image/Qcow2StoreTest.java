@@ -40,7 +40,7 @@ class Qcow2StoreTest {
 
     private BlockStore open(Path image, DiskAccess access) throws Exception {
         return OpenImages.open(
-                new DiskSource(ImageFormat.QCOW2, image), access, false, BackingFolders.ownOnly());
+                new FileSource(ImageFormat.QCOW2, image), access, false, BackingFolders.ownOnly());
     }
 
     private void assertSame(DiskModel model, Path image) throws Exception {

@@ -38,7 +38,7 @@ class VhdStoreTest {
 
     private static BlockStore open(Path image, DiskAccess access) throws DiskException {
         return OpenImages.open(
-                new DiskSource(ImageFormat.VHD, image), access, false, BackingFolders.ownOnly());
+                new FileSource(ImageFormat.VHD, image), access, false, BackingFolders.ownOnly());
     }
 
     private static byte[] contents(Path image, int size) throws Exception {
@@ -246,7 +246,7 @@ class VhdStoreTest {
     @Test
     void aVhdMayBeTheBaseOfAnOverlay() throws Exception {
         Path base = folder.resolve("base.vhd");
-        DiskSource source = new DiskSource(ImageFormat.VHD, base);
+        FileSource source = new FileSource(ImageFormat.VHD, base);
         ImageFiles.create(source, SIZE, 0);
         DiskModel model = new DiskModel(new byte[SIZE], random);
         try (BlockStore store = open(base, DiskAccess.READ_WRITE)) {
@@ -256,7 +256,7 @@ class VhdStoreTest {
         ImageFiles.overlay(source, top, 65536);
         try (BlockStore store =
                 OpenImages.open(
-                        new DiskSource(ImageFormat.QCOW2, top),
+                        new FileSource(ImageFormat.QCOW2, top),
                         DiskAccess.READ_WRITE,
                         false,
                         BackingFolders.ownOnly())) {

@@ -1,10 +1,16 @@
 package org.splitring.driverdomain.lab;
 
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.DiskException;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFormat;
+import org.splitring.blkback.image.NbdSource;
 
 /// One string of `disk`, in xl's syntax: `target,format,vdev,access`, each by its place or by its
 /// name; `target=` takes the rest of the string, commas included. What this program cannot do yet
@@ -17,9 +23,12 @@ import org.splitring.blkback.image.ImageFormat;
 /// format that is named in both ways has to be the same. Without any it is raw, and never what the
 /// image looks like.
 ///
+/// `nbd:` and `nbd+unix:` begin the name of a server's export ([NbdSource]), also in its place,
+/// whatever `=` stands in it.
+///
 /// Not xl's are `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
 ///
-/// @param target path as written, old prefixes taken off
+/// @param target path or name of an export as written, old prefixes taken off
 /// @param discard whether the guest is offered discard, where the image can do it
 /// @param cdrom whether the guest is to see a CD-ROM; it is read-only then
 record DiskSpec(
@@ -59,7 +68,7 @@ record DiskSpec(
     private static final List<String> FORMATS_OF_OTHERS = List.of("qcow", "qed");
     private static final List<String> OLD_BACKENDS =
             List.of("file:", "tap:", "tap2:", "tapdisk:", "ioemu:");
-    private static final List<String> SCRIPT_PREFIXES = List.of("iscsi:", "nbd:", "enbd:", "drbd:");
+    private static final List<String> SCRIPT_PREFIXES = List.of("iscsi:", "enbd:", "drbd:");
 
     /// Parses a specification.
     ///
@@ -80,6 +89,24 @@ record DiskSpec(
         return words.spec(text);
     }
 
+    /// What the target names.
+    ///
+    /// @param folder what a relative path is relative to
+    /// @throws LabException with a message that says what is wrong, without the place
+    DiskSource source(Path folder) throws LabException {
+        try {
+            return NbdSource.isOne(target)
+                    ? NbdSource.parse(target, folder)
+                    : new FileSource(
+                            format, folder.toAbsolutePath().resolve(target).normalize());
+        } catch (DiskException e) {
+            throw new LabException("target " + e.getMessage(), e);
+        } catch (InvalidPathException e) {
+            throw new LabException(
+                    "target \"" + LabFile.printable(target) + "\" is not a path", e);
+        }
+    }
+
     private static final class Words {
         private final @Nullable String[] values = new @Nullable String[POSITIONAL.size()];
         private final String[] limits = {"", "", "", ""};
@@ -87,7 +114,7 @@ record DiskSpec(
         private boolean cdrom;
 
         void take(String item) throws LabException {
-            int equals = item.indexOf('=');
+            int equals = NbdSource.isOne(item) ? -1 : item.indexOf('=');
             if (equals >= 0) {
                 set(item.substring(0, equals).strip(), item.substring(equals + 1).strip());
             } else if (FLAGS.contains(item)) {
@@ -154,6 +181,12 @@ record DiskSpec(
         DiskSpec spec(String text) throws LabException {
             Target target = Target.parse(or(values[0], ""));
             ImageFormat format = format(or(values[1], ""), target);
+            if (NbdSource.isOne(target.path()) && format != ImageFormat.RAW) {
+                throw new LabException(
+                        "format \""
+                                + format.label()
+                                + "\": the export of an NBD server is raw");
+            }
             String vdev = or(values[2], "");
             if (vdev.isEmpty()) {
                 throw new LabException(
@@ -243,7 +276,7 @@ record DiskSpec(
                 while (true) {
                     int colon = rest.indexOf(':');
                     String word = rest.substring(0, colon + 1).toLowerCase(Locale.ROOT);
-                    if (word.isEmpty()) {
+                    if (word.isEmpty() || NbdSource.isOne(rest)) {
                         return new Target(rest, format);
                     }
                     if (SCRIPT_PREFIXES.contains(word)) {

@@ -18,6 +18,8 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -367,24 +369,26 @@ public final class LabFile {
         String place = place(path, places.line(path, text));
         try {
             DiskSpec spec = DiskSpec.parse(text);
-            Path image = resolve(spec.target(), path);
+            DiskSource source = spec.source(file.toAbsolutePath().resolveSibling(""));
             OptionalLong size = OptionalLong.empty();
-            if (imageSizes.containsKey(image)) {
-                imagesUsed.add(image);
-                size = OptionalLong.of(imageSizes.getOrDefault(image, 0L));
+            if (source instanceof FileSource image && imageSizes.containsKey(image.path())) {
+                imagesUsed.add(image.path());
+                size = OptionalLong.of(imageSizes.getOrDefault(image.path(), 0L));
             }
             LabDisk disk =
                     new LabDisk(
                             spec.device(),
-                            image,
-                            spec.format(),
+                            source,
                             spec.readOnly(),
                             spec.discard(),
                             spec.cdrom(),
                             spec.limits(),
                             size,
                             place);
-            checkImage(disk);
+            if (source instanceof FileSource image) {
+                checkImage(disk, image.path());
+            }
+            checkUsers(disk);
             return disk;
         } catch (LabException e) {
             String message = String.valueOf(e.getMessage());
@@ -394,8 +398,7 @@ public final class LabFile {
         }
     }
 
-    private void checkImage(LabDisk disk) throws LabException {
-        Path image = disk.image();
+    private static void checkImage(LabDisk disk, Path image) throws LabException {
         if (Files.isDirectory(image)) {
             throw new LabException("image " + image + " is a folder");
         }
@@ -411,12 +414,15 @@ public final class LabFile {
         if (!exists && (folder == null || !Files.isDirectory(folder))) {
             throw new LabException("image " + image + " cannot be made: there is no such folder");
         }
-        for (Object key : identities(image)) {
+    }
+
+    private void checkUsers(LabDisk disk) throws LabException {
+        for (Object key : identities(disk.source())) {
             LabDisk other = users.putIfAbsent(key, disk);
             if (other != null && !(other.readOnly() && disk.readOnly())) {
                 throw new LabException(
                         "image "
-                                + image
+                                + disk.source().name()
                                 + " is used by "
                                 + other.place()
                                 + " too, and one of them writes");
@@ -425,7 +431,11 @@ public final class LabFile {
     }
 
     /// The path, and for a file that exists the inode: links lead to the same image.
-    private static List<Object> identities(Path image) throws LabException {
+    private static List<Object> identities(DiskSource source) throws LabException {
+        if (!(source instanceof FileSource file)) {
+            return List.of(source.name());
+        }
+        Path image = file.path();
         List<Object> keys = new ArrayList<>(List.of(image));
         if (Files.exists(image)) {
             try {

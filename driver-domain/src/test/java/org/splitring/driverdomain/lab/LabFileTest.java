@@ -18,6 +18,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFormat;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 
@@ -101,7 +103,7 @@ class LabFileTest {
         assertEquals(GuestKind.JAVA, web.guest());
         assertEquals(OptionalInt.of(10809), web.tcpPort());
         assertEquals(new VirtualDevice("xvda", 51712), web.disks().get(0).device());
-        assertEquals(dir.resolve("web.img"), web.disks().get(0).image());
+        assertEquals(DiskSource.raw(dir.resolve("web.img")), web.disks().get(0).source());
         assertFalse(web.disks().get(0).readOnly());
         assertTrue(web.disks().get(1).readOnly());
         LabDomain external = lab.domains().get(1);
@@ -162,7 +164,7 @@ class LabFileTest {
                     ",raw,xvda,rw,target=web.img"
                 }) {
             LabDisk disk = read(disk(spec)).domains().get(0).disks().get(0);
-            assertEquals(dir.resolve("web.img"), disk.image(), spec);
+            assertEquals(DiskSource.raw(dir.resolve("web.img")), disk.source(), spec);
             assertEquals("xvda", disk.device().name(), spec);
             assertEquals(!spec.contains("no-discard"), disk.discard(), spec);
             assertFalse(disk.readOnly(), spec);
@@ -173,7 +175,7 @@ class LabFileTest {
     void targetTakesTheRestCommasIncluded() throws Exception {
         Files.write(dir.resolve("a, b=c.img"), new byte[512]);
         LabDisk disk = read(disk("vdev=xvda,target=a, b=c.img")).domains().get(0).disks().get(0);
-        assertEquals(dir.resolve("a, b=c.img"), disk.image());
+        assertEquals(DiskSource.raw(dir.resolve("a, b=c.img")), disk.source());
     }
 
     @Test
@@ -284,14 +286,44 @@ class LabFileTest {
                         "format=qcow2,vdev=xvda,target=web.img", ImageFormat.QCOW2);
         for (Map.Entry<String, ImageFormat> spec : specs.entrySet()) {
             LabDisk disk = LabDisk.parse(spec.getKey(), dir);
-            assertEquals(spec.getValue(), disk.format(), spec.getKey());
-            assertEquals(dir.resolve("web.img"), disk.image(), spec.getKey());
+            assertEquals(
+                    new FileSource(spec.getValue(), dir.resolve("web.img")),
+                    disk.source(),
+                    spec.getKey());
         }
         assertEquals("/dev/vg/web", LabDisk.parse("phy:vg/web,,xvda", dir).source().toString());
         assertEquals("/dev/sda", LabDisk.parse("phy:/dev/sda,,xvda", dir).source().toString());
         assertEquals(
                 "qcow2:" + dir.resolve("web.img"),
                 LabDisk.parse("web.img,qcow2,xvda", dir).source().toString());
+    }
+
+    @Test
+    void exportsOfServersAreNamedAsQemuDoesAndByUri() throws IOException, LabException {
+        String unix = "nbd+unix:///a?socket=" + dir.resolve("s");
+        Map<String, String> specs =
+                Map.of(
+                        "nbd:h:10809,,xvda", "nbd://h/",
+                        "nbd:h:1:exportname=a,raw,xvda,ro", "nbd://h:1/a",
+                        "nbd://h/a,,xvda", "nbd://h/a",
+                        "nbd:unix:s:exportname=a,,xvda", unix,
+                        "nbd+unix:///a?socket=s,,xvda", unix,
+                        "vdev=xvda,format=raw,target=nbd+unix:///a?socket=s", unix,
+                        "tap:nbd://h/a,,xvda", "nbd://h/a");
+        for (Map.Entry<String, String> spec : specs.entrySet()) {
+            LabDisk disk = read(disk(spec.getKey())).domains().get(0).disks().get(0);
+            assertEquals(spec.getValue(), disk.source().toString(), spec.getKey());
+            assertEquals(spec.getKey().endsWith("ro"), disk.readOnly(), spec.getKey());
+        }
+        refused(disk("nbd:h,,xvda"), 2, "target \"nbd:h\": not of the form nbd:HOST:PORT");
+        refused(disk("nbds://h/x,,xvda"), 2, "TLS is not supported");
+        refused(disk("nbd://h/x,qcow2,xvda"), 2, "format \"qcow2\": the export of an NBD server");
+        refused(disk("qcow2:nbd://h/x,,xvda"), 2, "the export of an NBD server is raw");
+        refused(
+                "[domains.a]\ndisk = [\"nbd://h/x,,xvda\", \"nbd:h:10809:exportname=x,,xvdb,ro\"]\n",
+                2,
+                "image nbd://h/x is used by",
+                "one of them writes");
     }
 
     @Test
@@ -314,7 +346,7 @@ class LabFileTest {
         refused(disk("tap:qcow2:aio:web.img,,xvda"), 2, "names two formats");
         refused(disk("web.img,rwa,xvda"), 2, "did you mean raw?");
         refused(disk("phy:none1,,xvda"), 2, "image /dev/none1 does not exist");
-        refused(disk("nbd:host,,xvda"), 2, "nbd:");
+        refused(disk("enbd:host,,xvda"), 2, "backend \"enbd:\" is not supported yet");
         refused(disk("vdev=xvda,backendtype=qdisk,target=web.img"), 2, "backendtype=qdisk");
         refused(disk("vdev=xvda,script=block-x,target=web.img"), 2, "script=block-x");
         refused(disk("web.img,raw,xvda,w!"), 2, "access \"w!\"");

@@ -83,12 +83,12 @@ public final class DiskImage implements AutoCloseable {
     /// on is opened for reading.
     ///
     /// @param folders where that may be
-    /// @throws DiskException also when the image is not of the format that was named, or is damaged
+    /// @throws DiskException also when the image is not of the format that was named, is damaged,
+    ///     or cannot be used in that mode
     public static DiskImage open(
             DiskSource source, DiskAccess access, DiskMode mode, BackingFolders folders)
             throws DiskException {
-        return owning(
-                OpenImages.open(source, access, mode == DiskMode.WRITETHROUGH, folders), mode);
+        return owning(OpenImages.open(source, access, mode, folders), mode);
     }
 
     /// Uses an open store, with a thread of its own for synchronisations.

@@ -29,6 +29,7 @@ public final class DiskImages {
         final DevicePaths vbd;
         DiskSource image;
         final DiskAccess access;
+        final DiskMode mode;
         @Nullable Object file;
         final SwitchedStore store;
         final DiskImage disk;
@@ -39,27 +40,31 @@ public final class DiskImages {
                 DevicePaths vbd,
                 DiskSource image,
                 DiskAccess access,
+                DiskMode mode,
                 @Nullable Object file,
                 SwitchedStore store) {
             this.vbd = vbd;
             this.image = image;
             this.access = access;
+            this.mode = mode;
             this.file = file;
             this.store = store;
-            disk = DiskImage.owning(store, DiskMode.WRITEBACK);
+            disk = DiskImage.owning(store, mode);
         }
 
-        boolean isOf(DevicePaths asked, DiskSource source, DiskAccess wanted) {
-            return vbd.equals(asked)
+        boolean isOf(Opening wanted, DiskSource source) {
+            return vbd.equals(wanted.vbd)
                     && (image.equals(source) || store.isReleased())
-                    && access == wanted;
+                    && access == wanted.access
+                    && mode == wanted.mode;
         }
     }
 
     /// An image that somebody is opening.
     ///
     /// @param file what makes two names the same image, if that is known
-    private record Opening(DevicePaths vbd, @Nullable Object file, DiskAccess access) {}
+    private record Opening(
+            DevicePaths vbd, @Nullable Object file, DiskAccess access, DiskMode mode) {}
 
     /// Nobody listens; a vbd is named by its folder.
     public DiskImages() {
@@ -116,7 +121,7 @@ public final class DiskImages {
                                 + ": a disk that began with an image cannot go on with a"
                                 + " server's export; detach it and attach it anew");
             }
-            Opening opening = new Opening(entry.vbd, file(source), entry.access);
+            Opening opening = new Opening(entry.vbd, file(source), entry.access, entry.mode);
             synchronized (DiskImages.this) {
                 if (!mayBegin(opening, source)) {
                     throw new DiskException(
@@ -125,7 +130,7 @@ public final class DiskImages {
                 openings.add(opening);
             }
             try {
-                BlockStore store = openStore(source, entry.access);
+                BlockStore store = openStore(source, opening);
                 synchronized (DiskImages.this) {
                     if (entry.closing) {
                         store.close();
@@ -177,11 +182,12 @@ public final class DiskImages {
     ///
     /// @throws DiskException when it cannot be used, as [DiskImage#open]; the message is one line
     ///     that names file and cause
-    public Hold hold(DevicePaths vbd, DiskSource image, DiskAccess access) throws DiskException {
+    public Hold hold(DevicePaths vbd, DiskSource image, DiskAccess access, DiskMode mode)
+            throws DiskException {
         Opening opening;
         synchronized (this) {
             while (true) {
-                opening = new Opening(vbd, file(image), access);
+                opening = new Opening(vbd, file(image), access, mode);
                 Entry own = open(opening, image);
                 if (own != null) {
                     own.holds++;
@@ -201,9 +207,9 @@ public final class DiskImages {
             openings.add(opening);
         }
         try {
-            SwitchedStore store = new SwitchedStore(openStore(image, access));
+            SwitchedStore store = new SwitchedStore(openStore(image, opening));
             synchronized (this) {
-                Entry opened = new Entry(vbd, image, access, opening.file(), store);
+                Entry opened = new Entry(vbd, image, access, mode, opening.file(), store);
                 entries.add(opened);
                 listener.opened(vbd, image);
                 return new Hold(opened);
@@ -216,7 +222,7 @@ public final class DiskImages {
     /// The entry of that vbd which can be shared.
     private @Nullable Entry open(Opening wanted, DiskSource image) {
         for (Entry entry : entries) {
-            if (entry.isOf(wanted.vbd(), image, wanted.access()) && !entry.closing) {
+            if (entry.isOf(wanted, image) && !entry.closing) {
                 return entry;
             }
         }
@@ -253,8 +259,8 @@ public final class DiskImages {
         return file != null && file.equals(wanted.file()) && !readers;
     }
 
-    private BlockStore openStore(DiskSource image, DiskAccess access) throws DiskException {
-        return OpenImages.open(image, access, false, folders);
+    private BlockStore openStore(DiskSource image, Opening as) throws DiskException {
+        return OpenImages.open(image, as.access(), as.mode(), folders);
     }
 
     private DiskException inUse(DiskSource image, Entry other) {

@@ -20,6 +20,7 @@ import org.splitring.xenbus.device.DeviceException;
 /// - `params`: path of the image, with its format before it unless that is raw:
 ///   `qcow2:/images/web.qcow2`; or an export of an NBD server ([NbdSource])
 /// - `mode`: `w`, or `r` for a disk that is not changed
+/// - `cache`: when a write is safe: `writeback`, `writethrough`, `unsafe` or `direct` ([DiskMode])
 /// - `type`: `file`, or `qdisk` when there is a format; nothing else
 /// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for
 ///   other disks that the guest is to see as such
@@ -61,6 +62,7 @@ public final class VbdBackendDriver implements BackendDriver {
         return Set.of(
                 "params",
                 "mode",
+                "cache",
                 "type",
                 "dev",
                 "device-type",
@@ -85,12 +87,14 @@ public final class VbdBackendDriver implements BackendDriver {
                 oneOf(context, "mode", List.of("w", "r")).equals("r") || cdrom
                         ? DiskAccess.READ_ONLY
                         : DiskAccess.READ_WRITE;
+        DiskMode mode = DiskMode.of(oneOf(context, "cache", DiskMode.labels())).orElseThrow();
         boolean discard = oneOf(context, "discard-enable", List.of("1", "0")).equals("1");
         Optional<VbdHost> host = context.service(VbdHost.class);
         DiskImages.Hold hold = null;
         DiskImage disk = fixed;
         if (disk == null) {
-            hold = hold(context, host.map(VbdHost::images).orElseGet(DiskImages::new), access);
+            DiskImages images = host.map(VbdHost::images).orElseGet(DiskImages::new);
+            hold = hold(context, images, access, mode);
             disk = hold.disk();
         }
         DiskImage served = disk;
@@ -125,9 +129,10 @@ public final class VbdBackendDriver implements BackendDriver {
     }
 
     private static DiskImages.Hold hold(
-            BackendContext context, DiskImages images, DiskAccess access) throws DeviceException {
+            BackendContext context, DiskImages images, DiskAccess access, DiskMode mode)
+            throws DeviceException {
         try {
-            DiskImages.Hold hold = images.hold(context.paths(), image(context), access);
+            DiskImages.Hold hold = images.hold(context.paths(), image(context), access, mode);
             context.onEnd(hold);
             return hold;
         } catch (DiskException e) {

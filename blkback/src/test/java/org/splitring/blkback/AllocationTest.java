@@ -222,7 +222,7 @@ class AllocationTest {
             ImageFiles.create(source, 1 << 20, ImageFiles.defaultClusterBytes());
             BackingFolders folders = BackingFolders.ownOnly();
             try (BlockStore store =
-                    OpenImages.open(source, DiskAccess.READ_WRITE, false, folders)) {
+                    OpenImages.open(source, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, folders)) {
                 store.write(wholeDisk(), 0);
                 store.sync();
             }

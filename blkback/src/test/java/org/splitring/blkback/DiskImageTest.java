@@ -1,19 +1,29 @@
 package org.splitring.blkback;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.image.BackingFolders;
+import org.splitring.blkback.image.FileSource;
+import org.splitring.blkback.image.HostFile;
+import org.splitring.blkback.image.ImageFiles;
+import org.splitring.blkback.image.ImageFormat;
 import org.splitring.hypervisor.linux.IoVector;
 
 class DiskImageTest {
@@ -52,6 +62,96 @@ class DiskImageTest {
         assertTrue(refused(image(0), DiskAccess.READ_WRITE).contains("0 bytes"));
         assertTrue(
                 refused(Path.of("/dev/null"), DiskAccess.READ_WRITE).contains("character device"));
+    }
+
+    private static IoVector vectorAt(MemorySegment memory, long offset, long sizeBytes) {
+        IoVector vector = new IoVector(1);
+        vector.add(memory, offset, sizeBytes);
+        return vector;
+    }
+
+    /// How many bytes of a file are in the page cache.
+    private static long cachedBytes(Path file) throws Exception {
+        return Long.parseLong(output("fincore", "-b", "-n", "-o", "RES", file.toString()));
+    }
+
+    private static String output(String tool, String... arguments) throws Exception {
+        List<String> line = new ArrayList<>(List.of(tool));
+        line.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(line).redirectErrorStream(true).start();
+        String said = new String(process.getInputStream().readAllBytes(), UTF_8).strip();
+        assertEquals(0, process.waitFor(), said);
+        return said;
+    }
+
+    @Test
+    void directTransfersLeaveThePageCacheAlone() throws Exception {
+        // In the build's folder: temporary ones may be in memory.
+        Path file = Files.createTempFile(Path.of("target").toAbsolutePath(), "direct", ".img");
+        try {
+            Files.write(file, new byte[1 << 20]);
+            MemorySegment memory = Arena.ofAuto().allocate(8192, 4096).fill((byte) 7);
+            assumeFalse(
+                    Files.getFileStore(file).type().equals("tmpfs"),
+                    "the build's folder is on a tmpfs, which is all cache");
+            try (HostFile plain = HostFile.open(file, DiskAccess.READ_WRITE, false)) {
+                plain.sync();
+            }
+            output("dd", "of=" + file, "oflag=nocache", "conv=notrunc", "count=0");
+            assertEquals(0, cachedBytes(file), "dd has not emptied the cache");
+            try (DiskImage disk = DiskImage.open(file, DiskMode.DIRECT)) {
+                assertEquals(DiskImage.WOULD_BLOCK, disk.tryRead(vector(4096), 4096));
+                assertEquals(DiskImage.WOULD_BLOCK, disk.tryWrite(vector(4096), 4096));
+                assertEquals(DiskImage.DONE, disk.write(vectorAt(memory, 0, 4096), 4096));
+                assertEquals(DiskImage.DONE, disk.read(vectorAt(memory, 4096, 4096), 8192));
+                assertEquals(0, memory.get(ValueLayout.JAVA_BYTE, 4096));
+            }
+            assertEquals(0, cachedBytes(file));
+            try (HostFile plain = HostFile.open(file, DiskAccess.READ_ONLY, false)) {
+                plain.read(vectorAt(memory, 4096, 4096), 4096);
+            }
+            assertEquals(7, memory.get(ValueLayout.JAVA_BYTE, 8191));
+            assertTrue(cachedBytes(file) > 0, "the check itself finds nothing");
+        } finally {
+            Files.delete(file);
+        }
+    }
+
+    /// Memory at an odd address, as no storage takes it: through the cache, but done.
+    @Test
+    void directTransfersOfWhatStorageDoesNotTakeAreDoneAllTheSame() throws Exception {
+        Path file = image(1 << 20);
+        MemorySegment memory = Arena.ofAuto().allocate(8192, 4096);
+        memory.asSlice(1, 1024).fill((byte) 9);
+        try (DiskImage disk = DiskImage.open(file, DiskMode.DIRECT)) {
+            assertEquals(DiskImage.DONE, disk.write(vectorAt(memory, 1, 1024), 512));
+            assertEquals(DiskImage.DONE, disk.read(vectorAt(memory, 4099, 1536), 0));
+            assertEquals(0, memory.get(ValueLayout.JAVA_BYTE, 4099 + 511));
+            assertEquals(9, memory.get(ValueLayout.JAVA_BYTE, 4099 + 512));
+            assertEquals(9, memory.get(ValueLayout.JAVA_BYTE, 4099 + 1535));
+        }
+        assertEquals(1 << 20, Files.size(file));
+        assertEquals(9, Files.readAllBytes(file)[1535]);
+        assertEquals(0, Files.readAllBytes(file)[1536]);
+    }
+
+    @Test
+    void directIsForRawImagesOnly() throws Exception {
+        Path file = folder.resolve("disk.qcow2");
+        FileSource source = new FileSource(ImageFormat.QCOW2, file);
+        ImageFiles.create(source, 1 << 20, 65536);
+        DiskException e =
+                assertThrows(
+                        DiskException.class,
+                        () ->
+                                DiskImage.open(
+                                        source,
+                                        DiskAccess.READ_WRITE,
+                                        DiskMode.DIRECT,
+                                        BackingFolders.ownOnly()));
+        assertEquals(
+                "image " + file + ": mode direct is for raw images in files, and this is qcow2",
+                e.getMessage());
     }
 
     /// The disk becomes smaller while writes that were checked before are under way.

@@ -66,14 +66,19 @@ class DiskImagesTest {
                             () -> {
                                 try {
                                     DiskSource source = DiskSource.parse("nbd:unix:" + socket);
-                                    images.hold(DB, source, DiskAccess.READ_WRITE).close();
+                                    images.hold(
+                                                    DB,
+                                                    source,
+                                                    DiskAccess.READ_WRITE,
+                                                    DiskMode.WRITEBACK)
+                                            .close();
                                     first.complete("opened");
                                 } catch (DiskException e) {
                                     first.complete(e.getMessage());
                                 }
                             });
             try (SocketChannel client = silent.accept()) {
-                images.hold(WEB, source(), DiskAccess.READ_WRITE).close();
+                images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK).close();
                 assertFalse(first.isDone(), "it waits for the handshake");
                 client.shutdownOutput();
                 assertTrue(first.get(20, TimeUnit.SECONDS).contains("closed the connection"));
@@ -94,19 +99,23 @@ class DiskImagesTest {
         DiskException e =
                 assertThrows(
                         DiskException.class,
-                        () -> images.hold(vbd, DiskSource.raw(path), access).close());
+                        () ->
+                                images.hold(vbd, DiskSource.raw(path), access, DiskMode.WRITEBACK)
+                                        .close());
         return String.valueOf(e.getMessage());
     }
 
     @Test
     void anImageIsOpenOnceAndLockedUntilTheLastHoldEnds() throws Exception {
-        DiskImages.Hold lab = images.hold(WEB, source(), DiskAccess.READ_WRITE);
-        DiskImages.Hold backend = images.hold(WEB, source(), DiskAccess.READ_WRITE);
+        DiskImages.Hold lab = images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK);
+        DiskImages.Hold backend =
+                images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK);
         assertSame(lab.disk(), backend.disk());
         backend.close();
         backend.close(); // a hold ends once
         assertThrows(DiskException.class, () -> DiskImage.open(image, DiskMode.WRITEBACK).close());
-        DiskImages.Hold again = images.hold(WEB, source(), DiskAccess.READ_WRITE);
+        DiskImages.Hold again =
+                images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK);
         assertSame(lab.disk(), again.disk());
         lab.close();
         assertThrows(DiskException.class, () -> DiskImage.open(image, DiskMode.WRITEBACK).close());
@@ -118,7 +127,8 @@ class DiskImagesTest {
     @Test
     void aSecondWriterIsRefusedByNameAlsoThroughALink() throws Exception {
         Path link = Files.createSymbolicLink(folder.resolve("link.img"), image);
-        try (DiskImages.Hold web = images.hold(WEB, source(), DiskAccess.READ_WRITE)) {
+        try (DiskImages.Hold web =
+                images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK)) {
             for (DiskAccess access : DiskAccess.values()) {
                 assertEquals(
                         "image " + link + " is in use by disk of domain 1",
@@ -129,27 +139,33 @@ class DiskImagesTest {
                     "the same vbd, opened otherwise");
             assertEquals(4096, web.disk().sizeBytes());
         }
-        images.hold(DB, source(), DiskAccess.READ_WRITE).close();
+        images.hold(DB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK).close();
     }
 
     @Test
     void aReleasedImageIsFreeAndAnotherTakesItsPlace() throws Exception {
         Path other = Files.write(folder.resolve("other.img"), new byte[8192]);
-        DiskImages.Hold lab = images.hold(WEB, source(), DiskAccess.READ_WRITE);
-        DiskImages.Hold backend = images.hold(WEB, source(), DiskAccess.READ_WRITE);
+        DiskImages.Hold lab = images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK);
+        DiskImages.Hold backend =
+                images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK);
         backend.release();
         DiskImage.open(image, DiskMode.WRITEBACK).close();
-        images.hold(DB, source(), DiskAccess.READ_WRITE).close();
+        images.hold(DB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK).close();
         assertEquals(4096, lab.disk().sizeBytes(), "what was published still stands");
         assertThrows(DiskException.class, () -> lab.disk().resize(8192));
         DiskSource missing = DiskSource.raw(folder.resolve("missing.img"));
         assertThrows(DiskException.class, () -> backend.reopen(missing));
-        try (DiskImages.Hold db = images.hold(DB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
+        try (DiskImages.Hold db =
+                images.hold(DB, DiskSource.raw(other), DiskAccess.READ_WRITE, DiskMode.WRITEBACK)) {
             DiskException e =
                     assertThrows(DiskException.class, () -> backend.reopen(DiskSource.raw(other)));
             assertEquals("image " + other + " is in use by disk of domain 2", e.getMessage());
             try (DiskImages.Hold third =
-                    images.hold(WEB, DiskSource.raw(other), DiskAccess.READ_WRITE)) {
+                    images.hold(
+                            WEB,
+                            DiskSource.raw(other),
+                            DiskAccess.READ_WRITE,
+                            DiskMode.WRITEBACK)) {
                 // A disk that is paused has no image that it could be told by.
                 assertSame(lab.disk(), third.disk());
             }
@@ -162,13 +178,15 @@ class DiskImagesTest {
         assertEquals(4096, Files.size(other));
         backend.close();
         lab.close();
-        images.hold(WEB, DiskSource.raw(other), DiskAccess.READ_WRITE).close();
+        images.hold(WEB, DiskSource.raw(other), DiskAccess.READ_WRITE, DiskMode.WRITEBACK).close();
     }
 
     @Test
     void readersShareAFileAndKeepWritersOut() throws Exception {
-        try (DiskImages.Hold web = images.hold(WEB, source(), DiskAccess.READ_ONLY);
-                DiskImages.Hold db = images.hold(DB, source(), DiskAccess.READ_ONLY)) {
+        try (DiskImages.Hold web =
+                        images.hold(WEB, source(), DiskAccess.READ_ONLY, DiskMode.WRITEBACK);
+                DiskImages.Hold db =
+                        images.hold(DB, source(), DiskAccess.READ_ONLY, DiskMode.WRITEBACK)) {
             assertNotSame(web.disk(), db.disk());
             assertTrue(refusedBeside(DB, image, DiskAccess.READ_WRITE).contains("is in use by"));
         }
@@ -181,6 +199,6 @@ class DiskImagesTest {
                         .contains("none.img: no such file"));
         assertTrue(refusedBeside(WEB, folder, DiskAccess.READ_WRITE).contains("is a folder"));
         assertEquals(List.of(), heard);
-        images.hold(WEB, source(), DiskAccess.READ_WRITE).close();
+        images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK).close();
     }
 }

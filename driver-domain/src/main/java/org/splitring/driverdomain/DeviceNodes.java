@@ -89,6 +89,7 @@ record DeviceNodes(Store store) {
                         Toolstack.vbdBackend(
                                 disk.device().name(), disk.readOnly(), disk.source().toString()));
         backend.put("discard-enable", disk.discard() ? "1" : "0");
+        backend.put("cache", disk.mode().label());
         backend.put("rate", disk.limits().rate().toString());
         backend.put("weight", Integer.toString(disk.limits().weight()));
         Map<String, String> frontend = new TreeMap<>(Toolstack.vbdFrontend(number));

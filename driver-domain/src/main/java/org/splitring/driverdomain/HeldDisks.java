@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImages;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
@@ -40,6 +41,7 @@ final class HeldDisks implements AutoCloseable {
             String name,
             DiskSource image,
             DiskAccess access,
+            DiskMode mode,
             DiskImages.Hold hold) {
         boolean readOnly() {
             return access == DiskAccess.READ_ONLY;
@@ -99,9 +101,16 @@ final class HeldDisks implements AutoCloseable {
         Map<String, String> keys = device.backend();
         DiskSource image = image(device);
         DiskAccess access = access(device);
-        DiskImages.Hold hold = images.hold(device.paths(), image, access);
+        DiskMode mode = mode(device);
+        DiskImages.Hold hold = images.hold(device.paths(), image, access, mode);
         String name = keys.getOrDefault("dev", "vbd" + device.paths().device());
-        disks.put(device.paths().device(), new Disk(device.paths(), name, image, access, hold));
+        Disk disk = new Disk(device.paths(), name, image, access, mode, hold);
+        disks.put(device.paths().device(), disk);
+        if (mode == DiskMode.UNSAFE) {
+            news.accept(
+                    "domain %s: %s has cache=unsafe: a flush does nothing, and what was flushed is lost when this machine ends without a shutdown"
+                            .formatted(domain.name(), name));
+        }
     }
 
     private static DiskSource image(DeviceNodes.Attached device) throws DiskException {
@@ -110,10 +119,24 @@ final class HeldDisks implements AutoCloseable {
 
     private static boolean isSame(Disk held, DeviceNodes.Attached device) {
         try {
-            return held.image().equals(image(device)) && held.access() == access(device);
+            return held.image().equals(image(device))
+                    && held.access() == access(device)
+                    && held.mode() == mode(device);
         } catch (DiskException e) {
             return false; // holding it says why
         }
+    }
+
+    private static DiskMode mode(DeviceNodes.Attached device) throws DiskException {
+        String label = device.backend().getOrDefault("cache", DiskMode.WRITEBACK.label());
+        return DiskMode.of(label)
+                .orElseThrow(
+                        () ->
+                                new DiskException(
+                                        "cache \""
+                                                + label
+                                                + "\" is none of "
+                                                + String.join(", ", DiskMode.labels())));
     }
 
     private static DiskAccess access(DeviceNodes.Attached device) {

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkback.DiskImage;
 import org.splitring.blkback.DiskMode;
 import org.splitring.driverdomain.LabUnderTest.Ended;
+import org.splitring.testkit.ExternalTools;
 
 /// Disks come to running guests and go, as their users do it: with clients at work on them, with a
 /// driver domain that is killed meanwhile, and with what users get wrong.
@@ -245,6 +246,60 @@ class BlockAttachIT {
         progress(client, 300);
         client.close();
         succeeds("detached vbd/xvdd from db", "block-detach", "db", "xvdd");
+    }
+
+    /// How the driver domain has opened a file: the flags that `/proc` shows, and any other.
+    private static int openFlags(Path file) throws Exception {
+        Path process = Path.of("/proc/" + program.driverDomain().pid());
+        int flags = 0;
+        try (var open = Files.list(process.resolve("fd"))) {
+            for (Path fd : open.toList()) {
+                if (Files.exists(fd) && Files.isSameFile(fd, file)) {
+                    String info =
+                            Files.readString(process.resolve("fdinfo").resolve(fd.getFileName()));
+                    String octal = info.lines().toList().get(1).replace("flags:", "").strip();
+                    flags |= Integer.parseInt(octal, 8);
+                }
+            }
+        }
+        return flags;
+    }
+
+    @Test
+    void aDiskIsOpenedAsItsModeSays() throws Exception {
+        int sync = 010000; // O_DSYNC
+        int direct = 040000; // O_DIRECT
+        for (DiskMode mode : DiskMode.values()) {
+            Path image = program.image("mode-" + mode.label() + ".img", IMAGE_MIB);
+            succeeds(
+                    "attached vbd/xvdm to db",
+                    "block-attach",
+                    "db",
+                    "vdev=xvdm,cache=" + mode.label() + ",target=" + image);
+            VerifiedDisk client = client("db/xvdm", 3);
+            progress(client, 50);
+            int flags = openFlags(image);
+            assertEquals(mode == DiskMode.WRITETHROUGH, (flags & sync) != 0, mode.label());
+            assertEquals(mode == DiskMode.DIRECT, (flags & direct) != 0, mode.label());
+            Path list = ExternalTools.require("xenstore-ls", "xenstore-utils");
+            Ended nodes =
+                    program.execute(
+                            List.of(
+                                    "/usr/bin/env",
+                                    "XENSTORED_PATH=" + program.run().resolve("xenstored/socket"),
+                                    list.toString(),
+                                    "/local/domain/0/backend/vbd"));
+            assertTrue(
+                    nodes.output().contains("cache-mode = \"" + mode.label() + "\""),
+                    nodes.output());
+            client.close();
+            succeeds("detached vbd/xvdm from db", "block-detach", "db", "xvdm");
+        }
+        fails(
+                "cache \"fast\" is none of writeback, writethrough, unsafe, direct",
+                "block-attach",
+                "db",
+                "x.img,raw,xvdm,rw,cache=fast");
     }
 
     private static long exportSize(String disk) throws Exception {

@@ -14,6 +14,7 @@ import org.slf4j.LoggerFactory;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImages;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendDriver;
 import org.splitring.blkback.VbdBackendOptions;
@@ -117,7 +118,8 @@ final class DriverDomainMain {
                     .hold(
                             paths,
                             DiskSource.raw(image),
-                            readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE);
+                            readOnly ? DiskAccess.READ_ONLY : DiskAccess.READ_WRITE,
+                            DiskMode.WRITEBACK);
         }
 
         @Override

@@ -121,8 +121,7 @@ class NbdDiskIT {
         assertTrue(info.output().contains("8 MiB (8388608 bytes)"), info.output());
         assertTrue(info.output().contains("raw, an NBD server's export, flush"), info.output());
         Ended convert =
-                lab.splitring(
-                        "disk", "convert", "-f", "raw", "-O", "qcow2", export, "copy.qcow2");
+                lab.splitring("disk", "convert", "-f", "raw", "-O", "qcow2", export, "copy.qcow2");
         assertEquals(0, convert.code(), convert.output());
         Ended same =
                 lab.tool(
@@ -149,7 +148,8 @@ class NbdDiskIT {
                 """);
         Ended up = lab.splitring("up", lab.lab() + "", "--run-dir", lab.run() + "", "--detach");
         assertEquals(1, up.code(), up.output());
-        assertTrue(up.output().contains("lab.toml:2: domains.web.disk: disk nbd+unix"), up.output());
+        assertTrue(
+                up.output().contains("lab.toml:2: domains.web.disk: disk nbd+unix"), up.output());
         assertTrue(up.output().contains("ECONNREFUSED"), up.output());
     }
 }

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.hypervisor.linux.Errno;
@@ -24,6 +25,7 @@ public final class HostFile implements ImageFile {
     private static final int ZERO_CHUNK = 1 << 20;
 
     private final VectoredFile file;
+    private final @Nullable VectoredFile direct; // the same file, past the page cache
     private final Path path;
     private final FileStatus status; // when it was opened
     private final boolean readOnly;
@@ -31,9 +33,15 @@ public final class HostFile implements ImageFile {
     private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
     private volatile boolean writesMayWait; // set once the file system said it cannot tell
 
-    private HostFile(VectoredFile file, Path path, boolean readOnly, boolean syncEachWrite)
+    private HostFile(
+            VectoredFile file,
+            @Nullable VectoredFile direct,
+            Path path,
+            boolean readOnly,
+            boolean syncEachWrite)
             throws LinuxException {
         this.file = file;
+        this.direct = direct;
         this.path = path;
         this.status = file.status();
         this.readOnly = readOnly;
@@ -68,6 +76,36 @@ public final class HostFile implements ImageFile {
         } catch (DiskException e) {
             opened.close();
             throw e;
+        }
+    }
+
+    /// As [#openRaw]; what is read and written goes past the page cache, where it lies as the
+    /// storage wants it.
+    ///
+    /// @throws DiskException also when the file system cannot do that
+    public static HostFile openDirect(Path path, DiskAccess access) throws DiskException {
+        HostFile opened = openRaw(path, access, false);
+        List<OpenFlag> flags = new ArrayList<>(List.of(OpenFlag.NON_BLOCKING, OpenFlag.DIRECT));
+        if (!opened.readOnly) {
+            flags.add(OpenFlag.READ_WRITE);
+        }
+        try {
+            // By its descriptor: the file that is locked, whatever has the name now.
+            VectoredFile direct =
+                    VectoredFile.open(
+                            Path.of("/proc/self/fd/" + opened.file.fd()),
+                            flags.toArray(OpenFlag[]::new));
+            return new HostFile(opened.file, direct, path, opened.readOnly, false);
+        } catch (LinuxException e) {
+            opened.close();
+            throw new DiskException(
+                    "image "
+                            + path
+                            + ": mode direct: "
+                            + (e.errno() == Errno.EINVAL
+                                    ? "its file system has no direct access"
+                                    : Errno.describe(e.errno())),
+                    e);
         }
     }
 
@@ -136,7 +174,7 @@ public final class HostFile implements ImageFile {
         try {
             VectoredFile file = VectoredFile.open(path, flags.toArray(OpenFlag[]::new));
             try {
-                return new HostFile(file, path, readOnly, syncEachWrite);
+                return new HostFile(file, null, path, readOnly, syncEachWrite);
             } catch (LinuxException e) {
                 file.close();
                 throw e;
@@ -196,21 +234,58 @@ public final class HostFile implements ImageFile {
 
     @Override
     public long read(IoVector into, long offset) throws IOException {
-        return file.read(into, offset);
+        VectoredFile past = direct;
+        if (past == null) {
+            return file.read(into, offset);
+        }
+        long before = into.remainingBytes();
+        try {
+            past.read(into, offset);
+        } catch (LinuxException e) {
+            checkUnaligned(e);
+            // Or the end of the file in the middle of a block.
+            file.read(into, offset + (before - into.remainingBytes()));
+        }
+        return before - into.remainingBytes();
+    }
+
+    /// Sectors that are no whole blocks of the storage go through the page cache; the kernel keeps
+    /// the two ways coherent.
+    private static void checkUnaligned(LinuxException failed) throws LinuxException {
+        if (failed.errno() != Errno.EINVAL) {
+            throw failed;
+        }
     }
 
     @Override
     public long readNoWait(IoVector into, long offset) throws IOException {
+        if (direct != null) {
+            return WOULD_BLOCK;
+        }
         return inMemory ? file.read(into, offset) : file.readNoWait(into, offset);
     }
 
     @Override
     public void write(IoVector from, long offset) throws IOException {
-        file.write(from, offset);
+        VectoredFile past = direct;
+        if (past == null) {
+            file.write(from, offset);
+            return;
+        }
+        long before = from.remainingBytes();
+        try {
+            past.write(from, offset);
+        } catch (LinuxException e) {
+            checkUnaligned(e);
+            file.write(from, offset + (before - from.remainingBytes()));
+        }
     }
 
     @Override
     public long writeNoWait(IoVector from, long offset) throws IOException {
+        if (direct != null) {
+            return WOULD_BLOCK;
+        }
         if (inMemory) {
             long sizeBytes = from.remainingBytes();
             file.write(from, offset);
@@ -300,6 +375,9 @@ public final class HostFile implements ImageFile {
 
     @Override
     public void close() {
+        if (direct != null) {
+            direct.close();
+        }
         file.close();
     }
 }

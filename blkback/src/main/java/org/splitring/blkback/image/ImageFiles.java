@@ -9,6 +9,7 @@ import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImage;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.nbd.NbdStore;
 import org.splitring.hypervisor.linux.IoVector;
 
@@ -215,7 +216,8 @@ public final class ImageFiles {
             BackingFolders folders,
             Progress progress)
             throws DiskException {
-        try (BlockStore source = OpenImages.open(from, DiskAccess.READ_ONLY, false, folders)) {
+        try (BlockStore source =
+                OpenImages.open(from, DiskAccess.READ_ONLY, DiskMode.WRITEBACK, folders)) {
             switch (to) {
                 case FileSource file -> convert(source, file, clusterBytes, folders, progress);
                 case NbdSource export -> convert(source, export, folders, progress);
@@ -236,7 +238,8 @@ public final class ImageFiles {
             throws IOException {
         create(to, source.sizeBytes(), clusterBytes);
         boolean done = false;
-        try (BlockStore target = OpenImages.open(to, DiskAccess.READ_WRITE, false, folders)) {
+        try (BlockStore target =
+                OpenImages.open(to, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, folders)) {
             copy(source, target, true, progress);
             target.sync();
             done = true;
@@ -250,7 +253,8 @@ public final class ImageFiles {
     private static void convert(
             BlockStore source, NbdSource to, BackingFolders folders, Progress progress)
             throws IOException {
-        try (BlockStore target = OpenImages.open(to, DiskAccess.READ_WRITE, false, folders)) {
+        try (BlockStore target =
+                OpenImages.open(to, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, folders)) {
             if (target.sizeBytes() < source.sizeBytes()) {
                 throw new DiskException(
                         "disk "
@@ -327,7 +331,8 @@ public final class ImageFiles {
         }
         FileSource made = new FileSource(ImageFormat.QCOW2, overlay.toAbsolutePath().normalize());
         try (BlockStore held =
-                OpenImages.open(base, DiskAccess.READ_ONLY, false, BackingFolders.ownOnly())) {
+                OpenImages.open(
+                        base, DiskAccess.READ_ONLY, DiskMode.WRITEBACK, BackingFolders.ownOnly())) {
             int bits = clusterBits(made, clusterBytes);
             String name = folder.relativize(place).toString();
             make(
@@ -346,7 +351,8 @@ public final class ImageFiles {
             FileSource source, long sizeBytes, boolean maySmaller, BackingFolders folders)
             throws DiskException {
         checkSize(source, sizeBytes);
-        try (BlockStore store = OpenImages.open(source, DiskAccess.READ_WRITE, false, folders)) {
+        try (BlockStore store =
+                OpenImages.open(source, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, folders)) {
             if (sizeBytes < store.sizeBytes() && !maySmaller) {
                 throw new DiskException(
                         "image "

@@ -9,6 +9,7 @@ import java.util.Set;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.FileStore;
 import org.splitring.blkback.nbd.NbdStore;
 
@@ -29,24 +30,42 @@ public final class OpenImages {
     /// Opens and locks an image: for one writer, or for several readers. What it is based on is
     /// opened and locked for reading.
     ///
-    /// @param syncEachWrite every write is stable when it returns
     /// @throws DiskException when the image is not of the format that was named, is damaged, or in
-    ///     use, or one that it is based on is; one line that names the file and the cause
+    ///     use, or one that it is based on is, or it cannot be used in that mode; one line that
+    ///     names the file and the cause
     public static BlockStore open(
-            DiskSource source, DiskAccess access, boolean syncEachWrite, BackingFolders folders)
+            DiskSource source, DiskAccess access, DiskMode mode, BackingFolders folders)
             throws DiskException {
         return switch (source) {
-            case FileSource file -> new OpenImages(file, folders).open(file, access, syncEachWrite);
-            case NbdSource nbd -> NbdStore.open(nbd, access, syncEachWrite);
+            case FileSource file -> new OpenImages(file, folders).open(file, access, mode);
+            case NbdSource nbd -> {
+                if (mode == DiskMode.DIRECT) {
+                    throw notDirect("disk " + nbd.name(), "the export of an NBD server");
+                }
+                yield NbdStore.open(nbd, access, mode == DiskMode.WRITETHROUGH);
+            }
         };
     }
 
-    private BlockStore open(FileSource source, DiskAccess access, boolean syncEachWrite)
+    private static DiskException notDirect(String what, String kind) {
+        return new DiskException(
+                what + ": mode direct is for raw images in files, and this is " + kind);
+    }
+
+    private BlockStore open(FileSource source, DiskAccess access, DiskMode mode)
             throws DiskException {
         noteFile(source.path());
         Path path = source.path();
+        boolean syncEachWrite = mode == DiskMode.WRITETHROUGH;
+        if (mode == DiskMode.DIRECT && source.format() != ImageFormat.RAW) {
+            throw notDirect("image " + path, source.format().label());
+        }
         return switch (source.format()) {
-            case RAW -> FileStore.of(HostFile.openRaw(path, access, syncEachWrite));
+            case RAW ->
+                    FileStore.of(
+                            mode == DiskMode.DIRECT
+                                    ? HostFile.openDirect(path, access)
+                                    : HostFile.openRaw(path, access, syncEachWrite));
             case QCOW2 -> qcow2(HostFile.open(path, access, syncEachWrite));
             case VHD -> vhd(HostFile.open(path, access, syncEachWrite));
             case EXTENTS -> ExtentStore.open(path, access, syncEachWrite, folders);
@@ -89,7 +108,7 @@ public final class OpenImages {
             Qcow2Header header = Qcow2Header.read(file);
             if (!header.backingFile().isEmpty()) {
                 FileSource source = backing(file.path(), header);
-                backing = open(source, DiskAccess.READ_ONLY, false);
+                backing = open(source, DiskAccess.READ_ONLY, DiskMode.WRITEBACK);
             }
             return Qcow2Store.open(file, header, backing);
         } catch (IOException e) {

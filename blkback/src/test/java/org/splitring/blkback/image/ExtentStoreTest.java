@@ -16,6 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskMode;
 
 /// Disks that are put together from parts of files, and block devices.
 @Timeout(30)
@@ -30,7 +31,7 @@ class ExtentStoreTest {
     private BlockStore open(String name, ImageFormat format, DiskAccess access)
             throws DiskException {
         FileSource source = new FileSource(format, folder.resolve(name));
-        return OpenImages.open(source, access, false, BackingFolders.ownOnly());
+        return OpenImages.open(source, access, DiskMode.WRITEBACK, BackingFolders.ownOnly());
     }
 
     private BlockStore open(String name) throws DiskException {
@@ -133,7 +134,10 @@ class ExtentStoreTest {
             DiskModel model = new DiskModel(new byte[2 * MIB], random);
             try (BlockStore store =
                     OpenImages.open(
-                            source, DiskAccess.READ_WRITE, false, BackingFolders.ownOnly())) {
+                            source,
+                            DiskAccess.READ_WRITE,
+                            DiskMode.WRITEBACK,
+                            BackingFolders.ownOnly())) {
                 assertEquals(2 * MIB, store.sizeBytes());
                 assertEquals(0, store.discardGranularityBytes());
                 for (int i = 0; i < 50; i++) {
@@ -148,7 +152,7 @@ class ExtentStoreTest {
                                         OpenImages.open(
                                                         source,
                                                         DiskAccess.READ_WRITE,
-                                                        false,
+                                                        DiskMode.WRITEBACK,
                                                         BackingFolders.ownOnly())
                                                 .close());
                 assertTrue(String.valueOf(e.getMessage()).contains("in use"), e.toString());
@@ -162,7 +166,7 @@ class ExtentStoreTest {
                                                     new FileSource(
                                                             ImageFormat.QCOW2, Path.of(device)),
                                                     DiskAccess.READ_ONLY,
-                                                    false,
+                                                    DiskMode.WRITEBACK,
                                                     BackingFolders.ownOnly())
                                             .close());
             assertTrue(String.valueOf(e.getMessage()).contains("is a block device, not a file"));

@@ -26,6 +26,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskMode;
 import org.splitring.hypervisor.linux.IoVector;
 
 /// Images that somebody made to do harm: each is refused with one line, or reads and writes fail,
@@ -54,7 +55,10 @@ class Qcow2HostileTest {
 
     private BlockStore open(DiskAccess access) throws DiskException {
         return OpenImages.open(
-                new FileSource(ImageFormat.QCOW2, image), access, false, BackingFolders.ownOnly());
+                new FileSource(ImageFormat.QCOW2, image),
+                access,
+                DiskMode.WRITEBACK,
+                BackingFolders.ownOnly());
     }
 
     private void change(Consumer<ByteBuffer> how) throws IOException {
@@ -358,7 +362,7 @@ class Qcow2HostileTest {
             OpenImages.open(
                             new FileSource(ImageFormat.QCOW2, image),
                             DiskAccess.READ_WRITE,
-                            false,
+                            DiskMode.WRITEBACK,
                             allowed)
                     .close();
         } finally {
@@ -430,7 +434,7 @@ class Qcow2HostileTest {
                         OpenImages.open(
                                 new FileSource(ImageFormat.QCOW2, folder.resolve("other.qcow2")),
                                 DiskAccess.READ_WRITE,
-                                false,
+                                DiskMode.WRITEBACK,
                                 BackingFolders.ownOnly())) {
             assertEquals(one.sizeBytes(), two.sizeBytes());
             DiskException e =
@@ -440,11 +444,12 @@ class Qcow2HostileTest {
                                     OpenImages.open(
                                                     raw,
                                                     DiskAccess.READ_WRITE,
-                                                    false,
+                                                    DiskMode.WRITEBACK,
                                                     BackingFolders.ownOnly())
                                             .close());
             assertTrue(String.valueOf(e.getMessage()).contains("is in use by this process"));
         }
-        OpenImages.open(raw, DiskAccess.READ_WRITE, false, BackingFolders.ownOnly()).close();
+        OpenImages.open(raw, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, BackingFolders.ownOnly())
+                .close();
     }
 }

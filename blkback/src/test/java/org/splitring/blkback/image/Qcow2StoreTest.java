@@ -25,6 +25,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskMode;
 import org.splitring.hypervisor.linux.IoVector;
 
 /// Images that QEMU made are read and written here, and read and checked by QEMU, and the other way
@@ -40,7 +41,10 @@ class Qcow2StoreTest {
 
     private BlockStore open(Path image, DiskAccess access) throws Exception {
         return OpenImages.open(
-                new FileSource(ImageFormat.QCOW2, image), access, false, BackingFolders.ownOnly());
+                new FileSource(ImageFormat.QCOW2, image),
+                access,
+                DiskMode.WRITEBACK,
+                BackingFolders.ownOnly());
     }
 
     private void assertSame(DiskModel model, Path image) throws Exception {

@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskMode;
 
 /// VHDs between QEMU (whose name for them is vpc) and us, in both directions, damaged, forged, and
 /// after a loss of power.
@@ -38,7 +39,10 @@ class VhdStoreTest {
 
     private static BlockStore open(Path image, DiskAccess access) throws DiskException {
         return OpenImages.open(
-                new FileSource(ImageFormat.VHD, image), access, false, BackingFolders.ownOnly());
+                new FileSource(ImageFormat.VHD, image),
+                access,
+                DiskMode.WRITEBACK,
+                BackingFolders.ownOnly());
     }
 
     private static byte[] contents(Path image, int size) throws Exception {
@@ -258,7 +262,7 @@ class VhdStoreTest {
                 OpenImages.open(
                         new FileSource(ImageFormat.QCOW2, top),
                         DiskAccess.READ_WRITE,
-                        false,
+                        DiskMode.WRITEBACK,
                         BackingFolders.ownOnly())) {
             model.run(store, 50);
             model.readAll(store);

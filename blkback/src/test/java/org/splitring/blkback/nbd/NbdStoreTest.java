@@ -25,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.FileSource;
@@ -389,7 +390,8 @@ class NbdStoreTest {
             assertEquals(SIZE, info.sizeBytes());
             assertEquals(-1, info.fileBytes());
             ImageFiles.convert(server.source(), qcow2, 65_536, folders, Progress.none());
-            try (BlockStore store = OpenImages.open(qcow2, DiskAccess.READ_ONLY, false, folders)) {
+            try (BlockStore store =
+                    OpenImages.open(qcow2, DiskAccess.READ_ONLY, DiskMode.WRITEBACK, folders)) {
                 assertArrayEquals(bytes, StoreBytes.read(store, 0, SIZE));
             }
             server.crash();

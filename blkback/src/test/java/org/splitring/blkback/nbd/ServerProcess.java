@@ -1,6 +1,8 @@
 package org.splitring.blkback.nbd;
 
 import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -61,9 +63,18 @@ final class ServerProcess implements AutoCloseable {
         Awaitility.await()
                 .atMost(Duration.ofSeconds(20))
                 .pollInterval(Duration.ofMillis(10))
-                .until(() -> Files.exists(socket) || !process.isAlive());
+                .until(() -> listens() || !process.isAlive());
         if (!process.isAlive()) {
             throw new IOException(words + ": " + Files.readString(log));
+        }
+    }
+
+    /// The file is there before anybody listens.
+    private boolean listens() {
+        try (SocketChannel probe = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
+            return probe.isConnected();
+        } catch (IOException e) {
+            return false;
         }
     }
 

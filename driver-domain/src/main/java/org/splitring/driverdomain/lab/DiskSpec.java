@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFormat;
@@ -26,11 +27,12 @@ import org.splitring.blkback.image.NbdSource;
 /// `nbd:` and `nbd+unix:` begin the name of a server's export ([NbdSource]), also in its place,
 /// whatever `=` stands in it.
 ///
-/// Not xl's are `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
+/// Not xl's are `cache` ([DiskMode]), and `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
 ///
 /// @param target path or name of an export as written, old prefixes taken off
 /// @param discard whether the guest is offered discard, where the image can do it
 /// @param cdrom whether the guest is to see a CD-ROM; it is read-only then
+/// @param mode when a write is safe
 record DiskSpec(
         String target,
         ImageFormat format,
@@ -38,6 +40,7 @@ record DiskSpec(
         boolean readOnly,
         boolean discard,
         boolean cdrom,
+        DiskMode mode,
         DiskLimits limits) {
     private static final List<String> POSITIONAL = List.of("target", "format", "vdev", "access");
     private static final List<String> LIMITS = List.of("bps", "iops", "burst", "weight");
@@ -52,6 +55,7 @@ record DiskSpec(
                     "backendtype",
                     "script",
                     "specification",
+                    "cache",
                     "bps",
                     "iops",
                     "burst",
@@ -97,19 +101,18 @@ record DiskSpec(
         try {
             return NbdSource.isOne(target)
                     ? NbdSource.parse(target, folder)
-                    : new FileSource(
-                            format, folder.toAbsolutePath().resolve(target).normalize());
+                    : new FileSource(format, folder.toAbsolutePath().resolve(target).normalize());
         } catch (DiskException e) {
             throw new LabException("target " + e.getMessage(), e);
         } catch (InvalidPathException e) {
-            throw new LabException(
-                    "target \"" + LabFile.printable(target) + "\" is not a path", e);
+            throw new LabException("target \"" + LabFile.printable(target) + "\" is not a path", e);
         }
     }
 
     private static final class Words {
         private final @Nullable String[] values = new @Nullable String[POSITIONAL.size()];
         private final String[] limits = {"", "", "", ""};
+        private DiskMode mode = DiskMode.WRITEBACK;
         private boolean discard = true;
         private boolean cdrom;
 
@@ -162,6 +165,10 @@ record DiskSpec(
                 limits[limit] = value;
                 return;
             }
+            if (key.equals("cache")) {
+                mode = mode(value);
+                return;
+            }
             if (key.equals("devtype") && value.equals("cdrom")) {
                 cdrom = true;
                 return;
@@ -178,14 +185,23 @@ record DiskSpec(
             throw new LabException("unknown key \"" + key + "\"" + Suggestion.of(key, KEYS));
         }
 
+        private static DiskMode mode(String value) throws LabException {
+            return DiskMode.of(value)
+                    .orElseThrow(
+                            () ->
+                                    new LabException(
+                                            "cache \""
+                                                    + value
+                                                    + "\" is none of "
+                                                    + String.join(", ", DiskMode.labels())));
+        }
+
         DiskSpec spec(String text) throws LabException {
             Target target = Target.parse(or(values[0], ""));
             ImageFormat format = format(or(values[1], ""), target);
             if (NbdSource.isOne(target.path()) && format != ImageFormat.RAW) {
                 throw new LabException(
-                        "format \""
-                                + format.label()
-                                + "\": the export of an NBD server is raw");
+                        "format \"" + format.label() + "\": the export of an NBD server is raw");
             }
             String vdev = or(values[2], "");
             if (vdev.isEmpty()) {
@@ -212,6 +228,7 @@ record DiskSpec(
                     readOnly || cdrom,
                     discard,
                     cdrom,
+                    mode,
                     DiskLimits.parse(limits[0], limits[1], limits[2], limits[3]));
         }
 

@@ -2,6 +2,7 @@ package org.splitring.driverdomain.lab;
 
 import java.nio.file.Path;
 import java.util.OptionalLong;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
 
 /// One disk of a guest.
@@ -9,6 +10,7 @@ import org.splitring.blkback.image.DiskSource;
 /// @param source the image, or the export of a server
 /// @param discard whether the guest is offered discard, where the image can do it
 /// @param cdrom whether the guest is to see a CD-ROM, which is read-only
+/// @param mode when a write is safe
 /// @param createBytes size with which to make the image when it is missing
 /// @param place `file:line: key` for messages
 public record LabDisk(
@@ -17,13 +19,14 @@ public record LabDisk(
         boolean readOnly,
         boolean discard,
         boolean cdrom,
+        DiskMode mode,
         DiskLimits limits,
         OptionalLong createBytes,
         String place) {
     /// The same disk, as if it stood there.
     public LabDisk at(String other) {
         return new LabDisk(
-                device, source, readOnly, discard, cdrom, limits, createBytes, other);
+                device, source, readOnly, discard, cdrom, mode, limits, createBytes, other);
     }
 
     /// A disk in xl's syntax, without a lab file. The image is not looked at.
@@ -38,6 +41,7 @@ public record LabDisk(
                 spec.readOnly(),
                 spec.discard(),
                 spec.cdrom(),
+                spec.mode(),
                 spec.limits(),
                 OptionalLong.empty(),
                 "disk");

@@ -382,6 +382,7 @@ public final class LabFile {
                             spec.readOnly(),
                             spec.discard(),
                             spec.cdrom(),
+                            spec.mode(),
                             spec.limits(),
                             size,
                             place);

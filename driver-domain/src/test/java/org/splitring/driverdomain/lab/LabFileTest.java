@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFormat;
@@ -74,6 +75,25 @@ class LabFileTest {
             assertTrue(disk.readOnly(), spec);
         }
         assertFalse(read(disk("web.img,raw,xvda")).domains().get(0).disks().get(0).cdrom());
+    }
+
+    @Test
+    void aDiskSaysWhenItsWritesAreSafe() throws Exception {
+        for (DiskMode mode : DiskMode.values()) {
+            String spec = "web.img,raw,xvda,rw,cache=" + mode.label();
+            assertEquals(mode, read(disk(spec)).domains().get(0).disks().get(0).mode());
+        }
+        LabDisk plain = read(disk("web.img,raw,xvda")).domains().get(0).disks().get(0);
+        assertEquals(DiskMode.WRITEBACK, plain.mode());
+        LabException e =
+                assertThrows(
+                        LabException.class, () -> read(disk("web.img,raw,xvda,rw,cache=none")));
+        String message = String.valueOf(e.getMessage());
+        assertTrue(
+                message.endsWith(
+                        "cache \"none\" is none of writeback, writethrough, unsafe, direct"),
+                message);
+        assertTrue(message.contains(":2: "), message);
     }
 
     @Test

@@ -9,7 +9,7 @@ public record NbdExport(String name, String description, ExportedDisk disk) {
     /// CAN_MULTI_CONN promises that a flush on one connection covers writes answered on any other.
     /// It holds: every connection uses the same vbd, nothing is cached on the way to it, a write is
     /// answered when the backend's kernel has it, and a flush makes the whole image stable.
-    int flags() {
+    int flags(NbdTerms terms) {
         int flags = NbdProtocol.HAS_FLAGS | NbdProtocol.CAN_MULTI_CONN;
         if (disk.readOnly()) {
             flags |= NbdProtocol.READ_ONLY;
@@ -21,6 +21,9 @@ public record NbdExport(String name, String description, ExportedDisk disk) {
             if (disk.discardZeroes()) {
                 flags |= NbdProtocol.SEND_FAST_ZERO;
             }
+        }
+        if (terms.structured()) {
+            flags |= NbdProtocol.SEND_DF;
         }
         if (disk.flushes()) {
             flags |= NbdProtocol.SEND_FLUSH | NbdProtocol.SEND_FUA;

@@ -40,6 +40,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
     private int option;
     private long remaining; // bytes of this option's data, u32
     private int options;
+    private boolean structured;
     private @Nullable Future<?> deadline;
 
     NbdHandshake(NbdServer server) {
@@ -146,6 +147,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
             }
             case NbdProtocol.OPT_LIST -> list(ctx, data);
             case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> infoOrGo(ctx, data);
+            case NbdProtocol.OPT_STRUCTURED_REPLY -> structuredReply(ctx, data);
             default -> refuse(ctx, NbdProtocol.REP_ERR_UNSUP, "option is not supported");
         }
     }
@@ -161,7 +163,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
             return;
         }
         ByteBuf answer = ctx.alloc().buffer(134);
-        answer.writeLong(export.disk().sizeBytes()).writeShort(export.flags());
+        answer.writeLong(export.disk().sizeBytes()).writeShort(export.flags(terms()));
         if (zeroes) {
             answer.writeZero(124);
         }
@@ -181,6 +183,15 @@ final class NbdHandshake extends ByteToMessageDecoder {
             body.writeCharSequence(export.description(), StandardCharsets.UTF_8);
             reply(ctx, NbdProtocol.REP_SERVER, body);
         }
+        reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
+    }
+
+    private void structuredReply(ChannelHandlerContext ctx, ByteBuf data) {
+        if (data.isReadable()) {
+            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "STRUCTURED_REPLY takes no data");
+            return;
+        }
+        structured = true;
         reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
     }
 
@@ -238,7 +249,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
             boolean wantsDescription) {
         ByteBuf size = ctx.alloc().buffer(12);
         size.writeShort(NbdProtocol.INFO_EXPORT);
-        size.writeLong(export.disk().sizeBytes()).writeShort(export.flags());
+        size.writeLong(export.disk().sizeBytes()).writeShort(export.flags(terms()));
         reply(ctx, NbdProtocol.REP_INFO, size);
         if (wantsName) {
             text(ctx, NbdProtocol.INFO_NAME, export.name());
@@ -275,9 +286,14 @@ final class NbdHandshake extends ByteToMessageDecoder {
         return ctx.writeAndFlush(body);
     }
 
+    private NbdTerms terms() {
+        return new NbdTerms(structured);
+    }
+
     private void transmit(ChannelHandlerContext ctx, NbdExport export, PieceShare share) {
         phase = Phase.OVER;
-        NbdTransmission transmission = new NbdTransmission(server, export.disk(), share);
+        NbdTransmission transmission =
+                new NbdTransmission(server, ctx.channel(), export.disk(), share, terms());
         // Taking this handler out hands over what was received behind the option.
         ctx.pipeline().replace(this, "transmission", transmission);
     }

@@ -10,6 +10,9 @@ import org.splitring.wire.BlkifStatus;
 ///     reply     u32 magic | u32 error | u64 cookie | data of a READ
 ///     byte      0           4           8            16
 ///
+///     chunk     u32 magic | u16 flags | u16 type | u64 cookie | u32 length | payload
+///     byte      0           4           6          8            16           20
+///
 ///     option    u64 IHAVEOPT | u32 option | u32 length | data
 ///     byte      0              8            12           16
 ///
@@ -23,9 +26,11 @@ final class NbdProtocol {
     static final long OPTION_REPLY_MAGIC = 0x0003e889045565a9L;
     static final int REQUEST_MAGIC = 0x25609513;
     static final int REPLY_MAGIC = 0x67446698;
+    static final int CHUNK_MAGIC = 0x668e33ef;
 
     static final int REQUEST_BYTES = 28;
     static final int REPLY_BYTES = 16;
+    static final int CHUNK_BYTES = 20;
     static final int OPTION_BYTES = 16;
 
     /// Handshake flags, the server's and the client's.
@@ -62,6 +67,9 @@ final class NbdProtocol {
     static final int SEND_FUA = 1 << 3;
     static final int SEND_TRIM = 1 << 5;
     static final int SEND_WRITE_ZEROES = 1 << 6;
+    /// The flag DF of READ, which structured replies bring along.
+    static final int SEND_DF = 1 << 7;
+
     static final int CAN_MULTI_CONN = 1 << 8;
     static final int SEND_FAST_ZERO = 1 << 11;
 
@@ -77,8 +85,19 @@ final class NbdProtocol {
     /// Of WRITE_ZEROES: keep the storage.
     static final int CMD_FLAG_NO_HOLE = 1 << 1;
 
+    /// Of READ: one fragment or an error.
+    static final int CMD_FLAG_DF = 1 << 2;
+
     /// Of WRITE_ZEROES: ENOTSUP at once rather than zeros written one by one.
     static final int CMD_FLAG_FAST_ZERO = 1 << 4;
+
+    /// Flag of the last chunk of a structured reply; and types of chunks.
+    static final int CHUNK_DONE = 1;
+
+    static final int CHUNK_NONE = 0;
+    static final int CHUNK_OFFSET_DATA = 1;
+    static final int CHUNK_ERROR = 0x8001;
+    static final int CHUNK_ERROR_OFFSET = 0x8002;
 
     /// Longest name, description or message that the protocol allows.
     static final int MAX_STRING_BYTES = 4096;
@@ -90,6 +109,7 @@ final class NbdProtocol {
     static final int EIO = 5;
     static final int EINVAL = 22;
     static final int ENOSPC = 28;
+    static final int EOVERFLOW = 75;
     static final int ENOTSUP = 95;
 
     private NbdProtocol() {}

@@ -25,13 +25,19 @@ final class NbdRequest implements Completion {
     int length;
 
     /// Bytes of a TRIM or WRITE_ZEROES, which have no payload and may be long; and how many of them
-    /// have been written.
+    /// have been worked on.
     long range;
 
-    long zeroed;
+    long rangeDone;
 
     /// First error, 0 while there is none.
     int error;
+
+    /// Why it was not carried out.
+    @Nullable Refusal refusal;
+
+    /// Where in a READ the first error is, in bytes from its beginning; -1 when nowhere.
+    int errorAt;
 
     /// Bytes of the request handed to the disk, and bytes received or sent.
     int issued;
@@ -46,7 +52,11 @@ final class NbdRequest implements Completion {
 
     int windowSize;
     int next;
+
+    /// Whether the answer has begun, and whether each piece of it is a reply chunk of its own.
     boolean answering;
+
+    boolean fragmented;
 
     NbdRequest(NbdTransmission transmission) {
         this.transmission = transmission;
@@ -58,14 +68,17 @@ final class NbdRequest implements Completion {
         mayPunch = false;
         fastOnly = false;
         range = 0;
-        zeroed = 0;
+        rangeDone = 0;
         error = 0;
+        refusal = null;
+        errorAt = -1;
         issued = 0;
         moved = 0;
         outstanding = 0;
         windowSize = 0;
         next = 0;
         answering = false;
+        fragmented = false;
     }
 
     /// End of a flush or a discard.

@@ -2,6 +2,7 @@ package org.splitring.driverdomain.nbd;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
+import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
@@ -12,14 +13,10 @@ import org.jspecify.annotations.Nullable;
 
 /// The transmission phase of one client: requests in, disk operations, replies out.
 ///
-/// Requests run side by side and are answered as they end, as the protocol allows. A READ waits for
-/// pieces before it starts and keeps them until its data is sent. Up to four large pieces of it are
-/// read before the reply begins, so that an error can still be told; a longer READ then moves
-/// through these four, and because a simple reply cannot take back its header, an error in its
-/// later part ends the connection. A WRITE fills piece after piece as its payload comes in, each
-/// goes to the disk at once, and the reply follows the last; with FUA a flush comes in between.
-/// WRITE_ZEROES is a discard where that is known to leave zeros; otherwise one piece of zeros is
-/// written from end to end.
+/// Requests run side by side and are answered as they end, as the protocol allows: READs as
+/// [NbdReads] has it, TRIM and WRITE_ZEROES as [NbdRanges]. A WRITE fills piece after piece as its
+/// payload comes in, each goes to the disk at once, and the reply follows the last; with FUA a
+/// flush comes in between.
 ///
 /// When pieces, requests or the socket's buffer run out, no more is read from the socket: the
 /// client waits, and nothing grows.
@@ -40,27 +37,26 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private final NbdMetrics metrics;
     private final ExportedDisk disk;
     private final PieceShare share;
+    private final Channel channel;
+    private final RequestRules rules;
+    private final NbdReplies replies;
+    private final NbdReads reads;
+    private final NbdRanges ranges;
     private final ArrayDeque<NbdRequest> idle = new ArrayDeque<>(MAX_REQUESTS);
-    private final ArrayDeque<NbdRequest> answerable = new ArrayDeque<>();
+    private final ArrayDeque<NbdRequest> answerable = new ArrayDeque<>(); // behind a long READ
     private final ByteBuf partialHeader = Unpooled.directBuffer(NbdProtocol.REQUEST_BYTES);
     private final Runnable pass = this::pass;
-    private ChannelHandlerContext ctx;
 
     private Reading reading = Reading.HEADER;
     private @Nullable ByteBuf backlog; // received, not looked at: the client has to wait
     private @Nullable NbdRequest incoming; // the WRITE whose payload is being received
-    private @Nullable NbdRequest waitingRead; // parsed, waits for pieces
-    private final ArrayDeque<NbdRequest> waitingZeroes = new ArrayDeque<>(); // for a piece
-    private final ArrayDeque<Piece> zeroing = new ArrayDeque<>(); // for the next pass
     private @Nullable Piece filling;
     private @Nullable ByteBuf direct; // window on `filling` that the socket reads into now
     private long toSkip;
 
-    private @Nullable NbdRequest streaming; // its reply is on the wire in part
     private int requestsMade;
     private int active;
     private int diskOperations;
-    private int sending;
     private boolean passScheduled;
     private boolean draining;
     private boolean closed;
@@ -70,26 +66,34 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private long receivedAtLastTick;
     private @Nullable Future<?> stallTick;
 
-    @SuppressWarnings("NullAway.Init") // ctx comes with handlerAdded, before anything else
-    NbdTransmission(NbdServer server, ExportedDisk disk, PieceShare share) {
+    NbdTransmission(
+            NbdServer server,
+            Channel channel,
+            ExportedDisk disk,
+            PieceShare share,
+            NbdTerms terms) {
         this.server = server;
+        this.channel = channel;
         this.disk = disk;
         this.share = share;
         metrics = server.metrics();
+        rules = new RequestRules(disk, terms);
+        replies = new NbdReplies(channel, terms);
+        reads = new NbdReads(this, channel, replies, share, terms);
+        ranges = new NbdRanges(this, disk, share);
     }
 
     @Override
     public void handlerAdded(ChannelHandlerContext context) {
-        ctx = context;
         server.started(this);
-        if (ctx.channel().config().getRecvByteBufAllocator() instanceof ReceiveBuffers buffers) {
+        if (channel.config().getRecvByteBufAllocator() instanceof ReceiveBuffers buffers) {
             buffers.transmission = this;
         }
         long tick = server.limits().stallNanos();
         stallTick =
-                ctx.executor()
+                channel.eventLoop()
                         .scheduleWithFixedDelay(this::stallTick, tick, tick, TimeUnit.NANOSECONDS);
-        if (!ctx.channel().isActive()) {
+        if (!channel.isActive()) {
             end();
         }
     }
@@ -142,14 +146,14 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     @Override
     public void channelReadComplete(ChannelHandlerContext context) {
         direct = null; // an attempt that read nothing has released it
-        ctx.flush();
+        channel.flush();
     }
 
     private void keep(ByteBuf in) {
         // Reading stops with this, so what is kept is at most what one pass of the loop received.
-        backlog = ctx.alloc().buffer(in.readableBytes()).writeBytes(in);
+        backlog = channel.alloc().buffer(in.readableBytes()).writeBytes(in);
         in.release();
-        ctx.channel().config().setAutoRead(false);
+        channel.config().setAutoRead(false);
     }
 
     /// Takes as much of `in` as can be worked on.
@@ -189,8 +193,8 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     }
 
     private boolean mayStart() {
-        return waitingRead == null
-                && ctx.channel().isWritable()
+        return !reads.isWaiting()
+                && channel.isWritable()
                 && (requestsMade < MAX_REQUESTS || !idle.isEmpty());
     }
 
@@ -226,7 +230,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             recycle(request);
             metrics.requestsRefused++;
             reading = Reading.ENDED;
-            ctx.close(); // out of step with the client: nothing after this can be trusted
+            channel.close(); // out of step with the client: nothing after this can be trusted
             return;
         }
         if (request.type == NbdProtocol.CMD_DISC) {
@@ -235,75 +239,31 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             closeWhenIdle();
             return;
         }
-        int error = check(request, flags, length);
-        if (error != 0) {
-            refuse(request, error, length);
+        Refusal refusal = rules.check(request, flags, length);
+        if (refusal != null) {
+            refuse(request, refusal, length);
             return;
         }
         request.fua = (flags & NbdProtocol.CMD_FLAG_FUA) != 0;
-        if (request.type == NbdProtocol.CMD_TRIM || request.type == NbdProtocol.CMD_WRITE_ZEROES) {
-            request.range = length;
-            request.mayPunch =
-                    request.type == NbdProtocol.CMD_TRIM
-                            || ((flags & NbdProtocol.CMD_FLAG_NO_HOLE) == 0
-                                    && disk.discardZeroes());
-            request.fastOnly = (flags & NbdProtocol.CMD_FLAG_FAST_ZERO) != 0;
-            startRange(request);
-            return;
-        }
-        request.length = (int) length;
         switch (request.type) {
-            case NbdProtocol.CMD_READ -> startRead(request);
-            case NbdProtocol.CMD_WRITE -> startWrite(request);
-            default -> {
-                request.outstanding = 1;
-                diskOperations++;
-                disk.flush(request);
+            case NbdProtocol.CMD_READ -> {
+                request.length = (int) length;
+                reads.start(request);
             }
+            case NbdProtocol.CMD_WRITE -> {
+                request.length = (int) length;
+                startWrite(request);
+            }
+            case NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES ->
+                    ranges.start(request, flags, length);
+            default -> flush(request);
         }
     }
 
-    /// What is wrong with a request; every number in it is the client's.
-    private int check(NbdRequest request, int flags, long length) {
-        int type = request.type;
-        int known = disk.flushes() ? NbdProtocol.CMD_FLAG_FUA : 0;
-        if (type == NbdProtocol.CMD_WRITE_ZEROES) {
-            known |= NbdProtocol.CMD_FLAG_NO_HOLE;
-            known |= disk.discardZeroes() ? NbdProtocol.CMD_FLAG_FAST_ZERO : 0;
-        }
-        if ((flags & ~known) != 0) {
-            return NbdProtocol.EINVAL;
-        }
-        if (type == NbdProtocol.CMD_FLUSH) {
-            boolean plain = request.offset == 0 && length == 0;
-            return disk.flushes() && plain ? 0 : NbdProtocol.EINVAL;
-        }
-        boolean payload = type == NbdProtocol.CMD_READ || type == NbdProtocol.CMD_WRITE;
-        boolean trim = type == NbdProtocol.CMD_TRIM;
-        if (!payload && !trim && type != NbdProtocol.CMD_WRITE_ZEROES) {
-            return NbdProtocol.EINVAL;
-        }
-        if (type != NbdProtocol.CMD_READ && disk.readOnly()) {
-            return NbdProtocol.EPERM;
-        }
-        if (trim && !disk.discards()) {
-            return NbdProtocol.EINVAL;
-        }
-        if ((payload && length > NbdProtocol.MAX_PAYLOAD_BYTES)
-                || ((request.offset | length) & (disk.blockSizeBytes() - 1)) != 0) {
-            return NbdProtocol.EINVAL;
-        }
-        // One comparison without a sum that could wrap; a negative offset is one of 2^63 and more.
-        if (request.offset < 0 || request.offset > disk.sizeBytes() - length) {
-            boolean writes = type != NbdProtocol.CMD_READ && !trim;
-            return writes ? NbdProtocol.ENOSPC : NbdProtocol.EINVAL;
-        }
-        return 0;
-    }
-
-    private void refuse(NbdRequest request, int error, long length) {
+    private void refuse(NbdRequest request, Refusal refusal, long length) {
         metrics.requestsRefused++;
-        request.error = error;
+        request.error = refusal.error;
+        request.refusal = refusal;
         if (request.type != NbdProtocol.CMD_WRITE || length == 0) {
             answer(request);
             return;
@@ -328,124 +288,11 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         }
     }
 
-    // ---- READ ----------------------------------------------------------------------------------
-
-    private void startRead(NbdRequest request) {
-        if (request.length == 0) {
-            answer(request);
-        } else if (!tryRead(request)) {
-            waitingRead = request;
-        }
-    }
-
-    /// Takes the pieces that the READ will move through and starts on each; `false` when there are
-    /// not enough yet.
-    private boolean tryRead(NbdRequest request) {
-        int length = request.length;
-        if (length <= PieceShare.SMALL_BYTES) {
-            Piece piece = share.forSmallRead();
-            if (piece == null) {
-                return false;
-            }
-            request.window[0] = piece;
-            request.windowSize = 1;
-        } else {
-            int count =
-                    Math.min(
-                            NbdRequest.WINDOW,
-                            (length + PieceShare.LARGE_BYTES - 1) / PieceShare.LARGE_BYTES);
-            if (share.largeForReading() < count) {
-                return false;
-            }
-            for (int i = 0; i < count; i++) {
-                request.window[i] = share.takeLarge();
-            }
-            request.windowSize = count;
-        }
-        // All are counted before the first is issued: completions may come at once.
-        request.outstanding = request.windowSize;
-        for (int i = 0; i < request.windowSize; i++) {
-            Piece piece = request.window[i];
-            if (piece != null) {
-                piece.request = request;
-                piece.transmission = this;
-                issueRead(request, piece);
-            }
-        }
-        return true;
-    }
-
-    private void issueRead(NbdRequest request, Piece piece) {
-        piece.offset = request.issued;
-        piece.length = Math.min(piece.capacity(), request.length - request.issued);
-        piece.done = false;
-        piece.serial = request.serial;
-        request.issued += piece.length;
-        diskOperations++;
-        disk.read(request.offset + piece.offset, piece.buffer, piece.length, piece);
-    }
-
-    private void readDone(NbdRequest request, Piece piece) {
-        piece.done = true;
-        if (request.answering) {
-            if (request.error != 0) {
-                closeNow(); // the header said that all is well
-            } else {
-                sendPieces(request);
-            }
-        } else if (request.outstanding == 0) {
-            answer(request);
-        }
-    }
-
-    /// Hands over to the socket what is complete and next in order.
-    private void sendPieces(NbdRequest request) {
-        while (request.moved < request.length) {
-            int slot = request.next & (NbdRequest.WINDOW - 1);
-            Piece piece = request.window[slot];
-            if (piece == null || !piece.done) {
-                return;
-            }
-            piece.done = false;
-            request.window[slot] = null;
-            request.moved += piece.length;
-            request.next++;
-            sending++;
-            ByteBuf data = piece.bytes.retain().setIndex(0, piece.length);
-            ctx.write(data).addListener(piece);
-        }
-        streaming = null;
-        recycle(request);
-    }
-
-    /// The socket has taken a piece, or will not any more.
-    void pieceSent(Piece piece) {
-        sending--;
-        NbdRequest request = piece.request;
-        // The object may serve another request by now: hence the serial.
-        if (!closed
-                && request != null
-                && request == streaming
-                && piece.serial == request.serial
-                && request.issued < request.length) {
-            int slot = request.next;
-            while (request.window[slot & (NbdRequest.WINDOW - 1)] != null) {
-                slot++;
-            }
-            request.window[slot & (NbdRequest.WINDOW - 1)] = piece;
-            request.outstanding++;
-            issueRead(request, piece);
-        } else {
-            share.free(piece);
-        }
-        schedulePass();
-    }
-
     // ---- WRITE ---------------------------------------------------------------------------------
 
     private void startWrite(NbdRequest request) {
         if (request.length == 0) {
-            endWrite(request);
+            endChange(request);
             return;
         }
         incoming = request;
@@ -489,91 +336,55 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             reading = afterRequest();
         }
         request.outstanding++;
-        diskOperations++;
-        disk.write(request.offset + piece.offset, piece.buffer, piece.length, piece);
+        write(request.offset + piece.offset, piece);
         if (!last) {
             nextPayloadPiece();
         }
     }
 
-    private void writeDone(NbdRequest request, Piece piece) {
+    private void pieceWritten(NbdRequest request, Piece piece) {
         share.free(piece);
         if (request.outstanding == 0 && request.moved == request.length) {
-            endWrite(request);
+            endChange(request);
         }
     }
 
-    private void endWrite(NbdRequest request) {
+    /// What changes the disk has been done: with FUA the answer comes after a flush.
+    void endChange(NbdRequest request) {
         if (request.fua && request.error == 0) {
             request.mayPunch = false;
-            request.outstanding = 1;
-            diskOperations++;
-            disk.flush(request);
+            flush(request);
         } else {
             answer(request);
         }
     }
 
-    // ---- TRIM and WRITE_ZEROES -----------------------------------------------------------------
+    // ---- operations of the disk ----------------------------------------------------------------
 
-    private void startRange(NbdRequest request) {
-        if (request.range == 0) {
-            endWrite(request);
-        } else if (request.mayPunch) {
-            request.outstanding = 1;
-            diskOperations++;
-            disk.discard(request.offset, request.range, request);
-        } else if (request.fastOnly) {
-            request.error = NbdProtocol.ENOTSUP;
-            answer(request);
-        } else if (!tryWriteZeroes(request)) {
-            waitingZeroes.add(request);
-        }
+    /// Reads into a piece; [#pieceDone] follows.
+    void read(long offset, Piece piece) {
+        diskOperations++;
+        disk.read(offset, piece.buffer, piece.length, piece);
     }
 
-    private void discarded(NbdRequest request, int error) {
-        request.mayPunch = false;
-        if (error != NbdProtocol.ENOTSUP) {
-            request.error = error;
-            endWrite(request);
-        } else if (request.type == NbdProtocol.CMD_TRIM) {
-            endWrite(request); // a hint, which has been looked at
-        } else {
-            startRange(request); // zeros all the same
-        }
+    /// Writes from a piece; [#pieceDone] follows.
+    void write(long offset, Piece piece) {
+        diskOperations++;
+        disk.write(offset, piece.buffer, piece.length, piece);
     }
 
-    /// Begins to write zeros; `false` when there is no piece to write them from yet.
-    private boolean tryWriteZeroes(NbdRequest request) {
-        Piece piece = share.forWriting((int) Math.min(request.range, PieceShare.LARGE_BYTES));
-        if (piece == null) {
-            return false;
-        }
-        piece.request = request;
-        piece.transmission = this;
-        piece.buffer.bytes().fill((byte) 0);
-        writeZeroes(request, piece);
-        return true;
-    }
-
-    private void writeZeroes(NbdRequest request, Piece piece) {
-        piece.length = (int) Math.min(piece.capacity(), request.range - request.zeroed);
+    /// Discards the range of a request; [#operationDone] follows.
+    void discard(NbdRequest request) {
         request.outstanding = 1;
         diskOperations++;
-        disk.write(request.offset + request.zeroed, piece.buffer, piece.length, piece);
+        disk.discard(request.offset, request.range, request);
     }
 
-    private void zeroesDone(NbdRequest request, Piece piece) {
-        request.zeroed += piece.length;
-        if (request.error == 0 && request.zeroed < request.range) {
-            zeroing.add(piece); // goes on with the next pass: completions may come at once
-        } else {
-            share.free(piece);
-            endWrite(request);
-        }
+    private void flush(NbdRequest request) {
+        request.outstanding = 1;
+        diskOperations++;
+        disk.flush(request);
     }
-
-    // ---- ends of operations --------------------------------------------------------------------
 
     void pieceDone(Piece piece, int error) {
         diskOperations--;
@@ -582,17 +393,18 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             throw new IllegalStateException("completion for a piece that is free");
         }
         request.outstanding--;
-        if (error != 0 && request.error == 0) {
+        piece.failed = error != 0;
+        if (piece.failed && request.error == 0) {
             request.error = error;
         }
         if (closed) {
             share.free(piece);
-        } else if (request.type == NbdProtocol.CMD_READ) {
-            readDone(request, piece);
-        } else if (request.type == NbdProtocol.CMD_WRITE_ZEROES) {
-            zeroesDone(request, piece);
         } else {
-            writeDone(request, piece);
+            switch (request.type) {
+                case NbdProtocol.CMD_READ -> reads.pieceRead(request, piece);
+                case NbdProtocol.CMD_WRITE -> pieceWritten(request, piece);
+                default -> ranges.stepDone(request, piece);
+            }
         }
         schedulePass();
     }
@@ -603,7 +415,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         request.outstanding--;
         if (!closed) {
             if (request.mayPunch) {
-                discarded(request, error);
+                ranges.discarded(request, error);
             } else {
                 request.error = error;
                 answer(request);
@@ -615,22 +427,24 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     // ---- what goes out -------------------------------------------------------------------------
 
     /// Answers a request whose outcome is known; behind a reply that is under way it waits.
-    private void answer(NbdRequest request) {
-        if (streaming != null) {
+    void answer(NbdRequest request) {
+        if (reads.isStreaming()) {
             answerable.add(request);
             return;
         }
-        ByteBuf header = ctx.alloc().directBuffer(NbdProtocol.REPLY_BYTES);
-        header.writeInt(NbdProtocol.REPLY_MAGIC).writeInt(request.error).writeLong(request.cookie);
-        ctx.write(header);
+        replies.write(request);
         if (request.type == NbdProtocol.CMD_READ && request.error == 0 && request.length > 0) {
-            request.answering = true;
-            streaming = request;
-            sendPieces(request);
+            reads.begin(request);
         } else {
             freeWindow(request);
             recycle(request);
         }
+        schedulePass();
+    }
+
+    /// The socket has taken a piece, or will not any more.
+    void pieceSent(Piece piece) {
+        reads.pieceSent(piece, closed);
         schedulePass();
     }
 
@@ -653,35 +467,23 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private void schedulePass() {
         if (!passScheduled) {
             passScheduled = true;
-            ctx.executor().execute(pass);
+            channel.eventLoop().execute(pass);
         }
     }
 
     private void pass() {
         passScheduled = false;
         if (closed) {
-            zeroing.clear(); // the pieces go back with all others
+            ranges.clear();
             giveBackWhenQuiet();
             return;
         }
-        while (streaming == null && !answerable.isEmpty()) {
+        while (!reads.isStreaming() && !answerable.isEmpty()) {
             answer(answerable.removeFirst());
         }
-        for (int left = zeroing.size(); left > 0; left--) {
-            Piece piece = zeroing.removeFirst();
-            NbdRequest request = piece.request;
-            if (request != null) {
-                writeZeroes(request, piece);
-            }
-        }
-        while (!waitingZeroes.isEmpty() && tryWriteZeroes(waitingZeroes.getFirst())) {
-            waitingZeroes.removeFirst();
-        }
-        NbdRequest read = waitingRead;
-        if (read != null && tryRead(read)) {
-            waitingRead = null;
-        }
-        ctx.flush();
+        ranges.pass();
+        reads.startWaiting();
+        channel.flush();
         readOn();
         closeWhenIdle();
     }
@@ -695,7 +497,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         if (!rest.isReadable()) {
             rest.release();
             backlog = null;
-            ctx.channel().config().setAutoRead(true);
+            channel.config().setAutoRead(true);
         }
     }
 
@@ -727,13 +529,13 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private void closeWhenIdle() {
         if (reading == Reading.ENDED && active == 0 && !closed) {
             // After what has been written: the listener runs when the socket has taken it all.
-            ctx.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
+            channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
         }
     }
 
     void closeNow() {
         reading = Reading.ENDED;
-        ctx.close();
+        channel.close();
     }
 
     private void stallTick() {
@@ -778,7 +580,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
 
     /// The disk may still read into or write from the pieces; they go back after that.
     private void giveBackWhenQuiet() {
-        if (closed && !givenBack && diskOperations == 0 && sending == 0) {
+        if (closed && !givenBack && diskOperations == 0 && reads.sending() == 0) {
             givenBack = true;
             share.giveBack();
             server.ended(this);

@@ -33,8 +33,10 @@ final class Piece implements Completion, ChannelFutureListener {
     /// Bytes of a WRITE received into it.
     int filled;
 
-    /// Whether its part of a READ is here.
+    /// Whether its part of a READ is here, and whether there was an error instead.
     boolean done;
+
+    boolean failed;
 
     Piece(DiskBuffer buffer, boolean large) {
         this.buffer = buffer;

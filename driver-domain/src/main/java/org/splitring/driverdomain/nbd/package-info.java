@@ -1,4 +1,5 @@
-/// A disk of a guest, offered to ordinary programs over NBD (fixed newstyle, simple replies).
+/// A disk of a guest, offered to ordinary programs over NBD (fixed newstyle, simple and
+/// structured replies).
 ///
 /// [NbdServer] listens on a Unix socket or on loopback and hands each client to [NbdHandshake],
 /// which settles what is exported; then [NbdTransmission] takes over and moves requests between the

@@ -15,6 +15,14 @@ public final class RawNbdClient implements AutoCloseable {
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record OptionReply(int option, int type, byte[] data) {}
 
+    /// A chunk of a structured reply.
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    record Chunk(boolean last, int type, long cookie, byte[] payload) {
+        ByteBuffer bytes() {
+            return ByteBuffer.wrap(payload);
+        }
+    }
+
     final SocketChannel channel;
     long size;
     int flags;
@@ -39,7 +47,10 @@ public final class RawNbdClient implements AutoCloseable {
     }
 
     RawNbdClient go(String export) throws IOException {
-        greet();
+        return greet().enter(export);
+    }
+
+    RawNbdClient enter(String export) throws IOException {
         option(NbdProtocol.OPT_GO, goData(export, 0));
         for (; ; ) {
             OptionReply reply = optionReply();
@@ -58,6 +69,21 @@ public final class RawNbdClient implements AutoCloseable {
                 size = info.getLong();
                 flags = info.getShort();
             }
+        }
+    }
+
+    /// Asks for structured replies, and enters the transmission phase.
+    RawNbdClient goStructured() throws IOException {
+        greet();
+        optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+        return enter("");
+    }
+
+    void optionAcknowledged(int option, byte[] data) throws IOException {
+        option(option, data);
+        OptionReply reply = optionReply();
+        if (reply.type() != NbdProtocol.REP_ACK) {
+            throw new IOException("refused: " + Integer.toHexString(reply.type()));
         }
     }
 
@@ -125,6 +151,18 @@ public final class RawNbdClient implements AutoCloseable {
             throw new IOException("not a reply: " + Integer.toHexString(magic));
         }
         return new Reply(reply.getInt(), reply.getLong());
+    }
+
+    Chunk chunk() throws IOException {
+        ByteBuffer header = read(20);
+        int magic = header.getInt();
+        if (magic != NbdProtocol.CHUNK_MAGIC) {
+            throw new IOException("not a chunk: " + Integer.toHexString(magic));
+        }
+        boolean last = header.getShort() == NbdProtocol.CHUNK_DONE;
+        int type = Short.toUnsignedInt(header.getShort());
+        long cookie = header.getLong();
+        return new Chunk(last, type, cookie, read(header.getInt()).array());
     }
 
     void send(ByteBuffer bytes) throws IOException {

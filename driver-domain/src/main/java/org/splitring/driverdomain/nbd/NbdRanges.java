@@ -1,0 +1,104 @@
+package org.splitring.driverdomain.nbd;
+
+import java.util.ArrayDeque;
+
+/// TRIM and WRITE_ZEROES of one client: requests for a range, without data.
+///
+/// WRITE_ZEROES is a discard where that is known to leave zeros; otherwise one piece of zeros is
+/// written from end to end. Each step goes on with the next pass: completions may come at once.
+final class NbdRanges {
+    private final NbdTransmission transmission;
+    private final ExportedDisk disk;
+    private final PieceShare share;
+    private final ArrayDeque<NbdRequest> waiting = new ArrayDeque<>(); // for a piece
+    private final ArrayDeque<Piece> underWay = new ArrayDeque<>(); // for the next pass
+
+    NbdRanges(NbdTransmission transmission, ExportedDisk disk, PieceShare share) {
+        this.transmission = transmission;
+        this.disk = disk;
+        this.share = share;
+    }
+
+    void start(NbdRequest request, int flags, long length) {
+        request.range = length;
+        request.mayPunch =
+                request.type == NbdProtocol.CMD_TRIM
+                        || ((flags & NbdProtocol.CMD_FLAG_NO_HOLE) == 0 && disk.discardZeroes());
+        request.fastOnly = (flags & NbdProtocol.CMD_FLAG_FAST_ZERO) != 0;
+        start(request);
+    }
+
+    private void start(NbdRequest request) {
+        if (request.range == 0) {
+            transmission.endChange(request);
+        } else if (request.mayPunch) {
+            transmission.discard(request);
+        } else if (request.fastOnly) {
+            request.error = NbdProtocol.ENOTSUP;
+            transmission.answer(request);
+        } else if (!tryStep(request)) {
+            waiting.add(request);
+        }
+    }
+
+    void discarded(NbdRequest request, int error) {
+        request.mayPunch = false;
+        if (error != NbdProtocol.ENOTSUP) {
+            request.error = error;
+            transmission.endChange(request);
+        } else if (request.type == NbdProtocol.CMD_TRIM) {
+            transmission.endChange(request); // a hint, which has been looked at
+        } else {
+            start(request); // zeros all the same
+        }
+    }
+
+    /// Begins to work from end to end; `false` when there is no piece for it yet.
+    private boolean tryStep(NbdRequest request) {
+        Piece piece = share.forWriting((int) Math.min(request.range, PieceShare.LARGE_BYTES));
+        if (piece == null) {
+            return false;
+        }
+        piece.request = request;
+        piece.transmission = transmission;
+        piece.buffer.bytes().fill((byte) 0);
+        step(request, piece);
+        return true;
+    }
+
+    private void step(NbdRequest request, Piece piece) {
+        piece.length = (int) Math.min(piece.capacity(), request.range - request.rangeDone);
+        request.outstanding = 1;
+        transmission.write(request.offset + request.rangeDone, piece);
+    }
+
+    void stepDone(NbdRequest request, Piece piece) {
+        request.rangeDone += piece.length;
+        if (request.error == 0 && request.rangeDone < request.range) {
+            underWay.add(piece);
+        } else {
+            share.free(piece);
+            transmission.endChange(request);
+        }
+    }
+
+    /// Goes on with what is under way, and starts what has waited for pieces.
+    void pass() {
+        for (int left = underWay.size(); left > 0; left--) {
+            Piece piece = underWay.removeFirst();
+            NbdRequest request = piece.request;
+            if (request != null) {
+                step(request, piece);
+            }
+        }
+        while (!waiting.isEmpty() && tryStep(waiting.getFirst())) {
+            waiting.removeFirst();
+        }
+    }
+
+    /// Forgets everything: the client has gone. The pieces go back with all others.
+    void clear() {
+        underWay.clear();
+        waiting.clear();
+    }
+}

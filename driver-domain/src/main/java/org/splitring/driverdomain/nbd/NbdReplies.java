@@ -1,0 +1,87 @@
+package org.splitring.driverdomain.nbd;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.channel.Channel;
+
+/// Writes replies to one client, but for the data of READs, which [NbdReads] sends behind what is
+/// written here. Nothing is flushed.
+///
+/// A client that has asked for structured replies gets one for each READ, as it must, and for each
+/// error, so that it has words; whatever else succeeds is answered by a simple reply, which is
+/// shorter.
+@SuppressWarnings(
+        "FutureReturnValueIgnored") // a failed write ends the channel, and that is heard of
+final class NbdReplies {
+    private static final byte[] NO_WORDS = {};
+
+    private final Channel channel;
+    private final NbdTerms terms;
+
+    NbdReplies(Channel channel, NbdTerms terms) {
+        this.channel = channel;
+        this.terms = terms;
+    }
+
+    /// All of a reply without data, or what stands before the data of a READ that goes out in one
+    /// fragment.
+    void write(NbdRequest request) {
+        if (!terms.structured()) {
+            simple(request);
+        } else if (request.error != 0) {
+            error(request);
+        } else if (request.type != NbdProtocol.CMD_READ) {
+            simple(request);
+        } else if (request.length == 0) {
+            none(request);
+        } else {
+            data(request, request.offset, request.length, true);
+        }
+    }
+
+    private void simple(NbdRequest request) {
+        ByteBuf reply = channel.alloc().directBuffer(NbdProtocol.REPLY_BYTES);
+        reply.writeInt(NbdProtocol.REPLY_MAGIC).writeInt(request.error).writeLong(request.cookie);
+        channel.write(reply);
+    }
+
+    /// What stands before a fragment.
+    ///
+    /// @param offset of its first byte on the disk
+    /// @param last whether it is the last of its request
+    void data(NbdRequest request, long offset, int length, boolean last) {
+        channel.write(
+                chunk(request, NbdProtocol.CHUNK_OFFSET_DATA, last, 8 + length, 8)
+                        .writeLong(offset));
+    }
+
+    private void none(NbdRequest request) {
+        channel.write(chunk(request, NbdProtocol.CHUNK_NONE, true, 0, 0));
+    }
+
+    /// The last chunk of a request that has failed. Of a READ it says where.
+    private void error(NbdRequest request) {
+        Refusal refusal = request.refusal;
+        byte[] words = refusal == null ? NO_WORDS : refusal.message;
+        boolean placed = request.errorAt >= 0;
+        int type = placed ? NbdProtocol.CHUNK_ERROR_OFFSET : NbdProtocol.CHUNK_ERROR;
+        int length = 6 + words.length + (placed ? 8 : 0);
+        ByteBuf reply = chunk(request, type, true, length, length);
+        reply.writeInt(request.error).writeShort(words.length).writeBytes(words);
+        if (placed) {
+            reply.writeLong(request.offset + request.errorAt);
+        }
+        channel.write(reply);
+    }
+
+    /// @param length of what follows the header
+    /// @param room for how much of that there is to be room
+    private ByteBuf chunk(NbdRequest request, int type, boolean last, int length, int room) {
+        return channel.alloc()
+                .directBuffer(NbdProtocol.CHUNK_BYTES + room)
+                .writeInt(NbdProtocol.CHUNK_MAGIC)
+                .writeShort(last ? NbdProtocol.CHUNK_DONE : 0)
+                .writeShort(type)
+                .writeLong(request.cookie)
+                .writeInt(length);
+    }
+}

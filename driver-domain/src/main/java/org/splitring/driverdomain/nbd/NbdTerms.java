@@ -1,0 +1,6 @@
+package org.splitring.driverdomain.nbd;
+
+/// What a client and the server have settled before the transmission phase.
+///
+/// @param structured whether READ is answered in chunks, which can tell where an error is
+record NbdTerms(boolean structured) {}

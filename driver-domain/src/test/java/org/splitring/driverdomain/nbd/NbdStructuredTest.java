@@ -1,0 +1,348 @@
+package org.splitring.driverdomain.nbd;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.netty.channel.IoEventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.epoll.EpollIoHandler;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Clients that have asked for structured replies.
+@Timeout(60)
+class NbdStructuredTest {
+    private static final int SIZE = 64 << 20;
+
+    @TempDir Path dir;
+    private final IoEventLoopGroup group =
+            new MultiThreadIoEventLoopGroup(1, EpollIoHandler.newFactory());
+    private final MemoryDisk disk = new MemoryDisk(SIZE, group.next());
+    private NbdServer server;
+    private Path socket;
+
+    @BeforeEach
+    void start() throws IOException {
+        server =
+                new NbdServer(
+                        group.next(),
+                        List.of(new NbdExport("xvda", "", disk)),
+                        NbdLimits.DEFAULT);
+        socket = dir.resolve("xvda.nbd");
+        server.listen(socket);
+        byte[] noise = new byte[4 << 20];
+        new Random(5).nextBytes(noise);
+        MemorySegment.copy(noise, 0, disk.content, ValueLayout.JAVA_BYTE, 0, noise.length);
+    }
+
+    @AfterEach
+    void stop() {
+        server.close();
+        assertEquals(0, disk.lentCount, "buffers after close");
+        group.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
+    }
+
+    private byte[] stored(long offset, int length) {
+        return disk.content.asSlice(offset, length).toArray(ValueLayout.JAVA_BYTE);
+    }
+
+    /// A READ under way, as its chunks come in.
+    private final class Reading {
+        final long offset;
+        final byte[] data;
+        final boolean[] here;
+        int chunks;
+
+        Reading(long offset, int length) {
+            this.offset = offset;
+            data = new byte[length];
+            here = new boolean[length / 512];
+        }
+
+        void take(RawNbdClient.Chunk chunk) {
+            assertEquals(NbdProtocol.CHUNK_OFFSET_DATA, chunk.type());
+            ByteBuffer bytes = chunk.bytes();
+            int at = (int) (bytes.getLong() - offset);
+            int size = bytes.remaining();
+            bytes.get(data, at, size);
+            chunks++;
+            for (int sector = at / 512; sector < (at + size) / 512; sector++) {
+                assertFalse(here[sector], "twice: sector " + sector);
+                here[sector] = true;
+            }
+        }
+
+        boolean isComplete() {
+            for (boolean sector : here) {
+                if (!sector) {
+                    return false;
+                }
+            }
+            return true;
+        }
+    }
+
+    private Reading readAll(RawNbdClient client, int flags, long offset, int length)
+            throws IOException {
+        client.request(flags, NbdProtocol.CMD_READ, 77, offset, length);
+        Reading reading = new Reading(offset, length);
+        RawNbdClient.Chunk chunk;
+        do {
+            chunk = client.chunk();
+            assertEquals(77, chunk.cookie());
+            reading.take(chunk);
+        } while (!chunk.last());
+        assertTrue(reading.isComplete(), "length " + length);
+        assertArrayEquals(stored(offset, length), reading.data, "length " + length);
+        return reading;
+    }
+
+    private static void assertError(
+            RawNbdClient.Chunk chunk, int error, long cookie, String words) {
+        assertTrue(chunk.last());
+        assertEquals(NbdProtocol.CHUNK_ERROR, chunk.type());
+        assertEquals(cookie, chunk.cookie());
+        ByteBuffer bytes = chunk.bytes();
+        assertEquals(error, bytes.getInt());
+        assertEquals(words.length(), bytes.getShort());
+        assertEquals(words, StandardCharsets.US_ASCII.decode(bytes).toString());
+    }
+
+    private static void assertErrorAt(RawNbdClient.Chunk chunk, long cookie, long offset) {
+        assertTrue(chunk.last());
+        assertEquals(NbdProtocol.CHUNK_ERROR_OFFSET, chunk.type());
+        assertEquals(cookie, chunk.cookie());
+        ByteBuffer bytes = chunk.bytes();
+        assertEquals(NbdProtocol.EIO, bytes.getInt());
+        assertEquals(0, bytes.getShort());
+        assertEquals(offset, bytes.getLong());
+        assertFalse(bytes.hasRemaining());
+    }
+
+    @Test
+    void dataOfEverySizeComesInAsFewChunksAsCanTellAnError() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
+            assertTrue((client.flags & NbdProtocol.SEND_DF) != 0);
+            for (int size : new int[] {512, 8192, 8704, 131072, 131584, 524288}) {
+                assertEquals(1, readAll(client, 0, 1024, size).chunks, "size " + size);
+                assertEquals(1, readAll(client, NbdProtocol.CMD_FLAG_DF, 0, size).chunks);
+            }
+            assertEquals(5, readAll(client, 0, 512, 524800).chunks);
+            assertEquals(256, readAll(client, 0, 0, 32 << 20).chunks);
+            client.request(0, NbdProtocol.CMD_READ, 1, 0, 0);
+            RawNbdClient.Chunk nothing = client.chunk();
+            assertTrue(nothing.last());
+            assertEquals(NbdProtocol.CHUNK_NONE, nothing.type());
+        }
+    }
+
+    @Test
+    void withoutTheOptionRepliesAreSimpleAndDfIsNotOffered() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            assertEquals(0, client.flags & NbdProtocol.SEND_DF);
+            client.askToRead(1, 0, 512);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+        }
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.option(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[1]);
+            assertEquals(NbdProtocol.REP_ERR_INVALID, client.optionReply().type());
+            client.enter("").askToRead(1, 0, 512);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+        }
+    }
+
+    @Test
+    void anErrorInTheMiddleOfALongReadIsToldAndTheClientGoesOn() throws IOException {
+        disk.failReadAt = (2 << 20) + 4096;
+        try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
+            // Short enough to be known before the answer begins.
+            client.askToRead(1, (2 << 20) - 4096, 512 << 10);
+            assertErrorAt(client.chunk(), 1, (2 << 20) - 4096);
+            client.askToRead(2, 1 << 20, 8 << 20);
+            Reading reading = new Reading(1 << 20, 1 << 20);
+            RawNbdClient.Chunk chunk = client.chunk();
+            while (!chunk.last()) {
+                reading.take(chunk);
+                chunk = client.chunk();
+            }
+            assertErrorAt(chunk, 2, 2 << 20);
+            assertTrue(reading.isComplete(), "what is before the error is here");
+            assertArrayEquals(stored(1 << 20, 1 << 20), reading.data);
+            disk.failReadAt = -1;
+            readAll(client, 0, 0, 3 << 20);
+        }
+        await().until(() -> disk.lentCount == 0);
+    }
+
+    @Test
+    void anErrorInAnyPieceOfAReadIsItsLastChunk() throws IOException {
+        int piece = PieceShare.LARGE_BYTES;
+        try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
+            for (int bad = 0; bad < 9; bad++) {
+                disk.failReadAt = (long) bad * piece;
+                client.askToRead(bad, 0, 9 * piece);
+                for (int good = 0; good < bad; good++) {
+                    RawNbdClient.Chunk chunk = client.chunk();
+                    assertFalse(chunk.last());
+                    assertEquals((long) good * piece, chunk.bytes().getLong());
+                }
+                assertErrorAt(client.chunk(), bad, (long) bad * piece);
+            }
+            disk.failReadAt = -1;
+            readAll(client, 0, 0, 9 * piece);
+        }
+    }
+
+    @Test
+    void otherAnswersComeInBetweenTheChunksOfALongRead() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
+            disk.holding = true;
+            client.askToRead(1, 0, 1 << 20);
+            client.write(0, 2, 8 << 20, new byte[512]);
+            await().until(() -> disk.reads == 4 && disk.writes == 1);
+            disk.letGo();
+            boolean answered = false;
+            RawNbdClient.Chunk last = null;
+            while (last == null) {
+                ByteBuffer start = client.read(4);
+                if (start.getInt() == NbdProtocol.REPLY_MAGIC) {
+                    ByteBuffer rest = client.read(12);
+                    assertEquals(0, rest.getInt());
+                    assertEquals(2, rest.getLong());
+                    answered = true;
+                } else {
+                    ByteBuffer rest = client.read(16);
+                    boolean done = rest.getShort() == NbdProtocol.CHUNK_DONE;
+                    int type = rest.getShort();
+                    long cookie = rest.getLong();
+                    byte[] payload = client.read(rest.getInt()).array();
+                    last = done ? new RawNbdClient.Chunk(true, type, cookie, payload) : null;
+                }
+            }
+            assertTrue(answered, "the write waited for the end of the read");
+        }
+    }
+
+    @Test
+    void manyLongReadsAtOnceAreEachAnsweredCompletely() throws Exception {
+        int count = 200;
+        long seed = System.nanoTime();
+        System.out.println("NbdStructuredTest seed " + seed);
+        Random random = new Random(seed);
+        Map<Long, Reading> readings = new HashMap<>();
+        for (long cookie = 0; cookie < count; cookie++) {
+            int length = 512 * (1 + random.nextInt(cookie % 2 == 0 ? 3000 : 40));
+            readings.put(cookie, new Reading(512L * random.nextInt(4000), length));
+        }
+        try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
+            Map<Long, Reading> asked = Map.copyOf(readings);
+            Thread sender =
+                    Thread.ofVirtual()
+                            .start(
+                                    () ->
+                                            asked.forEach(
+                                                    (cookie, reading) ->
+                                                            ask(client, cookie, reading)));
+            while (!readings.isEmpty()) {
+                RawNbdClient.Chunk chunk = client.chunk();
+                Reading reading = readings.get(chunk.cookie());
+                reading.take(chunk);
+                if (chunk.last()) {
+                    readings.remove(chunk.cookie());
+                    assertTrue(reading.isComplete());
+                    assertArrayEquals(stored(reading.offset, reading.data.length), reading.data);
+                }
+            }
+            sender.join();
+        }
+    }
+
+    private static void ask(RawNbdClient client, long cookie, Reading reading) {
+        try {
+            client.askToRead(cookie, reading.offset, reading.data.length);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void n025_refusedRequestsHaveWordsAndReadsAreNeverAnsweredSimply() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
+            int eInval = NbdProtocol.EINVAL;
+            client.askToRead(1, 1, 512);
+            assertError(
+                    client.chunk(),
+                    eInval,
+                    1,
+                    "offset or length is not a whole number of blocks");
+            client.askToRead(2, SIZE, 512);
+            assertError(client.chunk(), eInval, 2, "reaches behind the end of the disk");
+            client.request(1 << 15, NbdProtocol.CMD_READ, 3, 0, 512);
+            assertError(client.chunk(), eInval, 3, "a flag that this command does not take here");
+            client.request(NbdProtocol.CMD_FLAG_DF, NbdProtocol.CMD_READ, 4, 0, 524800);
+            assertError(
+                    client.chunk(), NbdProtocol.EOVERFLOW, 4, "too long for one fragment");
+            client.request(NbdProtocol.CMD_FLAG_DF, NbdProtocol.CMD_FLUSH, 5, 0, 0);
+            assertError(client.chunk(), eInval, 5, "a flag that this command does not take here");
+            client.write(0, 6, SIZE - 512, new byte[1024]);
+            assertError(
+                    client.chunk(),
+                    NbdProtocol.ENOSPC,
+                    6,
+                    "reaches behind the end of the disk");
+            client.request(0, 1234, 7, 0, 0);
+            assertError(client.chunk(), eInval, 7, "a command that is not offered");
+            client.request(0, NbdProtocol.CMD_WRITE, 8, 0, -512);
+            assertError(client.chunk(), eInval, 8, "longer than 32 MiB");
+            client.awaitClosed();
+            assertEquals(0, disk.reads + disk.writes);
+        }
+    }
+
+    @Test
+    void n024_aSlowReaderOfChunksIsBounded() throws Exception {
+        try (RawNbdClient slow = new RawNbdClient(socket).goStructured();
+                RawNbdClient other = new RawNbdClient(socket).goStructured()) {
+            Thread sender =
+                    Thread.ofVirtual()
+                            .start(
+                                    () -> {
+                                        try {
+                                            for (int i = 0; i < 100_000; i++) {
+                                                slow.askToRead(i, 0, 1 << 20);
+                                            }
+                                        } catch (IOException e) {
+                                            // cut off at the end: as wanted
+                                        }
+                                    });
+            await().until(() -> disk.reads >= 4);
+            for (int i = 0; i < 50; i++) {
+                other.write(0, i, 0, new byte[256 << 10]);
+                assertEquals(new RawNbdClient.Reply(0, i), other.reply());
+            }
+            int reads = disk.reads;
+            assertTrue(reads <= 40, "reads for a client that takes nothing: " + reads);
+            await().during(300, TimeUnit.MILLISECONDS).until(() -> disk.reads == reads);
+            slow.channel.close();
+            sender.join();
+        }
+    }
+}

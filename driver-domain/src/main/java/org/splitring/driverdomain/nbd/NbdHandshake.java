@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 @SuppressWarnings(
         "FutureReturnValueIgnored") // a failed write ends the channel, and that is heard of
 final class NbdHandshake extends ByteToMessageDecoder {
-    /// A name of full length, its length field, and a list of information requests.
-    private static final int MAX_OPTION_BYTES = 4 + NbdProtocol.MAX_STRING_BYTES + 2 + 2 * 64;
+    /// A name of full length and more queries than any client has.
+    private static final int MAX_OPTION_BYTES = 16 << 10;
 
     /// Far more than any client sends.
     private static final int MAX_OPTIONS = 1024;
@@ -41,6 +41,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
     private long remaining; // bytes of this option's data, u32
     private int options;
     private boolean structured;
+    private @Nullable NbdExport allocationOf; // whose BLOCK_STATUS the client has selected
     private @Nullable Future<?> deadline;
 
     NbdHandshake(NbdServer server) {
@@ -137,7 +138,19 @@ final class NbdHandshake extends ByteToMessageDecoder {
         }
     }
 
-    private void serve(ChannelHandlerContext ctx, ByteBuf data) {
+    private void serve(ChannelHandlerContext ctx, ByteBuf bytes) {
+        try {
+            serve(ctx, new OptionData(bytes));
+        } catch (BadOption e) {
+            if (option == NbdProtocol.OPT_EXPORT_NAME) {
+                end(ctx); // has no reply that could carry an error
+            } else {
+                refuse(ctx, e.reply, e.message());
+            }
+        }
+    }
+
+    private void serve(ChannelHandlerContext ctx, OptionData data) throws BadOption {
         switch (option) {
             case NbdProtocol.OPT_EXPORT_NAME -> exportName(ctx, data);
             case NbdProtocol.OPT_ABORT -> {
@@ -148,22 +161,17 @@ final class NbdHandshake extends ByteToMessageDecoder {
             case NbdProtocol.OPT_LIST -> list(ctx, data);
             case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> infoOrGo(ctx, data);
             case NbdProtocol.OPT_STRUCTURED_REPLY -> structuredReply(ctx, data);
-            default -> refuse(ctx, NbdProtocol.REP_ERR_UNSUP, "option is not supported");
+            case NbdProtocol.OPT_LIST_META_CONTEXT -> listMetaContexts(ctx, data);
+            case NbdProtocol.OPT_SET_META_CONTEXT -> setMetaContexts(ctx, data);
+            default -> throw new BadOption(NbdProtocol.REP_ERR_UNSUP, "option is not supported");
         }
     }
 
-    private void exportName(ChannelHandlerContext ctx, ByteBuf data) {
-        NbdExport export = server.export(data.toString(StandardCharsets.UTF_8));
-        PieceShare share =
-                export == null || data.readableBytes() > NbdProtocol.MAX_STRING_BYTES
-                        ? null
-                        : PieceShare.take(export.disk());
-        if (export == null || share == null) {
-            end(ctx);
-            return;
-        }
+    private void exportName(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        NbdExport export = export(data.rest("name"));
+        PieceShare share = share(export);
         ByteBuf answer = ctx.alloc().buffer(134);
-        answer.writeLong(export.disk().sizeBytes()).writeShort(export.flags(terms()));
+        answer.writeLong(export.disk().sizeBytes()).writeShort(export.flags(terms(export)));
         if (zeroes) {
             answer.writeZero(124);
         }
@@ -171,11 +179,25 @@ final class NbdHandshake extends ByteToMessageDecoder {
         transmit(ctx, export, share);
     }
 
-    private void list(ChannelHandlerContext ctx, ByteBuf data) {
-        if (data.isReadable()) {
-            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "LIST takes no data");
-            return;
+    private NbdExport export(String name) throws BadOption {
+        NbdExport export = server.export(name);
+        if (export == null) {
+            throw new BadOption(NbdProtocol.REP_ERR_UNKNOWN, "no such export");
         }
+        return export;
+    }
+
+    private static PieceShare share(NbdExport export) throws BadOption {
+        PieceShare share = PieceShare.take(export.disk());
+        if (share == null) {
+            throw new BadOption(
+                    NbdProtocol.REP_ERR_POLICY, "no memory left for one more client");
+        }
+        return share;
+    }
+
+    private void list(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        data.checkEmpty();
         for (NbdExport export : server.exports()) {
             byte[] name = export.name().getBytes(StandardCharsets.UTF_8);
             ByteBuf body = ctx.alloc().buffer(4 + name.length);
@@ -186,55 +208,61 @@ final class NbdHandshake extends ByteToMessageDecoder {
         reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
     }
 
-    private void structuredReply(ChannelHandlerContext ctx, ByteBuf data) {
-        if (data.isReadable()) {
-            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "STRUCTURED_REPLY takes no data");
-            return;
-        }
+    private void structuredReply(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        data.checkEmpty();
         structured = true;
         reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
     }
 
-    private void infoOrGo(ChannelHandlerContext ctx, ByteBuf data) {
-        if (data.readableBytes() < 6) {
-            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "option data is too short");
-            return;
+    private void listMetaContexts(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        MetaContextQuery query = metaContextQuery(data);
+        export(query.export());
+        if (query.named() || query.wildcard()) {
+            metaContext(ctx, 0); // the number means nothing here
         }
-        long nameLength = data.readUnsignedInt();
-        if (nameLength > NbdProtocol.MAX_STRING_BYTES) {
-            refuse(ctx, NbdProtocol.REP_ERR_TOO_BIG, "name is longer than 4096 bytes");
-            return;
+        reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
+    }
+
+    private void setMetaContexts(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        allocationOf = null; // also when this fails
+        MetaContextQuery query = metaContextQuery(data);
+        NbdExport export = export(query.export());
+        if (query.named()) {
+            allocationOf = export;
+            metaContext(ctx, NbdProtocol.ALLOCATION_CONTEXT);
         }
-        if (nameLength + 2 > data.readableBytes()) {
-            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "name is longer than the option");
-            return;
+        reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
+    }
+
+    private MetaContextQuery metaContextQuery(OptionData data) throws BadOption {
+        if (!structured) {
+            throw BadOption.invalid("structured replies have to be asked for first");
         }
-        String name = data.readCharSequence((int) nameLength, StandardCharsets.UTF_8).toString();
-        int requests = data.readUnsignedShort();
-        if (data.readableBytes() != 2 * requests) {
-            refuse(ctx, NbdProtocol.REP_ERR_INVALID, "number of information requests is wrong");
-            return;
+        return MetaContextQuery.read(data);
+    }
+
+    private void metaContext(ChannelHandlerContext ctx, int id) {
+        ByteBuf body = ctx.alloc().buffer(32);
+        body.writeInt(id);
+        body.writeCharSequence(MetaContextQuery.ALLOCATION, StandardCharsets.US_ASCII);
+        reply(ctx, NbdProtocol.REP_META_CONTEXT, body);
+    }
+
+    private void infoOrGo(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        String name = data.string("name");
+        int requests = data.unsignedShort("number of information requests");
+        if (data.remaining() != 2 * requests) {
+            throw BadOption.invalid("number of information requests is wrong");
         }
-        NbdExport export = server.export(name);
-        if (export == null) {
-            refuse(ctx, NbdProtocol.REP_ERR_UNKNOWN, "no such export");
-            return;
-        }
-        PieceShare share = null;
-        if (option == NbdProtocol.OPT_GO) {
-            share = PieceShare.take(export.disk());
-            if (share == null) {
-                refuse(ctx, NbdProtocol.REP_ERR_POLICY, "no memory left for one more client");
-                return;
-            }
-        }
+        NbdExport export = export(name);
         boolean wantsName = false;
         boolean wantsDescription = false;
         for (int i = 0; i < requests; i++) {
-            int type = data.readUnsignedShort();
+            int type = data.unsignedShort("information request");
             wantsName |= type == NbdProtocol.INFO_NAME;
             wantsDescription |= type == NbdProtocol.INFO_DESCRIPTION;
         }
+        PieceShare share = option == NbdProtocol.OPT_GO ? share(export) : null;
         inform(ctx, export, wantsName, wantsDescription);
         reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
         if (share != null) {
@@ -249,7 +277,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
             boolean wantsDescription) {
         ByteBuf size = ctx.alloc().buffer(12);
         size.writeShort(NbdProtocol.INFO_EXPORT);
-        size.writeLong(export.disk().sizeBytes()).writeShort(export.flags(terms()));
+        size.writeLong(export.disk().sizeBytes()).writeShort(export.flags(terms(export)));
         reply(ctx, NbdProtocol.REP_INFO, size);
         if (wantsName) {
             text(ctx, NbdProtocol.INFO_NAME, export.name());
@@ -286,14 +314,14 @@ final class NbdHandshake extends ByteToMessageDecoder {
         return ctx.writeAndFlush(body);
     }
 
-    private NbdTerms terms() {
-        return new NbdTerms(structured);
+    private NbdTerms terms(NbdExport export) {
+        return new NbdTerms(structured, export.equals(allocationOf));
     }
 
     private void transmit(ChannelHandlerContext ctx, NbdExport export, PieceShare share) {
         phase = Phase.OVER;
         NbdTransmission transmission =
-                new NbdTransmission(server, ctx.channel(), export.disk(), share, terms());
+                new NbdTransmission(server, ctx.channel(), export.disk(), share, terms(export));
         // Taking this handler out hands over what was received behind the option.
         ctx.pipeline().replace(this, "transmission", transmission);
     }

@@ -45,9 +45,13 @@ final class NbdProtocol {
     static final int OPT_GO = 7;
     static final int OPT_STRUCTURED_REPLY = 8;
 
+    static final int OPT_LIST_META_CONTEXT = 9;
+    static final int OPT_SET_META_CONTEXT = 10;
+
     static final int REP_ACK = 1;
     static final int REP_SERVER = 2;
     static final int REP_INFO = 3;
+    static final int REP_META_CONTEXT = 4;
     static final int REP_ERR_UNSUP = 0x8000_0001;
     static final int REP_ERR_POLICY = 0x8000_0002;
     static final int REP_ERR_INVALID = 0x8000_0003;
@@ -79,6 +83,7 @@ final class NbdProtocol {
     static final int CMD_FLUSH = 3;
     static final int CMD_TRIM = 4;
     static final int CMD_WRITE_ZEROES = 6;
+    static final int CMD_BLOCK_STATUS = 7;
 
     static final int CMD_FLAG_FUA = 1;
 
@@ -88,6 +93,9 @@ final class NbdProtocol {
     /// Of READ: one fragment or an error.
     static final int CMD_FLAG_DF = 1 << 2;
 
+    /// Of BLOCK_STATUS: one extent, no longer than what was asked for.
+    static final int CMD_FLAG_REQ_ONE = 1 << 3;
+
     /// Of WRITE_ZEROES: ENOTSUP at once rather than zeros written one by one.
     static final int CMD_FLAG_FAST_ZERO = 1 << 4;
 
@@ -96,8 +104,15 @@ final class NbdProtocol {
 
     static final int CHUNK_NONE = 0;
     static final int CHUNK_OFFSET_DATA = 1;
+    static final int CHUNK_BLOCK_STATUS = 5;
     static final int CHUNK_ERROR = 0x8001;
     static final int CHUNK_ERROR_OFFSET = 0x8002;
+
+    /// Our number for `base:allocation`.
+    static final int ALLOCATION_CONTEXT = 1;
+
+    /// Status of an extent: allocated, or nobody knows; not zeros, or nobody knows.
+    static final int STATE_DATA = 0;
 
     /// Longest name, description or message that the protocol allows.
     static final int MAX_STRING_BYTES = 4096;

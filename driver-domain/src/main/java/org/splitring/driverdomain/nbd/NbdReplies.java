@@ -29,6 +29,8 @@ final class NbdReplies {
             simple(request);
         } else if (request.error != 0) {
             error(request);
+        } else if (request.type == NbdProtocol.CMD_BLOCK_STATUS) {
+            blockStatus(request);
         } else if (request.type != NbdProtocol.CMD_READ) {
             simple(request);
         } else if (request.length == 0) {
@@ -52,6 +54,17 @@ final class NbdReplies {
         channel.write(
                 chunk(request, NbdProtocol.CHUNK_OFFSET_DATA, last, 8 + length, 8)
                         .writeLong(offset));
+    }
+
+    /// One extent, data: only the backend knows what is allocated, and a vbd has no way to ask.
+    /// Nothing is remembered of what clients have discarded, because other users of the image may
+    /// have written there since.
+    private void blockStatus(NbdRequest request) {
+        channel.write(
+                chunk(request, NbdProtocol.CHUNK_BLOCK_STATUS, true, 12, 12)
+                        .writeInt(NbdProtocol.ALLOCATION_CONTEXT)
+                        .writeInt((int) request.range)
+                        .writeInt(NbdProtocol.STATE_DATA));
     }
 
     private void none(NbdRequest request) {

@@ -24,7 +24,7 @@ final class NbdRequest implements Completion {
     long offset;
     int length;
 
-    /// Bytes of a TRIM or WRITE_ZEROES, which have no payload and may be long; and how many of them
+    /// Bytes of a request without payload, which may be long; and how many of them
     /// have been worked on.
     long range;
 

@@ -3,4 +3,5 @@ package org.splitring.driverdomain.nbd;
 /// What a client and the server have settled before the transmission phase.
 ///
 /// @param structured whether READ is answered in chunks, which can tell where an error is
-record NbdTerms(boolean structured) {}
+/// @param allocation whether BLOCK_STATUS may be asked
+record NbdTerms(boolean structured, boolean allocation) {}

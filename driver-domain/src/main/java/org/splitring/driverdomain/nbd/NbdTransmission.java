@@ -256,6 +256,10 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             }
             case NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES ->
                     ranges.start(request, flags, length);
+            case NbdProtocol.CMD_BLOCK_STATUS -> {
+                request.range = length;
+                answer(request);
+            }
             default -> flush(request);
         }
     }

@@ -9,6 +9,7 @@ enum Refusal {
     COMMAND(NbdProtocol.EINVAL, "a command that is not offered"),
     READ_ONLY(NbdProtocol.EPERM, "the disk is read-only"),
     TOO_LONG(NbdProtocol.EINVAL, "longer than 32 MiB"),
+    NOTHING(NbdProtocol.EINVAL, "asks for nothing"),
     UNALIGNED(NbdProtocol.EINVAL, "offset or length is not a whole number of blocks"),
     BEHIND_THE_END(NbdProtocol.EINVAL, "reaches behind the end of the disk"),
     NO_SPACE(NbdProtocol.ENOSPC, "reaches behind the end of the disk"),

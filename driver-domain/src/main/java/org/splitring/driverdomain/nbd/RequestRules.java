@@ -40,6 +40,9 @@ final class RequestRules {
         if (isBounded(type) && length > NbdProtocol.MAX_PAYLOAD_BYTES) {
             return Refusal.TOO_LONG;
         }
+        if (type == NbdProtocol.CMD_BLOCK_STATUS && length == 0) {
+            return Refusal.NOTHING; // an extent cannot be empty
+        }
         if (((request.offset | length) & (disk.blockSizeBytes() - 1)) != 0) {
             return Refusal.UNALIGNED;
         }
@@ -61,12 +64,16 @@ final class RequestRules {
             known |= disk.discardZeroes() ? NbdProtocol.CMD_FLAG_FAST_ZERO : 0;
         } else if (type == NbdProtocol.CMD_READ && terms.structured()) {
             known |= NbdProtocol.CMD_FLAG_DF;
+        } else if (type == NbdProtocol.CMD_BLOCK_STATUS) {
+            known |= NbdProtocol.CMD_FLAG_REQ_ONE;
         }
         return known;
     }
 
-    private static boolean isOffered(int type) {
-        return type == NbdProtocol.CMD_READ || changes(type);
+    private boolean isOffered(int type) {
+        return type == NbdProtocol.CMD_READ
+                || (type == NbdProtocol.CMD_BLOCK_STATUS && terms.allocation())
+                || changes(type);
     }
 
     private static boolean changes(int type) {

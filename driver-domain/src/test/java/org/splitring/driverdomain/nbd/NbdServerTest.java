@@ -124,7 +124,7 @@ class NbdServerTest {
     @Test
     void unknownOptionsAreRefusedAndTheClientGoesOn() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).greet()) {
-            for (int option : new int[] {4, 5, 9, 11, 0, -1}) {
+            for (int option : new int[] {4, 5, 11, 0, -1}) {
                 client.option(option, new byte[7]);
                 RawNbdClient.OptionReply reply = client.optionReply();
                 assertEquals(option, reply.option());

@@ -16,6 +16,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -280,6 +281,105 @@ class NbdStructuredTest {
             client.askToRead(cookie, reading.offset, reading.data.length);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    private static List<String> contexts(RawNbdClient client, int option, String... queries)
+            throws IOException {
+        client.option(option, RawNbdClient.metaData("xvda", queries));
+        List<String> contexts = new ArrayList<>();
+        for (; ; ) {
+            RawNbdClient.OptionReply reply = client.optionReply();
+            if (reply.type() == NbdProtocol.REP_ACK) {
+                return contexts;
+            }
+            assertEquals(NbdProtocol.REP_META_CONTEXT, reply.type());
+            ByteBuffer context = ByteBuffer.wrap(reply.data());
+            int id = context.getInt();
+            contexts.add(id + " " + StandardCharsets.US_ASCII.decode(context));
+        }
+    }
+
+    @Test
+    void metaContextsAreFoundByNameAndByNamespace() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+            int list = NbdProtocol.OPT_LIST_META_CONTEXT;
+            List<String> all = List.of("0 base:allocation");
+            assertEquals(all, contexts(client, list));
+            assertEquals(all, contexts(client, list, "base:"));
+            assertEquals(all, contexts(client, list, "x-what:ever", "base:allocation"));
+            assertEquals(List.of(), contexts(client, list, "base:other", "qemu:"));
+            int set = NbdProtocol.OPT_SET_META_CONTEXT;
+            List<String> selected = List.of("1 base:allocation");
+            assertEquals(selected, contexts(client, set, "base:allocation", "base:allocation"));
+            assertEquals(List.of(), contexts(client, set, "base:")); // no wildcard here
+            assertEquals(List.of(), contexts(client, set));
+        }
+    }
+
+    private static void assertExtent(RawNbdClient.Chunk chunk, long cookie, int length) {
+        assertTrue(chunk.last());
+        assertEquals(NbdProtocol.CHUNK_BLOCK_STATUS, chunk.type());
+        assertEquals(cookie, chunk.cookie());
+        ByteBuffer bytes = chunk.bytes();
+        assertEquals(1, bytes.getInt());
+        assertEquals(length, bytes.getInt());
+        assertEquals(0, bytes.getInt());
+        assertFalse(bytes.hasRemaining());
+    }
+
+    @Test
+    void blockStatusSaysDataAlsoOfWhatWasDiscarded() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+            contexts(client, NbdProtocol.OPT_SET_META_CONTEXT, "base:allocation");
+            client.enter(""); // another name of the same export
+            int status = NbdProtocol.CMD_BLOCK_STATUS;
+            client.request(0, status, 1, 0, SIZE);
+            assertExtent(client.chunk(), 1, SIZE);
+            client.request(0, NbdProtocol.CMD_TRIM, 2, 0, 1 << 20);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            client.request(NbdProtocol.CMD_FLAG_REQ_ONE, status, 3, 512, 4096);
+            assertExtent(client.chunk(), 3, 4096);
+            int eInval = NbdProtocol.EINVAL;
+            client.request(0, status, 4, 0, 0);
+            assertError(client.chunk(), eInval, 4, "asks for nothing");
+            client.request(0, status, 5, 512, SIZE);
+            assertError(client.chunk(), eInval, 5, "reaches behind the end of the disk");
+            client.request(0, status, 6, 0, 100);
+            assertError(
+                    client.chunk(),
+                    eInval,
+                    6,
+                    "offset or length is not a whole number of blocks");
+        }
+    }
+
+    @Test
+    void blockStatusIsForWhoHasSelectedItForThisExport() throws IOException {
+        server.add(new NbdExport("xvdb", "", new MemoryDisk(1 << 20, group.next())));
+        String[][] selections = {{}, {"base:"}, {"base:allocation"}};
+        for (String[] selection : selections) {
+            try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+                client.optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+                contexts(client, NbdProtocol.OPT_SET_META_CONTEXT, selection);
+                client.enter("xvdb"); // what was selected was for xvda
+                client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, 0, 512);
+                assertError(
+                        client.chunk(), NbdProtocol.EINVAL, 1, "a command that is not offered");
+            }
+        }
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+            contexts(client, NbdProtocol.OPT_SET_META_CONTEXT, "base:allocation");
+            client.option(
+                    NbdProtocol.OPT_SET_META_CONTEXT,
+                    RawNbdClient.metaData("nosuch", "base:allocation"));
+            assertEquals(NbdProtocol.REP_ERR_UNKNOWN, client.optionReply().type());
+            client.enter("xvda"); // and the failure has undone it
+            client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, 0, 512);
+            assertError(client.chunk(), NbdProtocol.EINVAL, 1, "a command that is not offered");
         }
     }
 

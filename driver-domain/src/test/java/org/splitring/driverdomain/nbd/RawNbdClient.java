@@ -87,6 +87,22 @@ public final class RawNbdClient implements AutoCloseable {
         }
     }
 
+    /// The data of LIST_META_CONTEXT and SET_META_CONTEXT.
+    static byte[] metaData(String export, String... queries) {
+        byte[] name = export.getBytes(StandardCharsets.UTF_8);
+        int size = 8 + name.length;
+        for (String query : queries) {
+            size += 4 + query.getBytes(StandardCharsets.UTF_8).length;
+        }
+        ByteBuffer data = ByteBuffer.allocate(size);
+        data.putInt(name.length).put(name).putInt(queries.length);
+        for (String query : queries) {
+            byte[] bytes = query.getBytes(StandardCharsets.UTF_8);
+            data.putInt(bytes.length).put(bytes);
+        }
+        return data.array();
+    }
+
     static byte[] goData(String name, int... infos) {
         byte[] bytes = name.getBytes(StandardCharsets.UTF_8);
         ByteBuffer data = ByteBuffer.allocate(6 + bytes.length + 2 * infos.length);

@@ -75,6 +75,7 @@ final class NbdProtocol {
     static final int SEND_DF = 1 << 7;
 
     static final int CAN_MULTI_CONN = 1 << 8;
+    static final int SEND_CACHE = 1 << 10;
     static final int SEND_FAST_ZERO = 1 << 11;
 
     static final int CMD_READ = 0;
@@ -82,6 +83,7 @@ final class NbdProtocol {
     static final int CMD_DISC = 2;
     static final int CMD_FLUSH = 3;
     static final int CMD_TRIM = 4;
+    static final int CMD_CACHE = 5;
     static final int CMD_WRITE_ZEROES = 6;
     static final int CMD_BLOCK_STATUS = 7;
 
@@ -117,7 +119,7 @@ final class NbdProtocol {
     /// Longest name, description or message that the protocol allows.
     static final int MAX_STRING_BYTES = 4096;
 
-    /// Largest READ or WRITE, announced to clients; the size that every client may count on.
+    /// Largest READ, WRITE or CACHE, announced to clients; the size that every client may count on.
     static final int MAX_PAYLOAD_BYTES = 32 << 20;
 
     static final int EPERM = 1;

@@ -2,10 +2,11 @@ package org.splitring.driverdomain.nbd;
 
 import java.util.ArrayDeque;
 
-/// TRIM and WRITE_ZEROES of one client: requests for a range, without data.
+/// TRIM, WRITE_ZEROES and CACHE of one client: requests for a range, without data.
 ///
 /// WRITE_ZEROES is a discard where that is known to leave zeros; otherwise one piece of zeros is
-/// written from end to end. Each step goes on with the next pass: completions may come at once.
+/// written from end to end. CACHE reads into one piece, again and again, and drops it: what the
+/// backend's host has read it has in its cache. Each step goes on with the next pass: completions may come at once.
 final class NbdRanges {
     private final NbdTransmission transmission;
     private final ExportedDisk disk;
@@ -21,16 +22,16 @@ final class NbdRanges {
 
     void start(NbdRequest request, int flags, long length) {
         request.range = length;
-        request.mayPunch =
-                request.type == NbdProtocol.CMD_TRIM
-                        || ((flags & NbdProtocol.CMD_FLAG_NO_HOLE) == 0 && disk.discardZeroes());
+        boolean zeroes = request.type == NbdProtocol.CMD_WRITE_ZEROES;
+        boolean holesWillDo = (flags & NbdProtocol.CMD_FLAG_NO_HOLE) == 0 && disk.discardZeroes();
+        request.mayPunch = request.type == NbdProtocol.CMD_TRIM || (zeroes && holesWillDo);
         request.fastOnly = (flags & NbdProtocol.CMD_FLAG_FAST_ZERO) != 0;
         start(request);
     }
 
     private void start(NbdRequest request) {
         if (request.range == 0) {
-            transmission.endChange(request);
+            end(request);
         } else if (request.mayPunch) {
             transmission.discard(request);
         } else if (request.fastOnly) {
@@ -45,9 +46,9 @@ final class NbdRanges {
         request.mayPunch = false;
         if (error != NbdProtocol.ENOTSUP) {
             request.error = error;
-            transmission.endChange(request);
+            end(request);
         } else if (request.type == NbdProtocol.CMD_TRIM) {
-            transmission.endChange(request); // a hint, which has been looked at
+            end(request); // a hint, which has been looked at
         } else {
             start(request); // zeros all the same
         }
@@ -55,13 +56,17 @@ final class NbdRanges {
 
     /// Begins to work from end to end; `false` when there is no piece for it yet.
     private boolean tryStep(NbdRequest request) {
-        Piece piece = share.forWriting((int) Math.min(request.range, PieceShare.LARGE_BYTES));
+        boolean zeroes = request.type == NbdProtocol.CMD_WRITE_ZEROES;
+        int wanted = (int) Math.min(request.range, PieceShare.LARGE_BYTES);
+        Piece piece = zeroes ? share.forWriting(wanted) : share.forReading(wanted);
         if (piece == null) {
             return false;
         }
         piece.request = request;
         piece.transmission = transmission;
-        piece.buffer.bytes().fill((byte) 0);
+        if (zeroes) {
+            piece.buffer.bytes().fill((byte) 0);
+        }
         step(request, piece);
         return true;
     }
@@ -69,7 +74,12 @@ final class NbdRanges {
     private void step(NbdRequest request, Piece piece) {
         piece.length = (int) Math.min(piece.capacity(), request.range - request.rangeDone);
         request.outstanding = 1;
-        transmission.write(request.offset + request.rangeDone, piece);
+        long offset = request.offset + request.rangeDone;
+        if (request.type == NbdProtocol.CMD_CACHE) {
+            transmission.read(offset, piece);
+        } else {
+            transmission.write(offset, piece);
+        }
     }
 
     void stepDone(NbdRequest request, Piece piece) {
@@ -78,6 +88,14 @@ final class NbdRanges {
             underWay.add(piece);
         } else {
             share.free(piece);
+            end(request);
+        }
+    }
+
+    private void end(NbdRequest request) {
+        if (request.type == NbdProtocol.CMD_CACHE) {
+            transmission.answer(request); // nothing that a flush could make stable
+        } else {
             transmission.endChange(request);
         }
     }

@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 /// The transmission phase of one client: requests in, disk operations, replies out.
 ///
 /// Requests run side by side and are answered as they end, as the protocol allows: READs as
-/// [NbdReads] has it, TRIM and WRITE_ZEROES as [NbdRanges]. A WRITE fills piece after piece as its
-/// payload comes in, each goes to the disk at once, and the reply follows the last; with FUA a
+/// [NbdReads] has it, TRIM, WRITE_ZEROES and CACHE as [NbdRanges]. A WRITE fills piece after piece
+/// as its payload comes in, each goes to the disk at once, and the reply follows the last; with FUA a
 /// flush comes in between.
 ///
 /// When pieces, requests or the socket's buffer run out, no more is read from the socket: the
@@ -254,7 +254,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
                 request.length = (int) length;
                 startWrite(request);
             }
-            case NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES ->
+            case NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES, NbdProtocol.CMD_CACHE ->
                     ranges.start(request, flags, length);
             case NbdProtocol.CMD_BLOCK_STATUS -> {
                 request.range = length;

@@ -61,6 +61,14 @@ final class PieceShare {
         return piece != null ? piece : largeForReading() > 0 ? large.pollLast() : null;
     }
 
+    /// A piece to read `sizeBytes` or a part of it; `null` when the client has to wait.
+    @Nullable Piece forReading(int sizeBytes) {
+        if (sizeBytes <= SMALL_BYTES) {
+            return forSmallRead();
+        }
+        return largeForReading() > 0 ? large.pollLast() : null;
+    }
+
     /// How many large pieces reads may take now.
     int largeForReading() {
         return large.size() - KEPT_FOR_WRITES;

@@ -72,6 +72,7 @@ final class RequestRules {
 
     private boolean isOffered(int type) {
         return type == NbdProtocol.CMD_READ
+                || type == NbdProtocol.CMD_CACHE
                 || (type == NbdProtocol.CMD_BLOCK_STATUS && terms.allocation())
                 || changes(type);
     }
@@ -84,6 +85,8 @@ final class RequestRules {
 
     /// Whether [NbdProtocol#MAX_PAYLOAD_BYTES] bounds its length.
     private static boolean isBounded(int type) {
-        return type == NbdProtocol.CMD_READ || type == NbdProtocol.CMD_WRITE;
+        return type == NbdProtocol.CMD_READ
+                || type == NbdProtocol.CMD_WRITE
+                || type == NbdProtocol.CMD_CACHE;
     }
 }

@@ -14,6 +14,10 @@ import org.splitring.blkfront.Completion;
 @SuppressWarnings("NonAtomicVolatileUpdate") // only the loop updates
 final class MemoryDisk implements ExportedDisk {
     final MemorySegment content;
+
+    /// What a loss of power would leave: the content at the last flush.
+    final MemorySegment stable;
+
     final Set<DiskBuffer> lent = new HashSet<>();
     final ArrayDeque<Runnable> held = new ArrayDeque<>();
     private final Executor loop;
@@ -30,12 +34,13 @@ final class MemoryDisk implements ExportedDisk {
     volatile int discardStatus;
     volatile int discarded;
     volatile int lentCount;
-    volatile long largestRead;
+    volatile long bytesRead;
 
     record Buffer(MemorySegment bytes) implements DiskBuffer {}
 
     MemoryDisk(long sizeBytes, Executor loop) {
         content = Arena.ofAuto().allocate(sizeBytes, 4096);
+        stable = Arena.ofAuto().allocate(sizeBytes, 4096);
         this.loop = loop;
     }
 
@@ -107,7 +112,7 @@ final class MemoryDisk implements ExportedDisk {
     @Override
     public void read(long offset, DiskBuffer buffer, int sizeBytes, Completion done) {
         reads++;
-        largestRead = Math.max(largestRead, sizeBytes);
+        bytesRead += sizeBytes;
         later(
                 () -> {
                     boolean fails = failReadAt >= offset && failReadAt < offset + sizeBytes;
@@ -129,7 +134,13 @@ final class MemoryDisk implements ExportedDisk {
     @Override
     public void flush(Completion done) {
         flushes++;
-        later(() -> done.done(flushError));
+        later(
+                () -> {
+                    if (flushError == 0) {
+                        MemorySegment.copy(content, 0, stable, 0, content.byteSize());
+                    }
+                    done.done(flushError);
+                });
     }
 
     private void later(Runnable operation) {

@@ -19,6 +19,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -82,7 +83,8 @@ class NbdServerTest {
             assertEquals(NbdProtocol.REP_ACK, reply.type());
             assertEquals(64 << 20, infos[0].getLong());
             assertEquals(
-                    1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 11, infos[0].getShort());
+                    1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11,
+                    infos[0].getShort());
             assertEquals("xvda", StandardCharsets.UTF_8.decode(infos[1]).toString());
             assertEquals("disk of web", StandardCharsets.UTF_8.decode(infos[2]).toString());
             assertEquals(512, infos[3].getInt());
@@ -422,7 +424,13 @@ class NbdServerTest {
                 {0, NbdProtocol.CMD_WRITE_ZEROES, 1, 512, EINVAL},
                 {1 << 2, NbdProtocol.CMD_WRITE_ZEROES, 0, 512, EINVAL},
                 {1 << 4, 0, 0, 512, EINVAL}, // FAST_ZERO of a READ
-                {0, 7, 0, 512, EINVAL},
+                {0, 7, 0, 512, EINVAL}, // BLOCK_STATUS, which needs structured replies
+                {0, NbdProtocol.CMD_CACHE, 0, (32 << 20) + 512, EINVAL},
+                {0, NbdProtocol.CMD_CACHE, size, 512, EINVAL},
+                {0, NbdProtocol.CMD_CACHE, -512, 512, EINVAL},
+                {0, NbdProtocol.CMD_CACHE, 0, 511, EINVAL},
+                {1 << 1, NbdProtocol.CMD_CACHE, 0, 512, EINVAL},
+                {0, 8, 0, 512, EINVAL}, // RESIZE of an experimental extension
                 {0, 0xFFFF, 0, 512, EINVAL},
                 {0, NbdProtocol.CMD_FLUSH, 512, 0, EINVAL},
                 {0, NbdProtocol.CMD_FLUSH, 0, 512, EINVAL},
@@ -548,6 +556,65 @@ class NbdServerTest {
             for (int type : new int[] {NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES}) {
                 client.request(0, type, type, 0, 4096);
                 assertEquals(new RawNbdClient.Reply(NbdProtocol.EPERM, type), client.reply());
+            }
+            client.request(0, NbdProtocol.CMD_CACHE, 9, 0, 4096); // changes nothing
+            assertEquals(new RawNbdClient.Reply(0, 9), client.reply());
+        }
+    }
+
+    @Test
+    void cacheReadsTheRangeAndSaysHowThatWent() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            client.request(0, NbdProtocol.CMD_CACHE, 1, 512, (1 << 20) - 512);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            assertEquals((1 << 20) - 512, disk.bytesRead);
+            assertEquals(8, disk.reads);
+            client.request(NbdProtocol.CMD_FLAG_FUA, NbdProtocol.CMD_CACHE, 2, 0, 0);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            disk.failReadAt = 300_000;
+            client.request(0, NbdProtocol.CMD_CACHE, 3, 0, 1 << 20);
+            assertEquals(new RawNbdClient.Reply(EIO, 3), client.reply());
+            assertEquals(11, disk.reads, "it ends with the error");
+            assertEquals(0, disk.flushes);
+        }
+    }
+
+    @Test
+    void n024_cacheOfTheWholeDiskInALoopStopsNobody() throws IOException {
+        try (RawNbdClient greedy = new RawNbdClient(socket).go();
+                RawNbdClient other = new RawNbdClient(socket).go()) {
+            for (int i = 0; i < 200; i++) { // more than requests and pieces
+                greedy.request(0, NbdProtocol.CMD_CACHE, i, 0, 32 << 20);
+            }
+            for (int i = 0; i < 50; i++) {
+                other.write(0, i, 0, new byte[4096]);
+                assertEquals(new RawNbdClient.Reply(0, i), other.reply());
+            }
+            greedy.write(0, 1000, 0, new byte[1 << 20]); // has pieces left, when it is its turn
+            for (int i = 0; i <= 200; i++) {
+                assertEquals(0, greedy.reply().error());
+            }
+        }
+        await().until(() -> disk.lentCount == 0);
+    }
+
+    @Test
+    void aFlushOfOneConnectionCoversWhatWasAnsweredOnAnother() throws IOException {
+        try (RawNbdClient writer = new RawNbdClient(socket).go();
+                RawNbdClient flusher = new RawNbdClient(socket).go()) {
+            assertTrue((writer.flags & NbdProtocol.CAN_MULTI_CONN) != 0);
+            byte[] data = new byte[300 << 10]; // several pieces
+            Arrays.fill(data, (byte) 7);
+            for (int i = 0; i < 20; i++) {
+                long offset = i * 512L * 1024;
+                writer.write(0, i, offset, data);
+                assertEquals(new RawNbdClient.Reply(0, i), writer.reply());
+                assertEquals(0, disk.stable.get(ValueLayout.JAVA_BYTE, offset), "before");
+                flusher.flush(i);
+                assertEquals(new RawNbdClient.Reply(0, i), flusher.reply());
+                assertArrayEquals(
+                        data,
+                        disk.stable.asSlice(offset, data.length).toArray(ValueLayout.JAVA_BYTE));
             }
         }
     }

@@ -16,6 +16,7 @@ import org.splitring.driverdomain.lab.VirtualDevice;
 import org.splitring.driverdomain.nbd.NbdExport;
 import org.splitring.driverdomain.nbd.NbdLimits;
 import org.splitring.driverdomain.nbd.NbdServer;
+import org.splitring.driverdomain.nbd.NbdTls;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.PageAllocator;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
@@ -64,12 +65,14 @@ final class DiskExports implements VbdUser, AutoCloseable {
     /// @param loop serves the disks and the clients
     /// @param sockets folder of the sockets: `xvda.nbd`
     /// @param tcpPort of the loopback address, if the disks shall be there too
+    /// @param tls what clients of that port must begin with, if they must
     DiskExports(
             NettyDeviceLoop loop,
             PageAllocator pages,
             int memoryMib,
             Path sockets,
-            @Nullable Integer tcpPort)
+            @Nullable Integer tcpPort,
+            @Nullable NbdTls tls)
             throws IOException {
         this.loop = loop;
         this.pages = pages;
@@ -78,7 +81,7 @@ final class DiskExports implements VbdUser, AutoCloseable {
         if (tcpPort == null) {
             portServer = null;
         } else {
-            portServer = new NbdServer(loop.eventLoop(), List.of(), NbdLimits.DEFAULT);
+            portServer = new NbdServer(loop.eventLoop(), List.of(), NbdLimits.DEFAULT, tls);
             portServer.listenOnLoopback(tcpPort);
         }
     }

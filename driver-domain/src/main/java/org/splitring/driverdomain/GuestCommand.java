@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import org.splitring.driverdomain.nbd.NbdTls;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -33,6 +34,15 @@ final class GuestCommand implements Callable<Integer> {
     @Option(names = "--tcp", description = "Loopback port on which the disks are exported too.")
     private @Nullable Integer tcpPort;
 
+    @Option(names = "--tls-certificate", description = "PEM: without TLS nobody is let in there.")
+    private @Nullable Path tlsCertificate;
+
+    @Option(names = "--tls-key", description = "PEM: of that certificate.")
+    private @Nullable Path tlsKey;
+
+    @Option(names = "--tls-client-ca", description = "PEM: whose certificates clients must show.")
+    private @Nullable Path tlsClientCa;
+
     @Option(
             names = "--xenstore",
             defaultValue = "SOCKET",
@@ -42,7 +52,7 @@ final class GuestCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         try (GuestProgram program = new GuestProgram(attach, memoryMib, storeWay)) {
-            program.serveDevices(sockets, tcpPort);
+            program.serveDevices(sockets, tcpPort, tls());
             System.out.println(READY);
             program.openConsole(sockets);
             program.awaitEnd();
@@ -51,5 +61,12 @@ final class GuestCommand implements Callable<Integer> {
             return 1;
         }
         return 0;
+    }
+
+    private @Nullable NbdTls tls() throws IOException {
+        if (tlsCertificate == null || tlsKey == null) {
+            return null;
+        }
+        return NbdTls.load(tlsCertificate, tlsKey, tlsClientCa);
     }
 }

@@ -45,6 +45,13 @@ final class GuestProcess {
         arguments.add("--sockets=" + RunDirectory.domain(runDir, domain.name()));
         arguments.add("--memory=" + domain.memoryMib());
         domain.tcpPort().ifPresent(port -> arguments.add("--tcp=" + port));
+        domain.tls()
+                .ifPresent(
+                        tls -> {
+                            arguments.add("--tls-certificate=" + tls.certificate());
+                            arguments.add("--tls-key=" + tls.key());
+                            tls.clientCa().ifPresent(ca -> arguments.add("--tls-client-ca=" + ca));
+                        });
         return arguments;
     }
 

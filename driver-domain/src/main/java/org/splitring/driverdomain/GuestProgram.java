@@ -18,6 +18,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdUser;
+import org.splitring.driverdomain.nbd.NbdTls;
 import org.splitring.hypervisor.EventChannelException;
 import org.splitring.hypervisor.attached.AttachedGuest;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
@@ -163,10 +164,11 @@ final class GuestProgram implements AutoCloseable {
     /// on sockets and on the port.
     ///
     /// @param sockets folder in which devices show themselves
+    /// @param tls of the port
     /// @throws IOException when a disk or a vif does not connect; another device that does not is
     ///     one line
     ///     in the log
-    void serveDevices(Path sockets, @Nullable Integer tcpPort)
+    void serveDevices(Path sockets, @Nullable Integer tcpPort, @Nullable NbdTls tls)
             throws IOException, InterruptedException {
         Optional<Path> plugins;
         int disks;
@@ -181,7 +183,8 @@ final class GuestProgram implements AutoCloseable {
         DeviceClasses found = DeviceClasses.find(plugins);
         classes = found;
         found.problems().forEach(LOG::warn);
-        DiskExports offered = new DiskExports(loop, guest.pages(), memoryMib, sockets, tcpPort);
+        DiskExports offered =
+                new DiskExports(loop, guest.pages(), memoryMib, sockets, tcpPort, tls);
         exports = offered;
         offered.expect(disks);
         GuestNetwork interfaces = new GuestNetwork(loop, name, sockets);

@@ -136,6 +136,7 @@ final class LabReload {
                 List.of(),
                 domain.devices().stream().map(device -> device.at("")).toList(),
                 domain.tcpPort(),
+                domain.tls(),
                 "");
     }
 

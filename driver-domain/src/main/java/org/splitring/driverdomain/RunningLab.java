@@ -26,6 +26,8 @@ import org.splitring.blkback.image.ImageFiles;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.driverdomain.lab.LabTls;
+import org.splitring.driverdomain.nbd.NbdTls;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.AttachServer;
@@ -133,6 +135,17 @@ final class RunningLab implements AutoCloseable {
             if (domain.tcpPort().isPresent() && !hasLivingGuest(domain)) {
                 checkPort(domain, domain.tcpPort().getAsInt());
             }
+            if (domain.tls().isPresent()) {
+                checkTls(domain.tls().get());
+            }
+        }
+    }
+
+    private void checkTls(LabTls tls) throws CommandException {
+        try {
+            NbdTls.load(tls.certificate(), tls.key(), tls.clientCa().orElse(null));
+        } catch (IOException e) {
+            throw new CommandException(lab.file() + ": nbd_tls: " + e.getMessage(), e);
         }
     }
 

@@ -210,7 +210,10 @@ final class UpCommand implements Callable<Integer> {
                                             text.append(
                                                     String.format(
                                                             Locale.ROOT,
-                                                            "      nbd://localhost:%d/%s%n",
+                                                            "      %s://localhost:%d/%s%n",
+                                                            domain.tls().isPresent()
+                                                                    ? "nbds"
+                                                                    : "nbd",
                                                             port,
                                                             disk.name())));
                     example = example.isEmpty() ? example(uri, disk.readOnly()) : example;

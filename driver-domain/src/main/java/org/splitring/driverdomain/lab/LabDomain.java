@@ -1,6 +1,7 @@
 package org.splitring.driverdomain.lab;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /// One guest of a lab.
@@ -8,6 +9,7 @@ import java.util.OptionalInt;
 /// @param memoryMib memory of the guest in MiB
 /// @param devices those of other classes than disks and network interfaces
 /// @param tcpPort loopback port on which its disks are offered besides their Unix sockets
+/// @param tls of that port; without it what passes there is not encrypted
 /// @param exportPlace `file:line: key` of `export`, for messages
 public record LabDomain(
         String name,
@@ -17,6 +19,7 @@ public record LabDomain(
         List<LabVif> vifs,
         List<LabDevice> devices,
         OptionalInt tcpPort,
+        Optional<LabTls> tls,
         String exportPlace) {
     public LabDomain {
         disks = List.copyOf(disks);

@@ -36,6 +36,11 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///     guest = "java"                                     # or "external": any program may attach
 ///     export = "unix"                                    # or "tcp:10809": loopback as well
 ///
+///     [nbd_tls]                                          # TLS on every `tcp:` port
+///     certificate = "tls/server-cert.pem"
+///     key = "tls/server-key.pem"
+///     client_ca = "tls/ca-cert.pem"                      # clients must show one of its certificates
+///
 ///     [networks.lan]                                     # as NetworkTables says
 ///     subnet = "10.0.0.0/24"
 ///
@@ -53,7 +58,8 @@ public final class LabFile {
             Set.of("xenstored", "control", "lab", "lock", "log", "store");
 
     private static final List<String> TOP_KEYS =
-            List.of("domains", "networks", "images", "backing_folders");
+            List.of("domains", "networks", "images", "nbd_tls", "backing_folders");
+    private static final List<String> TLS_KEYS = List.of("certificate", "key", "client_ca");
     private static final List<String> DOMAIN_KEYS =
             List.of("memory", "disk", "vif", "devices", "p9", "guest", "export");
     private static final List<String> IMAGE_KEYS = List.of("size");
@@ -138,9 +144,13 @@ public final class LabFile {
         if (domains.size() > MAX_DOMAINS) {
             throw new LabException(file + ": more than " + MAX_DOMAINS + " domains");
         }
+        Optional<LabTls> tls = tls(root.path("nbd_tls"));
         List<LabDomain> result = new ArrayList<>();
         for (Map.Entry<String, JsonNode> entry : domains.properties()) {
-            result.add(domain(entry.getKey(), entry.getValue()));
+            result.add(domain(entry.getKey(), entry.getValue(), tls));
+        }
+        if (tls.isPresent() && ports.isEmpty()) {
+            throw bad(List.of("nbd_tls"), "no domain has export = \"tcp:PORT\"");
         }
         for (Path image : imageSizes.keySet()) {
             if (!imagesUsed.contains(image)) {
@@ -173,6 +183,38 @@ public final class LabFile {
             folders.add(folder);
         }
         return folders;
+    }
+
+    private Optional<LabTls> tls(JsonNode table) throws LabException {
+        List<String> path = List.of("nbd_tls");
+        if (table.isMissingNode()) {
+            return Optional.empty();
+        }
+        checkKeys(table, path, TLS_KEYS);
+        Optional<Path> certificate = pem(table, path, "certificate");
+        Optional<Path> key = pem(table, path, "key");
+        if (certificate.isEmpty() || key.isEmpty()) {
+            String missing = certificate.isEmpty() ? "certificate" : "key";
+            throw bad(path, missing + " is missing");
+        }
+        return Optional.of(
+                new LabTls(certificate.get(), key.get(), pem(table, path, "client_ca")));
+    }
+
+    private Optional<Path> pem(JsonNode table, List<String> path, String key) throws LabException {
+        JsonNode node = table.path(key);
+        if (node.isMissingNode()) {
+            return Optional.empty();
+        }
+        List<String> here = under(path, key);
+        if (!node.isString()) {
+            throw bad(here, "\"" + text(node) + "\" is not a path");
+        }
+        Path file = resolve(node.stringValue(), here);
+        if (!Files.isRegularFile(file)) {
+            throw bad(here, file + " is not a file");
+        }
+        return Optional.of(file);
     }
 
     private void images(JsonNode images) throws LabException {
@@ -211,7 +253,8 @@ public final class LabFile {
         }
     }
 
-    private LabDomain domain(String name, JsonNode table) throws LabException {
+    private LabDomain domain(String name, JsonNode table, Optional<LabTls> tls)
+            throws LabException {
         List<String> path = List.of("domains", name);
         if (!DOMAIN_NAME.matcher(name).matches() || RESERVED_NAMES.contains(name)) {
             throw bad(
@@ -237,7 +280,16 @@ public final class LabFile {
         }
         String exportPlace = place(List.of("domains", name, "export"));
         List<LabVif> vifs = networks.vifs(name, table.path("vif"), List.of("domains", name, "vif"));
-        return new LabDomain(name, memory, guest, disks, vifs, devices, port, exportPlace);
+        return new LabDomain(
+                name,
+                memory,
+                guest,
+                disks,
+                vifs,
+                devices,
+                port,
+                port.isPresent() ? tls : Optional.empty(),
+                exportPlace);
     }
 
     private int memory(JsonNode node, List<String> path) throws LabException {

@@ -40,6 +40,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
     private int option;
     private long remaining; // bytes of this option's data, u32
     private int options;
+    private boolean encrypted;
     private boolean structured;
     private @Nullable NbdExport allocationOf; // whose BLOCK_STATUS the client has selected
     private @Nullable Future<?> deadline;
@@ -74,6 +75,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
 
     @Override
     public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+        end(ctx);
         ctx.close();
     }
 
@@ -94,16 +96,31 @@ final class NbdHandshake extends ByteToMessageDecoder {
                 in.skipBytes(step);
                 remaining -= step;
                 if (remaining == 0) {
-                    phase = Phase.OPTION;
-                    if (option == NbdProtocol.OPT_EXPORT_NAME) {
-                        end(ctx); // has no reply that could carry an error
-                    } else {
-                        refuse(ctx, NbdProtocol.REP_ERR_TOO_BIG, "option data is too long");
-                    }
+                    skipped(ctx);
                 }
             }
             case OVER -> in.skipBytes(in.readableBytes());
         }
+    }
+
+    /// An option that nobody wants to know more of is over.
+    private void skipped(ChannelHandlerContext ctx) {
+        phase = Phase.OPTION;
+        if (option == NbdProtocol.OPT_EXPORT_NAME) {
+            end(ctx); // has no reply that could carry an error
+        } else if (isTooEarly()) {
+            refuse(ctx, NbdProtocol.REP_ERR_TLS_REQD, "TLS has to be started first");
+        } else {
+            refuse(ctx, NbdProtocol.REP_ERR_TOO_BIG, "option data is too long");
+        }
+    }
+
+    /// Whether the option has to wait for TLS.
+    private boolean isTooEarly() {
+        return server.tls() != null
+                && !encrypted
+                && option != NbdProtocol.OPT_STARTTLS
+                && option != NbdProtocol.OPT_ABORT;
     }
 
     private void clientFlags(ChannelHandlerContext ctx, ByteBuf in) {
@@ -111,7 +128,10 @@ final class NbdHandshake extends ByteToMessageDecoder {
             return;
         }
         int flags = in.readInt();
-        if ((flags & ~(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES)) != 0) {
+        boolean unknown =
+                (flags & ~(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES)) != 0;
+        boolean fixed = (flags & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
+        if (unknown || (server.tls() != null && !fixed)) { // TLS is of the fixed newstyle
             end(ctx);
             return;
         }
@@ -129,7 +149,9 @@ final class NbdHandshake extends ByteToMessageDecoder {
         }
         option = in.readInt();
         remaining = in.readUnsignedInt();
-        if (remaining > MAX_OPTION_BYTES) {
+        if (isTooEarly() && remaining == 0) {
+            skipped(ctx);
+        } else if (isTooEarly() || remaining > MAX_OPTION_BYTES) {
             phase = Phase.SKIP;
         } else if (remaining > 0) {
             phase = Phase.DATA;
@@ -161,10 +183,38 @@ final class NbdHandshake extends ByteToMessageDecoder {
             case NbdProtocol.OPT_LIST -> list(ctx, data);
             case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> infoOrGo(ctx, data);
             case NbdProtocol.OPT_STRUCTURED_REPLY -> structuredReply(ctx, data);
+            case NbdProtocol.OPT_STARTTLS -> startTls(ctx, data);
             case NbdProtocol.OPT_LIST_META_CONTEXT -> listMetaContexts(ctx, data);
             case NbdProtocol.OPT_SET_META_CONTEXT -> setMetaContexts(ctx, data);
-            default -> throw new BadOption(NbdProtocol.REP_ERR_UNSUP, "option is not supported");
+            default -> throw unsupported();
         }
+    }
+
+    private static BadOption unsupported() {
+        return new BadOption(NbdProtocol.REP_ERR_UNSUP, "option is not supported");
+    }
+
+    private void startTls(ChannelHandlerContext ctx, OptionData data) throws BadOption {
+        NbdTls tls = server.tls();
+        if (tls == null) {
+            throw unsupported();
+        }
+        data.checkEmpty();
+        if (encrypted) {
+            throw BadOption.invalid("TLS has been started already");
+        }
+        if (actualReadableBytes() > 0) {
+            // Whoever sits between the client and us can put something behind this option, which
+            // would seem to have come encrypted.
+            end(ctx);
+            return;
+        }
+        reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
+        encrypted = true;
+        structured = false; // nothing that was said before counts
+        allocationOf = null;
+        ctx.pipeline()
+                .addFirst("tls", tls.newHandler(ctx.alloc(), server.limits().handshakeNanos()));
     }
 
     private void exportName(ChannelHandlerContext ctx, OptionData data) throws BadOption {
@@ -315,7 +365,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
     }
 
     private NbdTerms terms(NbdExport export) {
-        return new NbdTerms(structured, export.equals(allocationOf));
+        return new NbdTerms(structured, export.equals(allocationOf), encrypted);
     }
 
     private void transmit(ChannelHandlerContext ctx, NbdExport export, PieceShare share) {
@@ -327,6 +377,9 @@ final class NbdHandshake extends ByteToMessageDecoder {
     }
 
     private void end(ChannelHandlerContext ctx) {
+        if (phase == Phase.OVER) {
+            return;
+        }
         phase = Phase.OVER;
         server.metrics().handshakesRefused++;
         ctx.close();

@@ -41,6 +41,7 @@ final class NbdProtocol {
     static final int OPT_EXPORT_NAME = 1;
     static final int OPT_ABORT = 2;
     static final int OPT_LIST = 3;
+    static final int OPT_STARTTLS = 5;
     static final int OPT_INFO = 6;
     static final int OPT_GO = 7;
     static final int OPT_STRUCTURED_REPLY = 8;
@@ -55,6 +56,7 @@ final class NbdProtocol {
     static final int REP_ERR_UNSUP = 0x8000_0001;
     static final int REP_ERR_POLICY = 0x8000_0002;
     static final int REP_ERR_INVALID = 0x8000_0003;
+    static final int REP_ERR_TLS_REQD = 0x8000_0005;
     static final int REP_ERR_UNKNOWN = 0x8000_0006;
     static final int REP_ERR_TOO_BIG = 0x8000_0009;
 

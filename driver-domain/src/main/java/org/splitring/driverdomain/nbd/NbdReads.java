@@ -20,6 +20,7 @@ final class NbdReads {
     private final NbdReplies replies;
     private final PieceShare share;
     private final boolean structured;
+    private final boolean encrypted;
     private @Nullable NbdRequest waiting; // parsed, waits for pieces
     private @Nullable NbdRequest streaming; // its simple reply is on the wire in part
     private int sending;
@@ -35,6 +36,7 @@ final class NbdReads {
         this.replies = replies;
         this.share = share;
         structured = terms.structured();
+        encrypted = terms.encrypted();
     }
 
     /// Whether a READ waits for pieces: no request is taken before it has them.
@@ -163,11 +165,18 @@ final class NbdReads {
                 boolean last = request.moved == request.length;
                 replies.data(request, request.offset + piece.offset, piece.length, last);
             }
-            ByteBuf data = piece.bytes.retain().setIndex(0, piece.length);
-            channel.write(data).addListener(piece);
+            channel.write(data(piece)).addListener(piece);
         }
         streaming = null;
         transmission.recycle(request);
+    }
+
+    /// What the socket is given of a piece: the guest's pages themselves. For encryption, which
+    /// needs a copy anyway, and the addresses of its buffers, it is a copy.
+    private ByteBuf data(Piece piece) {
+        return encrypted
+                ? channel.alloc().directBuffer(piece.length).writeBytes(piece.bytes, 0, piece.length)
+                : piece.bytes.retain().setIndex(0, piece.length);
     }
 
     /// The socket has taken a piece, or will not any more.

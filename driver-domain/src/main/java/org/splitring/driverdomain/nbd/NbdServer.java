@@ -48,6 +48,7 @@ public final class NbdServer implements AutoCloseable {
     private final EventLoop loop;
     private final ConcurrentNavigableMap<String, NbdExport> exports = new ConcurrentSkipListMap<>();
     private final NbdLimits limits;
+    private final @Nullable NbdTls tls;
     private final NbdMetrics metrics = new NbdMetrics();
 
     private final List<Channel> listeners = new ArrayList<>();
@@ -63,6 +64,13 @@ public final class NbdServer implements AutoCloseable {
 
     /// @param loop an epoll loop, the one on which the disks are called
     public NbdServer(EventLoop loop, List<NbdExport> exports, NbdLimits limits) {
+        this(loop, exports, limits, null);
+    }
+
+    /// @param tls if there is one, nobody is told or given anything without it
+    public NbdServer(
+            EventLoop loop, List<NbdExport> exports, NbdLimits limits, @Nullable NbdTls tls) {
+        this.tls = tls;
         this.loop = loop;
         this.limits = limits;
         for (NbdExport export : exports) {
@@ -186,6 +194,10 @@ public final class NbdServer implements AutoCloseable {
     @Nullable NbdExport export(String name) {
         Map.Entry<String, NbdExport> first = exports.firstEntry();
         return !name.isEmpty() ? exports.get(name) : first == null ? null : first.getValue();
+    }
+
+    @Nullable NbdTls tls() {
+        return tls;
     }
 
     NbdLimits limits() {

@@ -4,4 +4,5 @@ package org.splitring.driverdomain.nbd;
 ///
 /// @param structured whether READ is answered in chunks, which can tell where an error is
 /// @param allocation whether BLOCK_STATUS may be asked
-record NbdTerms(boolean structured, boolean allocation) {}
+/// @param encrypted whether what is sent and received goes through TLS
+record NbdTerms(boolean structured, boolean allocation, boolean encrypted) {}

@@ -38,6 +38,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private final ExportedDisk disk;
     private final PieceShare share;
     private final Channel channel;
+    private final NbdTerms terms;
     private final RequestRules rules;
     private final NbdReplies replies;
     private final NbdReads reads;
@@ -76,6 +77,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         this.channel = channel;
         this.disk = disk;
         this.share = share;
+        this.terms = terms;
         metrics = server.metrics();
         rules = new RequestRules(disk, terms);
         replies = new NbdReplies(channel, terms);
@@ -86,7 +88,9 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     @Override
     public void handlerAdded(ChannelHandlerContext context) {
         server.started(this);
-        if (channel.config().getRecvByteBufAllocator() instanceof ReceiveBuffers buffers) {
+        // What comes in encrypted is no payload yet.
+        if (!terms.encrypted()
+                && channel.config().getRecvByteBufAllocator() instanceof ReceiveBuffers buffers) {
             buffers.transmission = this;
         }
         long tick = server.limits().stallNanos();

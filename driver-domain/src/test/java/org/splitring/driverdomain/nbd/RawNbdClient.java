@@ -2,11 +2,18 @@ package org.splitring.driverdomain.nbd;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.Socket;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ByteChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Objects;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLSocket;
+import org.jspecify.annotations.Nullable;
 
 /// A client that sends any bytes it likes: for hostile tests.
 public final class RawNbdClient implements AutoCloseable {
@@ -23,12 +30,68 @@ public final class RawNbdClient implements AutoCloseable {
         }
     }
 
-    final SocketChannel channel;
+    ByteChannel channel;
+    private @Nullable Socket socket;
     long size;
     int flags;
 
     public RawNbdClient(Path socket) throws IOException {
         channel = SocketChannel.open(UnixDomainSocketAddress.of(socket));
+    }
+
+    /// A client of a port of the loopback address.
+    RawNbdClient(int port) throws IOException {
+        Socket connected = new Socket(InetAddress.getLoopbackAddress(), port);
+        socket = connected;
+        channel = new StreamChannel(connected);
+    }
+
+    /// A socket's streams; the JDK's TLS has no channels.
+    private record StreamChannel(Socket socket) implements ByteChannel {
+        @Override
+        public int read(ByteBuffer target) throws IOException {
+            int at = target.position();
+            int count =
+                    socket.getInputStream()
+                            .read(target.array(), target.arrayOffset() + at, target.remaining());
+            target.position(at + Math.max(count, 0));
+            return count;
+        }
+
+        @Override
+        public int write(ByteBuffer source) throws IOException {
+            int count = source.remaining();
+            int from = source.arrayOffset() + source.position();
+            socket.getOutputStream().write(source.array(), from, count);
+            source.position(source.limit());
+            return count;
+        }
+
+        @Override
+        public boolean isOpen() {
+            return !socket.isClosed();
+        }
+
+        @Override
+        public void close() throws IOException {
+            socket.close();
+        }
+    }
+
+    /// Starts TLS, after [#greet].
+    SSLSocket startTls(SSLContext context, String... protocols) throws IOException {
+        optionAcknowledged(NbdProtocol.OPT_STARTTLS, new byte[0]);
+        Socket plain = Objects.requireNonNull(socket);
+        SSLSocket tls =
+                (SSLSocket)
+                        context.getSocketFactory()
+                                .createSocket(plain, "localhost", plain.getPort(), true);
+        if (protocols.length > 0) {
+            tls.setEnabledProtocols(protocols);
+        }
+        tls.startHandshake();
+        channel = new StreamChannel(tls);
+        return tls;
     }
 
     /// Greets and sends the client flags.
@@ -208,6 +271,11 @@ public final class RawNbdClient implements AutoCloseable {
         } catch (IOException e) {
             return; // reset: closed with our bytes unread
         }
+    }
+
+    /// Closes the port's connection, whatever is under way.
+    void cut() throws IOException {
+        Objects.requireNonNull(socket).close();
     }
 
     @Override

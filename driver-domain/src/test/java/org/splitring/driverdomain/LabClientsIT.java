@@ -8,6 +8,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -31,12 +32,14 @@ class LabClientsIT {
     private static Path image;
     private static Path readOnlyImage;
     private static int port;
+    private static TestCertificates certificates;
 
     @BeforeAll
     static void up() throws Exception {
         lab = new LabUnderTest(dir);
         image = lab.image("web.img", 8);
         readOnlyImage = lab.image("b.img", 1);
+        certificates = new TestCertificates(dir.resolve("tls"));
         try (ServerSocket free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             port = free.getLocalPort();
         }
@@ -44,7 +47,8 @@ class LabClientsIT {
                 lab.lab(),
                 "[domains.web]\ndisk = [\"web.img,raw,xvda\", \"b.img,raw,xvdb,ro\"]\nexport = \"tcp:"
                         + port
-                        + "\"\n");
+                        + "\"\n[nbd_tls]\ncertificate = \"tls/server-cert.pem\"\n"
+                        + "key = \"tls/server-key.pem\"\nclient_ca = \"tls/ca-cert.pem\"\n");
         lab.up();
     }
 
@@ -76,6 +80,81 @@ class LabClientsIT {
         Ended out = lab.tool("nbdcopy", "libnbd-bin", lab.uri("xvda"), copy.toString());
         assertEquals(0, out.code(), out.output());
         assertEquals(-1, Files.mismatch(source, copy), "what was read is what was written");
+
+        new Random(2).nextBytes(pattern);
+        Files.write(source, pattern);
+        Ended back = lab.tool("nbdcopy", "libnbd-bin", source.toString(), lab.uri("xvda"));
+        assertEquals(0, back.code(), back.output());
+        assertEquals(-1, Files.mismatch(source, image), "the file has what nbdcopy wrote");
+    }
+
+    @Test
+    void nbdinfoSeesWhatIsOffered() throws Exception {
+        Ended info = lab.tool("nbdinfo", "libnbd-bin", lab.uri("xvda"));
+        assertEquals(0, info.code(), info.output());
+        for (String line :
+                List.of(
+                        "using structured packets",
+                        "base:allocation",
+                        "can_cache: true",
+                        "can_df: true",
+                        "can_flush: true",
+                        "can_fua: true",
+                        "can_multi_conn: true",
+                        "can_zero: true",
+                        "block_size_minimum: 512",
+                        "block_size_maximum: 33554432")) {
+            assertTrue(info.output().contains(line), () -> line + " is not in " + info.output());
+        }
+        Ended map = lab.tool("nbdinfo", "libnbd-bin", "--map", lab.uri("xvda"));
+        assertEquals(0, map.code(), map.output());
+        assertEquals("0 8388608 0 data", map.output().strip().replaceAll(" +", " "));
+        Ended qemuMap =
+                lab.tool(
+                        "qemu-img",
+                        "qemu-utils",
+                        "map",
+                        "--output=json",
+                        "-f",
+                        "raw",
+                        lab.uri("xvda"));
+        assertEquals(0, qemuMap.code(), qemuMap.output());
+        assertTrue(qemuMap.output().contains("\"length\": 8388608"), qemuMap.output());
+    }
+
+    @Test
+    void nbdshReadsInChunksAsksForStatusAndFillsTheCache() throws Exception {
+        Path script = dir.resolve("chunks.py");
+        Files.writeString(
+                script,
+                """
+                h.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
+                h.connect_uri("%s")
+                h.pwrite(b"x" * 4096, 1 << 20)
+                chunks = []
+                def chunk(data, offset, status, error):
+                    chunks.append((offset, len(data)))
+                assert h.pread_structured(512, 1 << 20, chunk, nbd.CMD_FLAG_DF) == b"x" * 512
+                assert chunks == [(1 << 20, 512)], chunks
+                chunks.clear()
+                h.pread_structured(4 << 20, 0, chunk)
+                assert len(chunks) == 32 and sum(c[1] for c in chunks) == 4 << 20, chunks
+                extents = []
+                h.block_status(1 << 20, 4096, lambda c, o, e, err: extents.append((c, o, e)))
+                assert extents == [("base:allocation", 4096, [1 << 20, 0])], extents
+                h.cache(8 << 20, 0)
+                h.flush()
+                h.set_strict_mode(0)
+                try:
+                    h.pread(100, 0)
+                    assert False, "an unaligned read was answered"
+                except nbd.Error as e:
+                    assert e.errno == "EINVAL", e
+                h.shutdown()
+                """
+                        .formatted(lab.uri("xvda")));
+        Ended ended = lab.tool("nbdsh", "python3-libnbd", "-n", script.toString());
+        assertEquals(0, ended.code(), ended.output());
     }
 
     private static Ended qemuImg(String command, Path source) throws Exception {
@@ -171,15 +250,65 @@ class LabClientsIT {
         assertEquals(0, Files.readAllBytes(readOnlyImage)[0]);
     }
 
+    private static String secureUri(String export) {
+        return "nbds://localhost:"
+                + port
+                + "/"
+                + export
+                + "?tls-certificates="
+                + certificates.folder();
+    }
+
     @Test
-    void tcpPortServesEveryDiskByName() throws Exception {
-        Ended list = lab.tool("nbdinfo", "libnbd-bin", "--list", "nbd://localhost:" + port);
+    void tcpPortServesEveryDiskByNameToClientsThatItKnows() throws Exception {
+        Ended list = lab.tool("nbdinfo", "libnbd-bin", "--list", secureUri(""));
         assertEquals(0, list.code(), list.output());
+        assertTrue(list.output().contains("with TLS"), list.output());
         Matcher sizes = Pattern.compile("export-size: (\\d+)").matcher(list.output());
         List<String> found = new ArrayList<>();
         while (sizes.find()) {
             found.add(sizes.group(1));
         }
         assertEquals(List.of("8388608", "1048576"), found);
+
+        Ended plain = lab.tool("nbdinfo", "libnbd-bin", "nbd://localhost:" + port + "/xvda");
+        assertTrue(plain.code() != 0, plain.output());
+        Path empty = Files.createDirectories(dir.resolve("no-certificate"));
+        Files.copy(
+                certificates.file("ca-cert.pem"),
+                empty.resolve("ca-cert.pem"),
+                StandardCopyOption.REPLACE_EXISTING);
+        String stranger = "nbds://localhost:" + port + "/xvda?tls-certificates=" + empty;
+        Ended refused = lab.tool("nbdinfo", "libnbd-bin", stranger);
+        assertTrue(refused.code() != 0, refused.output());
+    }
+
+    @Test
+    void nbdcopyAndQemuImgCopyThroughTls() throws Exception {
+        byte[] pattern = new byte[8 << 20];
+        new Random(3).nextBytes(pattern);
+        Path source = Files.write(dir.resolve("secure.img"), pattern);
+        Ended in = lab.tool("nbdcopy", "libnbd-bin", source.toString(), secureUri("xvda"));
+        assertEquals(0, in.code(), in.output());
+        assertEquals(-1, Files.mismatch(source, image), "the file has what was written");
+        Path copy = dir.resolve("secure-copy.img");
+        Ended out = lab.tool("nbdcopy", "libnbd-bin", secureUri("xvda"), copy.toString());
+        assertEquals(0, out.code(), out.output());
+        assertEquals(-1, Files.mismatch(source, copy), "what was read is what was written");
+        Path qemuCopy = dir.resolve("secure-qemu.img");
+        Ended qemu =
+                lab.tool(
+                        "qemu-img",
+                        "qemu-utils",
+                        "convert",
+                        "--object",
+                        "tls-creds-x509,id=t,endpoint=client,dir=" + certificates.folder(),
+                        "--image-opts",
+                        "driver=nbd,host=localhost,port=" + port + ",export=xvda,tls-creds=t",
+                        "-O",
+                        "raw",
+                        qemuCopy.toString());
+        assertEquals(0, qemu.code(), qemu.output());
+        assertEquals(-1, Files.mismatch(source, qemuCopy), "what QEMU read is what was written");
     }
 }

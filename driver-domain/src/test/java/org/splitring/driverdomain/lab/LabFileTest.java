@@ -62,6 +62,26 @@ class LabFileTest {
         }
     }
 
+    private static final String PORT = "[domains.web]\nexport = \"tcp:10809\"\n";
+
+    @Test
+    void tlsIsForEveryPortAndItsFilesAreLookedFor() throws Exception {
+        Files.writeString(dir.resolve("cert.pem"), "");
+        Files.writeString(dir.resolve("key.pem"), "");
+        String both = "[nbd_tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n";
+        Lab lab = read(PORT + "[domains.b]\n" + both);
+        LabTls tls = lab.domains().get(0).tls().orElseThrow();
+        assertEquals(dir.resolve("cert.pem"), tls.certificate());
+        assertEquals(dir.resolve("key.pem"), tls.key());
+        assertTrue(tls.clientCa().isEmpty());
+        assertTrue(lab.domains().get(1).tls().isEmpty(), "it has no port");
+        refused(PORT + both + "client_ca = \"folder\"\n", 6, "folder is not a file");
+        refused(PORT + both + "ca = \"cert.pem\"\n", 6, "unknown key", "client_ca");
+        refused(PORT + "[nbd_tls]\nkey = \"key.pem\"\n", 3, "nbd_tls: certificate is missing");
+        refused(PORT + "[nbd_tls]\ncertificate = 7\n", 4, "\"7\" is not a path");
+        refused("[domains.web]\n" + both, 2, "no domain has export = \"tcp:PORT\"");
+    }
+
     private static String disk(String spec) {
         return "[domains.web]\ndisk = [\"" + spec + "\"]\n";
     }

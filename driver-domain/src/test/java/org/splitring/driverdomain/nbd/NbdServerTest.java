@@ -686,6 +686,16 @@ class NbdServerTest {
     }
 
     @Test
+    void aPortServesDisksByName() throws IOException {
+        server.add(new NbdExport("xvdb", "", new MemoryDisk(1 << 20, group.next())));
+        int port = server.listenOnLoopback(0);
+        try (RawNbdClient client = new RawNbdClient(port).greet().enter("xvdb")) {
+            assertEquals(1 << 20, client.size);
+            roundTrip(new RawNbdClient(port).go(), new Random(1), 300 << 10);
+        }
+    }
+
+    @Test
     void busyPortIsNamed() throws IOException {
         int port = server.listenOnLoopback(0);
         try (NbdServer second =

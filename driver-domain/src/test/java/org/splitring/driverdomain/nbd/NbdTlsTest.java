@@ -12,6 +12,7 @@ import io.netty.channel.epoll.EpollIoHandler;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -142,7 +143,7 @@ class NbdTlsTest {
             assertEquals(NbdProtocol.REP_ERR_TLS_REQD, client.optionReply().type());
             client.option(NbdProtocol.OPT_STARTTLS, new byte[1]);
             assertEquals(NbdProtocol.REP_ERR_INVALID, client.optionReply().type());
-            client.option(NbdProtocol.OPT_EXPORT_NAME, "xvda".getBytes());
+            client.option(NbdProtocol.OPT_EXPORT_NAME, "xvda".getBytes(StandardCharsets.UTF_8));
             client.awaitClosed();
         }
         try (RawNbdClient client = new RawNbdClient(port).greet()) {

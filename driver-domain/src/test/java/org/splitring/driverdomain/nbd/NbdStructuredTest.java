@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -264,7 +265,7 @@ class NbdStructuredTest {
                                                             ask(client, cookie, reading)));
             while (!readings.isEmpty()) {
                 RawNbdClient.Chunk chunk = client.chunk();
-                Reading reading = readings.get(chunk.cookie());
+                Reading reading = Objects.requireNonNull(readings.get(chunk.cookie()));
                 reading.take(chunk);
                 if (chunk.last()) {
                     readings.remove(chunk.cookie());

@@ -124,9 +124,7 @@ class LabClientsIT {
 
     @Test
     void nbdshReadsInChunksAsksForStatusAndFillsTheCache() throws Exception {
-        Path script = dir.resolve("chunks.py");
-        Files.writeString(
-                script,
+        String script =
                 """
                 h.add_meta_context(nbd.CONTEXT_BASE_ALLOCATION)
                 h.connect_uri("%s")
@@ -152,8 +150,11 @@ class LabClientsIT {
                     assert e.errno == "EINVAL", e
                 h.shutdown()
                 """
-                        .formatted(lab.uri("xvda")));
-        Ended ended = lab.tool("nbdsh", "python3-libnbd", "-n", script.toString());
+                        .formatted(lab.uri("xvda"));
+        // It takes the python3 of the path, which has to be the one of its package.
+        String path = "PATH=/usr/bin:/bin";
+        String nbdsh = ExternalTools.require("nbdsh", "python3-libnbd").toString();
+        Ended ended = lab.execute(List.of("/usr/bin/env", path, nbdsh, "-c", script));
         assertEquals(0, ended.code(), ended.output());
     }
 

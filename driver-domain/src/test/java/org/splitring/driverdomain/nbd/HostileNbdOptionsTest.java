@@ -63,7 +63,7 @@ class HostileNbdOptionsTest {
     }
 
     @Test
-    void n022_metaContextsBeforeStructuredRepliesAreRefused() throws IOException {
+    void n22_metaContextsBeforeStructuredRepliesAreRefused() throws IOException {
         byte[] data = RawNbdClient.metaData("xvda", "base:allocation");
         try (RawNbdClient client = new RawNbdClient(socket).greet()) {
             int invalid = NbdProtocol.REP_ERR_INVALID;
@@ -77,7 +77,7 @@ class HostileNbdOptionsTest {
     }
 
     @Test
-    void n021_lengthsAndCountsOfMetaContextsThatLieAreRefused() throws IOException {
+    void n21_lengthsAndCountsOfMetaContextsThatLieAreRefused() throws IOException {
         int invalid = NbdProtocol.REP_ERR_INVALID;
         int tooBig = NbdProtocol.REP_ERR_TOO_BIG;
         try (RawNbdClient client = new RawNbdClient(socket).greet()) {
@@ -117,7 +117,7 @@ class HostileNbdOptionsTest {
     }
 
     @Test
-    void n021_namesThatAreNoUtf8AreRefused() throws IOException {
+    void n21_namesThatAreNoUtf8AreRefused() throws IOException {
         byte[][] names = {
             {(byte) 0xFF}, // never in UTF-8
             {(byte) 0xC0, (byte) 0x80}, // an overlong NUL
@@ -150,7 +150,7 @@ class HostileNbdOptionsTest {
     }
 
     @Test
-    void n022_randomOptionsAreAnsweredOrEndTheConnection() throws IOException {
+    void n22_randomOptionsAreAnsweredOrEndTheConnection() throws IOException {
         long seed = System.nanoTime();
         System.out.println("HostileNbdOptionsTest seed " + seed);
         Random random = new Random(seed);

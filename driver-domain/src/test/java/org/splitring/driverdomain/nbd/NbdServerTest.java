@@ -279,7 +279,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n020_handshakeHasADeadlineAndConnectionsABound() throws IOException {
+    void n20_handshakeHasADeadlineAndConnectionsABound() throws IOException {
         serve(new NbdLimits(3, TimeUnit.MILLISECONDS.toNanos(300), TimeUnit.SECONDS.toNanos(30)));
         List<RawNbdClient> idlers = new ArrayList<>();
         for (int i = 0; i < 3; i++) {
@@ -305,7 +305,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n020_serverStopsWithClientsInTheHandshake() throws IOException {
+    void n20_serverStopsWithClientsInTheHandshake() throws IOException {
         try (RawNbdClient idler = new RawNbdClient(socket).greet()) {
             idler.optionHeader(NbdProtocol.OPT_GO, 4000);
             server.close();
@@ -314,7 +314,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n021_longNamesAreRefusedBeforeTheyAreKept() throws IOException {
+    void n21_longNamesAreRefusedBeforeTheyAreKept() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).greet()) {
             client.option(NbdProtocol.OPT_GO, RawNbdClient.goData("x".repeat(3000)));
             assertEquals(NbdProtocol.REP_ERR_UNKNOWN, client.optionReply().type());
@@ -341,7 +341,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n022_commandsInTheWrongOrderNeverReachTheDisk() throws IOException {
+    void n22_commandsInTheWrongOrderNeverReachTheDisk() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).greet()) {
             // A request where an option belongs.
             client.request(0, NbdProtocol.CMD_READ, 1, 0, 512);
@@ -366,7 +366,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n024_slowReaderIsBoundedAndStopsNobody() throws Exception {
+    void n24_slowReaderIsBoundedAndStopsNobody() throws Exception {
         try (RawNbdClient slow = new RawNbdClient(socket).go();
                 RawNbdClient other = new RawNbdClient(socket).go()) {
             Thread sender =
@@ -396,7 +396,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n025_impossibleRequestsAreAnsweredWithAnError() throws IOException {
+    void n25_impossibleRequestsAreAnsweredWithAnError() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).go()) {
             long size = client.size;
             long[][] refused = { // flags, type, offset, length, error
@@ -580,7 +580,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n024_cacheOfTheWholeDiskInALoopStopsNobody() throws IOException {
+    void n24_cacheOfTheWholeDiskInALoopStopsNobody() throws IOException {
         try (RawNbdClient greedy = new RawNbdClient(socket).go();
                 RawNbdClient other = new RawNbdClient(socket).go()) {
             for (int i = 0; i < 200; i++) { // more than requests and pieces
@@ -620,7 +620,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n025_zeroesOfTheWholeDiskInALoopStopNobody() throws IOException {
+    void n25_zeroesOfTheWholeDiskInALoopStopNobody() throws IOException {
         disk.discardZeroes = false;
         try (RawNbdClient greedy = new RawNbdClient(socket).go();
                 RawNbdClient other = new RawNbdClient(socket).go()) {
@@ -637,7 +637,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n025_giganticWriteEndsTheConnection() throws IOException {
+    void n25_giganticWriteEndsTheConnection() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).go()) {
             client.request(0, NbdProtocol.CMD_WRITE, 1, 0, -512);
             assertEquals(new RawNbdClient.Reply(EINVAL, 1), client.reply());
@@ -646,7 +646,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n025_silenceInThePayloadEndsTheConnection() throws IOException {
+    void n25_silenceInThePayloadEndsTheConnection() throws IOException {
         long stall = TimeUnit.MILLISECONDS.toNanos(200);
         serve(new NbdLimits(16, TimeUnit.SECONDS.toNanos(10), stall));
         try (RawNbdClient idle = new RawNbdClient(socket).go();
@@ -665,7 +665,7 @@ class NbdServerTest {
     }
 
     @Test
-    void n025_cookieReusedInFlightIsAnsweredTwice() throws IOException {
+    void n25_cookieReusedInFlightIsAnsweredTwice() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).go()) {
             for (int i = 0; i < 2; i++) {
                 client.request(0, NbdProtocol.CMD_FLUSH, 7, 0, 0);

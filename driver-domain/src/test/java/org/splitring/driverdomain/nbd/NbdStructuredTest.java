@@ -385,7 +385,7 @@ class NbdStructuredTest {
     }
 
     @Test
-    void n025_refusedRequestsHaveWordsAndReadsAreNeverAnsweredSimply() throws IOException {
+    void n25_refusedRequestsHaveWordsAndReadsAreNeverAnsweredSimply() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).goStructured()) {
             int eInval = NbdProtocol.EINVAL;
             client.askToRead(1, 1, 512);
@@ -419,7 +419,7 @@ class NbdStructuredTest {
     }
 
     @Test
-    void n024_aSlowReaderOfChunksIsBounded() throws Exception {
+    void n24_aSlowReaderOfChunksIsBounded() throws Exception {
         try (RawNbdClient slow = new RawNbdClient(socket).goStructured();
                 RawNbdClient other = new RawNbdClient(socket).goStructured()) {
             Thread sender =

@@ -128,7 +128,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n022_nothingIsToldAndNothingIsDoneBeforeTls() throws IOException {
+    void n22_nothingIsToldAndNothingIsDoneBeforeTls() throws IOException {
         NbdServer served = serve();
         try (RawNbdClient client = new RawNbdClient(port).greet()) {
             for (int option : new int[] {3, 6, 7, 8, 9, 10, 11, 99}) {
@@ -160,7 +160,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n022_whatStandsBehindStartTlsInPlainIsNeverTakenForEncrypted() throws IOException {
+    void n22_whatStandsBehindStartTlsInPlainIsNeverTakenForEncrypted() throws IOException {
         NbdServer served = serve();
         try (RawNbdClient client = new RawNbdClient(port).greet()) {
             ByteBuffer both = ByteBuffer.allocate(32);
@@ -173,7 +173,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n022_aSecondStartTlsIsRefusedAndTheFirstGoesOn() throws IOException {
+    void n22_aSecondStartTlsIsRefusedAndTheFirstGoesOn() throws IOException {
         serve();
         try (RawNbdClient client = new RawNbdClient(port).greet()) {
             client.startTls(anybody);
@@ -184,7 +184,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n022_garbageInsteadOfTlsEndsTheConnection() throws IOException {
+    void n22_garbageInsteadOfTlsEndsTheConnection() throws IOException {
         NbdServer served = serve();
         long seed = System.nanoTime();
         System.out.println("NbdTlsTest seed " + seed);
@@ -221,7 +221,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n020_aTlsHandshakeThatIsNotFinishedHasTheSameDeadline() throws IOException {
+    void n20_aTlsHandshakeThatIsNotFinishedHasTheSameDeadline() throws IOException {
         NbdServer served =
                 serve(
                         null,
@@ -244,7 +244,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n024_aSlowReaderBehindTlsIsBounded() throws Exception {
+    void n24_aSlowReaderBehindTlsIsBounded() throws Exception {
         serve();
         try (RawNbdClient slow = new RawNbdClient(port).greet();
                 RawNbdClient other = new RawNbdClient(port).greet()) {
@@ -302,7 +302,7 @@ class NbdTlsTest {
     }
 
     @Test
-    void n022_anotherHandshakeOnTheSameConnectionIsRefused() throws IOException {
+    void n22_anotherHandshakeOnTheSameConnectionIsRefused() throws IOException {
         serve();
         try (RawNbdClient client = new RawNbdClient(port).greet()) {
             SSLSocket tls = client.startTls(anybody, "TLSv1.2");

@@ -47,7 +47,8 @@ public final class TestCertificates {
     private void keytool(String alias, String... more) throws Exception {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "keytool").toString());
-        command.addAll(List.of("-genkeypair", "-alias", alias, "-keyalg", "RSA", "-validity", "30"));
+        command.addAll(
+                List.of("-genkeypair", "-alias", alias, "-keyalg", "RSA", "-validity", "30"));
         command.addAll(List.of("-keystore", store.toString(), "-storetype", "PKCS12"));
         command.addAll(List.of("-storepass", new String(PASSWORD)));
         command.addAll(List.of(more));
@@ -99,10 +100,7 @@ public final class TestCertificates {
         own.load(null, null);
         if (!alias.equals("ca")) {
             own.setKeyEntry(
-                    alias,
-                    from.getKey(alias, PASSWORD),
-                    PASSWORD,
-                    from.getCertificateChain(alias));
+                    alias, from.getKey(alias, PASSWORD), PASSWORD, from.getCertificateChain(alias));
         }
         KeyManagerFactory managers =
                 KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());

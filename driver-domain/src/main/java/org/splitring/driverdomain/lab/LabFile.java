@@ -39,7 +39,7 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///     [nbd_tls]                                          # TLS on every `tcp:` port
 ///     certificate = "tls/server-cert.pem"
 ///     key = "tls/server-key.pem"
-///     client_ca = "tls/ca-cert.pem"                      # clients must show one of its certificates
+///     client_ca = "tls/ca-cert.pem"                      # clients must show one of these
 ///
 ///     [networks.lan]                                     # as NetworkTables says
 ///     subnet = "10.0.0.0/24"
@@ -197,8 +197,7 @@ public final class LabFile {
             String missing = certificate.isEmpty() ? "certificate" : "key";
             throw bad(path, missing + " is missing");
         }
-        return Optional.of(
-                new LabTls(certificate.get(), key.get(), pem(table, path, "client_ca")));
+        return Optional.of(new LabTls(certificate.get(), key.get(), pem(table, path, "client_ca")));
     }
 
     private Optional<Path> pem(JsonNode table, List<String> path, String key) throws LabException {

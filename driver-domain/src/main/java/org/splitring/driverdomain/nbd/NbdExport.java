@@ -10,8 +10,7 @@ public record NbdExport(String name, String description, ExportedDisk disk) {
     /// It holds: every connection uses the same vbd, nothing is cached on the way to it, a write is
     /// answered when the backend's kernel has it, and a flush makes the whole image stable.
     int flags(NbdTerms terms) {
-        int flags =
-                NbdProtocol.HAS_FLAGS | NbdProtocol.CAN_MULTI_CONN | NbdProtocol.SEND_CACHE;
+        int flags = NbdProtocol.HAS_FLAGS | NbdProtocol.CAN_MULTI_CONN | NbdProtocol.SEND_CACHE;
         if (disk.readOnly()) {
             flags |= NbdProtocol.READ_ONLY;
         } else {

@@ -240,8 +240,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
     private static PieceShare share(NbdExport export) throws BadOption {
         PieceShare share = PieceShare.take(export.disk());
         if (share == null) {
-            throw new BadOption(
-                    NbdProtocol.REP_ERR_POLICY, "no memory left for one more client");
+            throw new BadOption(NbdProtocol.REP_ERR_POLICY, "no memory left for one more client");
         }
         return share;
     }

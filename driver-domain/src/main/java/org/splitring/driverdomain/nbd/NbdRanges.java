@@ -6,7 +6,8 @@ import java.util.ArrayDeque;
 ///
 /// WRITE_ZEROES is a discard where that is known to leave zeros; otherwise one piece of zeros is
 /// written from end to end. CACHE reads into one piece, again and again, and drops it: what the
-/// backend's host has read it has in its cache. Each step goes on with the next pass: completions may come at once.
+/// backend's host has read it has in its cache. Each step goes on with the next pass: completions
+/// may come at once.
 final class NbdRanges {
     private final NbdTransmission transmission;
     private final ExportedDisk disk;

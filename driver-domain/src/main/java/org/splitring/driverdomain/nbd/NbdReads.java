@@ -175,7 +175,9 @@ final class NbdReads {
     /// needs a copy anyway, and the addresses of its buffers, it is a copy.
     private ByteBuf data(Piece piece) {
         return encrypted
-                ? channel.alloc().directBuffer(piece.length).writeBytes(piece.bytes, 0, piece.length)
+                ? channel.alloc()
+                        .directBuffer(piece.length)
+                        .writeBytes(piece.bytes, 0, piece.length)
                 : piece.bytes.retain().setIndex(0, piece.length);
     }
 

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Requests run side by side and are answered as they end, as the protocol allows: READs as
 /// [NbdReads] has it, TRIM, WRITE_ZEROES and CACHE as [NbdRanges]. A WRITE fills piece after piece
-/// as its payload comes in, each goes to the disk at once, and the reply follows the last; with FUA a
-/// flush comes in between.
+/// as its payload comes in, each goes to the disk at once, and the reply follows the last; with FUA
+/// a flush comes in between.
 ///
 /// When pieces, requests or the socket's buffer run out, no more is read from the socket: the
 /// client waits, and nothing grows.

@@ -35,9 +35,7 @@ class HostileNbdOptionsTest {
     void start() throws IOException {
         server =
                 new NbdServer(
-                        group.next(),
-                        List.of(new NbdExport("xvda", "", disk)),
-                        NbdLimits.DEFAULT);
+                        group.next(), List.of(new NbdExport("xvda", "", disk)), NbdLimits.DEFAULT);
         socket = dir.resolve("xvda.nbd");
         server.listen(socket);
     }
@@ -101,8 +99,7 @@ class HostileNbdOptionsTest {
                     ByteBuffer.wrap(length).putInt(12, lie + 20);
                     assertRefused(client, option, length, invalid);
                 }
-                assertRefused(
-                        client, option, RawNbdClient.metaData("x".repeat(4097)), tooBig);
+                assertRefused(client, option, RawNbdClient.metaData("x".repeat(4097)), tooBig);
                 byte[] longQuery = RawNbdClient.metaData("xvda", "base:" + "x".repeat(4092));
                 assertRefused(client, option, longQuery, tooBig);
                 byte[] manyQueries = new byte[12 + 4 * 5000]; // more than an option may have

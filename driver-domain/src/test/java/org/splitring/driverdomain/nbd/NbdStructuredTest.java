@@ -45,9 +45,7 @@ class NbdStructuredTest {
     void start() throws IOException {
         server =
                 new NbdServer(
-                        group.next(),
-                        List.of(new NbdExport("xvda", "", disk)),
-                        NbdLimits.DEFAULT);
+                        group.next(), List.of(new NbdExport("xvda", "", disk)), NbdLimits.DEFAULT);
         socket = dir.resolve("xvda.nbd");
         server.listen(socket);
         byte[] noise = new byte[4 << 20];
@@ -350,10 +348,7 @@ class NbdStructuredTest {
             assertError(client.chunk(), eInval, 5, "reaches behind the end of the disk");
             client.request(0, status, 6, 0, 100);
             assertError(
-                    client.chunk(),
-                    eInval,
-                    6,
-                    "offset or length is not a whole number of blocks");
+                    client.chunk(), eInval, 6, "offset or length is not a whole number of blocks");
         }
     }
 
@@ -367,8 +362,7 @@ class NbdStructuredTest {
                 contexts(client, NbdProtocol.OPT_SET_META_CONTEXT, selection);
                 client.enter("xvdb"); // what was selected was for xvda
                 client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, 0, 512);
-                assertError(
-                        client.chunk(), NbdProtocol.EINVAL, 1, "a command that is not offered");
+                assertError(client.chunk(), NbdProtocol.EINVAL, 1, "a command that is not offered");
             }
         }
         try (RawNbdClient client = new RawNbdClient(socket).greet()) {
@@ -390,25 +384,18 @@ class NbdStructuredTest {
             int eInval = NbdProtocol.EINVAL;
             client.askToRead(1, 1, 512);
             assertError(
-                    client.chunk(),
-                    eInval,
-                    1,
-                    "offset or length is not a whole number of blocks");
+                    client.chunk(), eInval, 1, "offset or length is not a whole number of blocks");
             client.askToRead(2, SIZE, 512);
             assertError(client.chunk(), eInval, 2, "reaches behind the end of the disk");
             client.request(1 << 15, NbdProtocol.CMD_READ, 3, 0, 512);
             assertError(client.chunk(), eInval, 3, "a flag that this command does not take here");
             client.request(NbdProtocol.CMD_FLAG_DF, NbdProtocol.CMD_READ, 4, 0, 524800);
-            assertError(
-                    client.chunk(), NbdProtocol.EOVERFLOW, 4, "too long for one fragment");
+            assertError(client.chunk(), NbdProtocol.EOVERFLOW, 4, "too long for one fragment");
             client.request(NbdProtocol.CMD_FLAG_DF, NbdProtocol.CMD_FLUSH, 5, 0, 0);
             assertError(client.chunk(), eInval, 5, "a flag that this command does not take here");
             client.write(0, 6, SIZE - 512, new byte[1024]);
             assertError(
-                    client.chunk(),
-                    NbdProtocol.ENOSPC,
-                    6,
-                    "reaches behind the end of the disk");
+                    client.chunk(), NbdProtocol.ENOSPC, 6, "reaches behind the end of the disk");
             client.request(0, 1234, 7, 0, 0);
             assertError(client.chunk(), eInval, 7, "a command that is not offered");
             client.request(0, NbdProtocol.CMD_WRITE, 8, 0, -512);

@@ -333,8 +333,7 @@ class NbdTlsTest {
     }
 
     private static void assertNamed(Path named, Path cert, Path key, @Nullable Path clientCa) {
-        IOException e =
-                assertThrows(IOException.class, () -> NbdTls.load(cert, key, clientCa));
+        IOException e = assertThrows(IOException.class, () -> NbdTls.load(cert, key, clientCa));
         String message = String.valueOf(e.getMessage());
         assertTrue(message.contains(named.toString()), message);
         assertEquals(1, message.lines().count(), message);

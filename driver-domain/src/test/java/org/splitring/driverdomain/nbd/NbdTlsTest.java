@@ -193,16 +193,16 @@ class NbdTlsTest {
         for (int i = 0; i < count; i++) {
             try (RawNbdClient client = new RawNbdClient(port).greet()) {
                 client.optionAcknowledged(NbdProtocol.OPT_STARTTLS, new byte[0]);
-                byte[] garbage = new byte[1 + random.nextInt(2000)];
+                byte[] garbage = new byte[16 + random.nextInt(2000)];
                 random.nextBytes(garbage);
-                if (i % 2 == 0 && garbage.length > 5) { // the header of a record that fits
-                    ByteBuffer.wrap(garbage).put((byte) 22).putShort((short) 0x303);
-                    ByteBuffer.wrap(garbage).putShort(3, (short) (garbage.length - 5));
+                if (i % 2 == 0) { // a record and a ClientHello of the right lengths
+                    ByteBuffer.wrap(garbage)
+                            .put((byte) 22)
+                            .putShort((short) 0x303)
+                            .putShort((short) (garbage.length - 5))
+                            .putInt(1 << 24 | (garbage.length - 9));
                 } else {
                     garbage[0] = (byte) 0xFF; // no type of a record
-                }
-                if (garbage.length <= 5) {
-                    garbage = java.util.Arrays.copyOf(garbage, 64);
                 }
                 try {
                     client.send(ByteBuffer.wrap(garbage).position(garbage.length));

@@ -2,6 +2,7 @@ package org.splitring.driverdomain.nbd;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.Channel;
+import java.nio.charset.StandardCharsets;
 
 /// Writes replies to one client, but for the data of READs, which [NbdReads] sends behind what is
 /// written here. Nothing is flushed.
@@ -12,8 +13,6 @@ import io.netty.channel.Channel;
 @SuppressWarnings(
         "FutureReturnValueIgnored") // a failed write ends the channel, and that is heard of
 final class NbdReplies {
-    private static final byte[] NO_WORDS = {};
-
     private final Channel channel;
     private final NbdTerms terms;
 
@@ -74,12 +73,13 @@ final class NbdReplies {
     /// The last chunk of a request that has failed. Of a READ it says where.
     private void error(NbdRequest request) {
         Refusal refusal = request.refusal;
-        byte[] words = refusal == null ? NO_WORDS : refusal.message;
+        String words = refusal == null ? "" : refusal.message;
         boolean placed = request.errorAt >= 0;
         int type = placed ? NbdProtocol.CHUNK_ERROR_OFFSET : NbdProtocol.CHUNK_ERROR;
-        int length = 6 + words.length + (placed ? 8 : 0);
+        int length = 6 + words.length() + (placed ? 8 : 0);
         ByteBuf reply = chunk(request, type, true, length, length);
-        reply.writeInt(request.error).writeShort(words.length).writeBytes(words);
+        reply.writeInt(request.error).writeShort(words.length());
+        reply.writeCharSequence(words, StandardCharsets.US_ASCII);
         if (placed) {
             reply.writeLong(request.offset + request.errorAt);
         }

@@ -1,7 +1,5 @@
 package org.splitring.driverdomain.nbd;
 
-import java.nio.charset.StandardCharsets;
-
 /// Why a request is not carried out: the error number, and words for clients that take structured
 /// replies.
 enum Refusal {
@@ -16,10 +14,12 @@ enum Refusal {
     FRAGMENTS(NbdProtocol.EOVERFLOW, "too long for one fragment");
 
     final int error;
-    final byte[] message;
+
+    /// In ASCII.
+    final String message;
 
     Refusal(int error, String message) {
         this.error = error;
-        this.message = message.getBytes(StandardCharsets.US_ASCII);
+        this.message = message;
     }
 }

@@ -65,7 +65,7 @@ class NbdStructuredTest {
     }
 
     /// A READ under way, as its chunks come in.
-    private final class Reading {
+    private static final class Reading {
         final long offset;
         final byte[] data;
         final boolean[] here;

@@ -8,7 +8,6 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -252,12 +251,11 @@ class LabClientsIT {
     }
 
     private static String secureUri(String export) {
-        return "nbds://localhost:"
-                + port
-                + "/"
-                + export
-                + "?tls-certificates="
-                + certificates.folder();
+        return secureUri(export, certificates.folder());
+    }
+
+    private static String secureUri(String export, Path folder) {
+        return "nbds://localhost:" + port + "/" + export + "?tls-certificates=" + folder;
     }
 
     @Test
@@ -274,14 +272,32 @@ class LabClientsIT {
 
         Ended plain = lab.tool("nbdinfo", "libnbd-bin", "nbd://localhost:" + port + "/xvda");
         assertTrue(plain.code() != 0, plain.output());
-        Path empty = Files.createDirectories(dir.resolve("no-certificate"));
-        Files.copy(
-                certificates.file("ca-cert.pem"),
-                empty.resolve("ca-cert.pem"),
-                StandardCopyOption.REPLACE_EXISTING);
-        String stranger = "nbds://localhost:" + port + "/xvda?tls-certificates=" + empty;
-        Ended refused = lab.tool("nbdinfo", "libnbd-bin", stranger);
-        assertTrue(refused.code() != 0, refused.output());
+    }
+
+    @Test
+    void clientsWithoutTheRightCertificateGetNothing() throws Exception {
+        TestCertificates others = new TestCertificates(dir.resolve("others"));
+        assertGetsNothing(certificates.folderWithoutClient());
+        assertGetsNothing(certificates.folderWithClientOf(others));
+    }
+
+    private static void assertGetsNothing(Path folder) throws Exception {
+        Path copy = dir.resolve("stolen.img");
+        for (Ended refused :
+                List.of(
+                        lab.tool("nbdinfo", "libnbd-bin", secureUri("xvda", folder)),
+                        lab.tool("nbdinfo", "libnbd-bin", "--list", secureUri("", folder)),
+                        lab.tool(
+                                "nbdcopy",
+                                "libnbd-bin",
+                                secureUri("xvda", folder),
+                                copy.toString()),
+                        convertByQemu(folder, copy))) {
+            assertTrue(refused.code() != 0, refused.output());
+            assertTrue(refused.output().contains("TLS"), refused.output());
+            assertFalse(refused.output().contains("export-size"), refused.output());
+            assertFalse(Files.exists(copy) && Files.size(copy) > 0, "something was copied");
+        }
     }
 
     @Test
@@ -297,19 +313,23 @@ class LabClientsIT {
         assertEquals(0, out.code(), out.output());
         assertEquals(-1, Files.mismatch(source, copy), "what was read is what was written");
         Path qemuCopy = dir.resolve("secure-qemu.img");
-        Ended qemu =
-                lab.tool(
-                        "qemu-img",
-                        "qemu-utils",
-                        "convert",
-                        "--object",
-                        "tls-creds-x509,id=t,endpoint=client,dir=" + certificates.folder(),
-                        "--image-opts",
-                        "driver=nbd,host=localhost,port=" + port + ",export=xvda,tls-creds=t",
-                        "-O",
-                        "raw",
-                        qemuCopy.toString());
+        Ended qemu = convertByQemu(certificates.folder(), qemuCopy);
         assertEquals(0, qemu.code(), qemu.output());
         assertEquals(-1, Files.mismatch(source, qemuCopy), "what QEMU read is what was written");
+    }
+
+    /// Reads the disk with the certificates of a folder.
+    private static Ended convertByQemu(Path folder, Path copy) throws Exception {
+        return lab.tool(
+                "qemu-img",
+                "qemu-utils",
+                "convert",
+                "--object",
+                "tls-creds-x509,id=t,endpoint=client,dir=" + folder,
+                "--image-opts",
+                "driver=nbd,host=localhost,port=" + port + ",export=xvda,tls-creds=t",
+                "-O",
+                "raw",
+                copy.toString());
     }
 }

@@ -7,11 +7,20 @@ import io.netty.handler.ssl.SslContextBuilder;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.handler.ssl.SslProvider;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.KeyStore;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import javax.net.ssl.SSLException;
+import javax.net.ssl.TrustManager;
+import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509ExtendedTrustManager;
 import org.jspecify.annotations.Nullable;
 
 /// TLS of an NBD server: who it is, and whom it lets in. TLS 1.2 and 1.3 of the JDK.
@@ -50,12 +59,42 @@ public final class NbdTls {
                             .protocols("TLSv1.3", "TLSv1.2");
             if (clientCa != null) {
                 checkReadable("client_ca", clientCa);
-                builder.trustManager(clientCa.toFile()).clientAuth(ClientAuth.REQUIRE);
+                builder.trustManager(new UnnamedAuthorities(trust(clientCa)));
+                builder.clientAuth(ClientAuth.REQUIRE);
             }
             return new NbdTls(builder.build());
         } catch (IllegalArgumentException | SSLException e) {
             // Netty's own messages name the file.
             throw new IOException(e.getMessage(), e);
+        }
+    }
+
+    /// What the JDK makes of authorities in PEM.
+    private static X509ExtendedTrustManager trust(Path authorities) throws IOException {
+        try (InputStream in = Files.newInputStream(authorities)) {
+            KeyStore store = KeyStore.getInstance("PKCS12");
+            store.load(null, null);
+            int count = 0;
+            for (Certificate authority :
+                    CertificateFactory.getInstance("X.509").generateCertificates(in)) {
+                store.setCertificateEntry("authority-" + count++, authority);
+            }
+            if (count == 0) {
+                throw new CertificateException("no certificate");
+            }
+            TrustManagerFactory factory =
+                    TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+            factory.init(store);
+            for (TrustManager manager : factory.getTrustManagers()) {
+                if (manager instanceof X509ExtendedTrustManager trust) {
+                    return trust;
+                }
+            }
+            throw new IllegalStateException("the JDK has no trust manager for X.509");
+        } catch (GeneralSecurityException e) {
+            throw new IOException(
+                    "client_ca: " + authorities + " has no certificates in PEM: " + e.getMessage(),
+                    e);
         }
     }
 

@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.Principal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -287,6 +288,20 @@ class NbdTlsTest {
         TestCertificates others = new TestCertificates(dir.resolve("others"));
         assertRefused(certificates.clientOf(others));
         assertEquals(1, disk.reads);
+    }
+
+    /// A list of authorities would keep GnuTLS from showing a certificate with an RSA key.
+    @Test
+    void theRequestForACertificateNamesNoAuthorities() throws Exception {
+        serve(certificates.file("ca-cert.pem"), NbdLimits.DEFAULT);
+        for (String version : new String[] {"TLSv1.2", "TLSv1.3"}) {
+            List<Principal> named = new ArrayList<>();
+            try (RawNbdClient client = new RawNbdClient(port).greet()) {
+                client.startTls(certificates.clientThatNotes(named), version);
+                client.enter("xvda");
+            }
+            assertEquals(List.of(), named, version);
+        }
     }
 
     private void assertRefused(SSLContext context) throws IOException {

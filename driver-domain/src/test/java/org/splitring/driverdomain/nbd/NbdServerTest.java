@@ -599,6 +599,32 @@ class NbdServerTest {
     }
 
     @Test
+    void n24_cacheLeavesPiecesToWritesOfTheSameClient() throws IOException {
+        // All large pieces but those for writes; then the small ones as well.
+        int large = PieceShare.LARGE_PIECES - PieceShare.KEPT_FOR_WRITES;
+        int[][] sizesAndReads = {
+            {PieceShare.LARGE_BYTES, large}, {4096, PieceShare.SMALL_PIECES + large}
+        };
+        for (int[] sizeAndReads : sizesAndReads) {
+            int before = disk.reads;
+            int written = disk.writes;
+            disk.holding = true;
+            try (RawNbdClient client = new RawNbdClient(socket).go()) {
+                for (int i = 0; i < 100; i++) {
+                    client.request(0, NbdProtocol.CMD_CACHE, i, 0, sizeAndReads[0]);
+                }
+                client.write(0, 100, 0, new byte[16 << 10]); // little enough for the socket
+                await().until(() -> disk.writes == written + 1);
+                assertEquals(sizeAndReads[1], disk.reads - before, "reads of " + sizeAndReads[0]);
+                disk.letGo();
+                for (int i = 0; i <= 100; i++) {
+                    assertEquals(0, client.reply().error());
+                }
+            }
+        }
+    }
+
+    @Test
     void aFlushOfOneConnectionCoversWhatWasAnsweredOnAnother() throws IOException {
         try (RawNbdClient writer = new RawNbdClient(socket).go();
                 RawNbdClient flusher = new RawNbdClient(socket).go()) {

@@ -211,7 +211,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
         }
         reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
         encrypted = true;
-        structured = false; // nothing that was said before counts
+        structured = false; // nothing that was said before counts; isTooEarly has refused it all
         allocationOf = null;
         ctx.pipeline()
                 .addFirst("tls", tls.newHandler(ctx.alloc(), server.limits().handshakeNanos()));

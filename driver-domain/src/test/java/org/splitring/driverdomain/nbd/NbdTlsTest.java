@@ -161,6 +161,25 @@ class NbdTlsTest {
     }
 
     @Test
+    void n22_whatWasAskedForBeforeTlsDoesNotCount() throws IOException {
+        serve();
+        try (RawNbdClient client = new RawNbdClient(port).greet()) {
+            client.option(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+            assertEquals(NbdProtocol.REP_ERR_TLS_REQD, client.optionReply().type());
+            client.option(
+                    NbdProtocol.OPT_SET_META_CONTEXT,
+                    RawNbdClient.metaData("xvda", "base:allocation"));
+            assertEquals(NbdProtocol.REP_ERR_TLS_REQD, client.optionReply().type());
+            client.startTls(anybody);
+            client.enter("xvda");
+            client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, 0, 512);
+            assertEquals(new RawNbdClient.Reply(NbdProtocol.EINVAL, 1), client.reply());
+            client.askToRead(2, 0, 512);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+        }
+    }
+
+    @Test
     void n22_whatStandsBehindStartTlsInPlainIsNeverTakenForEncrypted() throws IOException {
         NbdServer served = serve();
         try (RawNbdClient client = new RawNbdClient(port).greet()) {

@@ -206,7 +206,7 @@ class NbdTlsTest {
     @Test
     void n22_garbageInsteadOfTlsEndsTheConnection() throws IOException {
         NbdServer served = serve();
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("NbdTlsTest seed " + seed);
         Random random = new Random(seed);
         int count = 20;
@@ -251,9 +251,13 @@ class NbdTlsTest {
                                 TimeUnit.SECONDS.toNanos(30)));
         List<RawNbdClient> idlers = new ArrayList<>();
         for (int i = 0; i < 3; i++) {
-            RawNbdClient idler = new RawNbdClient(port).greet();
-            idler.optionAcknowledged(NbdProtocol.OPT_STARTTLS, new byte[0]);
+            RawNbdClient idler = new RawNbdClient(port);
             idlers.add(idler);
+            try {
+                idler.greet().optionAcknowledged(NbdProtocol.OPT_STARTTLS, new byte[0]);
+            } catch (IOException e) {
+                // Where everything is slow the deadline comes first: counted as well.
+            }
         }
         for (RawNbdClient idler : idlers) {
             idler.awaitClosed();

@@ -9,7 +9,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.lang.ref.Reference;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,7 +27,6 @@ public final class VectoredFile implements AutoCloseable {
     /// Answer of [#writeNoWait] when asking again is of no use.
     public static final long NOT_SUPPORTED = -2;
 
-    private static final int IOV_MAX = 1024;
     private static final int RWF_NOWAIT = 8;
     private static final int SEEK_END = 2;
     private static final int FALLOC_FL_KEEP_SIZE = 1;
@@ -38,28 +36,27 @@ public final class VectoredFile implements AutoCloseable {
     private static final int F_OFD_GETLK = 36;
 
     private static final MethodHandle OPEN = Native.variadic("open", 2, INT, POINTER, INT, INT);
-    private static final MethodHandle PREADV2 =
-            Native.function("preadv2", LONG, INT, LONG, INT, LONG, INT);
-    private static final MethodHandle PWRITEV2 =
-            Native.function("pwritev2", LONG, INT, LONG, INT, LONG, INT);
-    private static final MethodHandle FDATASYNC = Native.function("fdatasync", INT, INT);
-    private static final MethodHandle FSYNC = Native.function("fsync", INT, INT);
-    private static final MethodHandle FTRUNCATE = Native.function("ftruncate", INT, INT, LONG);
-    private static final MethodHandle FALLOCATE =
-            Native.function("fallocate", INT, INT, INT, LONG, LONG);
     private static final MethodHandle LSEEK = Native.function("lseek", LONG, INT, LONG, INT);
 
     private final Path path;
     private final int fd;
+    private final FileCalls calls;
     private boolean closed;
 
-    private VectoredFile(Path path, int fd) {
+    private VectoredFile(Path path, int fd, FileCalls calls) {
         this.path = path;
         this.fd = fd;
+        this.calls = calls;
     }
 
     /// Opens a file; a new one may be read and written by its owner only.
     public static VectoredFile open(Path path, OpenFlag... flags) throws LinuxException {
+        return open(FileCalls.KERNEL, path, flags);
+    }
+
+    /// As [#open(Path, OpenFlag...)], with other calls for what is done to its bytes.
+    public static VectoredFile open(FileCalls calls, Path path, OpenFlag... flags)
+            throws LinuxException {
         int value =
                 Arrays.stream(flags)
                         .mapToInt(OpenFlag::value)
@@ -67,7 +64,7 @@ public final class VectoredFile implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom(path.toString());
             int result = Native.retried(state -> (int) OPEN.invokeExact(state, name, value, 0600));
-            return new VectoredFile(path, Fd.check("open " + path, result));
+            return new VectoredFile(path, Fd.check("open " + path, result), calls);
         }
     }
 
@@ -75,7 +72,7 @@ public final class VectoredFile implements AutoCloseable {
     ///
     /// @param path for messages
     public static VectoredFile adopt(Path path, int fd) {
-        return new VectoredFile(path, fd);
+        return new VectoredFile(path, fd, FileCalls.KERNEL);
     }
 
     public int fd() {
@@ -103,7 +100,7 @@ public final class VectoredFile implements AutoCloseable {
     public long read(IoVector into, long fileOffset) throws LinuxException {
         long done = 0;
         while (into.remainingBytes() > 0) {
-            long count = check("read", preadv2(into, fileOffset + done, 0));
+            long count = check("read", calls.preadv2(fd, into, fileOffset + done, 0));
             if (count == 0) {
                 break;
             }
@@ -118,7 +115,7 @@ public final class VectoredFile implements AutoCloseable {
     /// @return bytes read, perhaps fewer than asked; 0 at the end of the file; [#WOULD_BLOCK] when
     ///     nothing is in the cache or the file system cannot say
     public long readNoWait(IoVector into, long fileOffset) throws LinuxException {
-        long count = preadv2(into, fileOffset, RWF_NOWAIT);
+        long count = calls.preadv2(fd, into, fileOffset, RWF_NOWAIT);
         if (count == -Errno.EAGAIN || count == -Errno.EOPNOTSUPP || count == -Errno.EINVAL) {
             return WOULD_BLOCK; // EINVAL: kernels that do not know the flag for this file
         }
@@ -134,7 +131,7 @@ public final class VectoredFile implements AutoCloseable {
     public void write(IoVector from, long fileOffset) throws LinuxException {
         long done = 0;
         while (from.remainingBytes() > 0) {
-            long count = check("write", pwritev2(from, fileOffset + done, 0));
+            long count = check("write", calls.pwritev2(fd, from, fileOffset + done, 0));
             if (count == 0) {
                 throw new LinuxException("write " + path, Errno.EIO);
             }
@@ -149,7 +146,7 @@ public final class VectoredFile implements AutoCloseable {
     /// @return bytes written, perhaps fewer than asked; [#WOULD_BLOCK] when nothing could be, or
     ///     [#NOT_SUPPORTED] when the file system never can say
     public long writeNoWait(IoVector from, long fileOffset) throws LinuxException {
-        long count = pwritev2(from, fileOffset, RWF_NOWAIT);
+        long count = calls.pwritev2(fd, from, fileOffset, RWF_NOWAIT);
         if (count == -Errno.EAGAIN) {
             return WOULD_BLOCK;
         }
@@ -163,20 +160,17 @@ public final class VectoredFile implements AutoCloseable {
 
     /// Makes what was written stable, with the metadata needed to find it.
     public void dataSync() throws LinuxException {
-        int result = Native.retried(state -> (int) FDATASYNC.invokeExact(state, fd));
-        Fd.check("fdatasync " + path, result);
+        Fd.check("fdatasync " + path, calls.fdatasync(fd));
     }
 
     /// Makes the file stable with all its metadata.
     public void sync() throws LinuxException {
-        int result = Native.retried(state -> (int) FSYNC.invokeExact(state, fd));
-        Fd.check("fsync " + path, result);
+        Fd.check("fsync " + path, calls.fsync(fd));
     }
 
     /// Sets the length.
     public void truncate(long sizeBytes) throws LinuxException {
-        int result = Native.retried(state -> (int) FTRUNCATE.invokeExact(state, fd, sizeBytes));
-        Fd.check("ftruncate " + path, result);
+        Fd.check("ftruncate " + path, calls.ftruncate(fd, sizeBytes));
     }
 
     /// Reserves storage for a range, so that later writes there cannot meet `ENOSPC`. The file
@@ -353,60 +347,7 @@ public final class VectoredFile implements AutoCloseable {
 
     private void fallocate(String what, int mode, long offset, long sizeBytes)
             throws LinuxException {
-        int result =
-                Native.retried(
-                        state -> (int) FALLOCATE.invokeExact(state, fd, mode, offset, sizeBytes));
-        Fd.check(what + " " + path, result);
-    }
-
-    private long preadv2(IoVector into, long fileOffset, int flags) {
-        MemorySegment state = Native.state();
-        long result;
-        do {
-            try {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        PREADV2.invokeExact(
-                                                state,
-                                                fd,
-                                                into.address(),
-                                                Math.min(into.size(), IOV_MAX),
-                                                fileOffset,
-                                                flags),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            } finally {
-                Reference.reachabilityFence(into);
-            }
-        } while (result == -Errno.EINTR);
-        return result;
-    }
-
-    private long pwritev2(IoVector from, long fileOffset, int flags) {
-        MemorySegment state = Native.state();
-        long result;
-        do {
-            try {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        PWRITEV2.invokeExact(
-                                                state,
-                                                fd,
-                                                from.address(),
-                                                Math.min(from.size(), IOV_MAX),
-                                                fileOffset,
-                                                flags),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            } finally {
-                Reference.reachabilityFence(from);
-            }
-        } while (result == -Errno.EINTR);
-        return result;
+        Fd.check(what + " " + path, calls.fallocate(fd, mode, offset, sizeBytes));
     }
 
     private long check(String what, long result) throws LinuxException {

@@ -187,6 +187,7 @@ final class DiskQueue implements RingWork {
         // Slot to private memory once; everything after this line looks at the copy.
         ring.copyRequest(slotCopy);
         DiskRequest slot = free[--freeCount];
+        slot.written = false; // its place may have been a barrier's
         CheckedRequest request = slot.request;
         gate.noteRequest();
         reader.read(slotCopy, request, slot.segments);
@@ -232,7 +233,6 @@ final class DiskQueue implements RingWork {
             DiskRequest waiting = barrier;
             if (waiting != null && !barrierStarted && changesInFlight == 0) {
                 barrierStarted = true;
-                waiting.written = false;
                 begin(waiting);
             }
             if (barrier != null || parked.isEmpty()) {

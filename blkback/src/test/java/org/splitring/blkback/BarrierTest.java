@@ -76,6 +76,21 @@ class BarrierTest {
         }
     }
 
+    /// It was answered OKAY and never written: its place still bore the mark that the data of a
+    /// barrier is on the disk.
+    @Test
+    void aFlushWithDataInThePlaceOfABarrierIsWrittenToo() {
+        try (QueueRig rig = rig()) {
+            for (int operation : new int[] {BlkifOp.WRITE_BARRIER, BlkifOp.FLUSH_DISKCACHE}) {
+                rig.write(operation, 1, 8L * operation, rig.grefs[1]);
+                poll(rig);
+                runAll(rig);
+                assertEquals(new QueueRig.Response(1, operation, 0), rig.take());
+            }
+            assertEquals(List.of("sync", "write 2", "sync", "sync", "write 3"), log);
+        }
+    }
+
     @Test
     void earlierWritesComeFirstAndLaterOnesAfter() {
         try (QueueRig rig = rig()) {

@@ -1,6 +1,7 @@
 package org.splitring.blkback;
 
 import java.io.IOException;
+import java.io.SyncFailedException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -182,6 +183,7 @@ public final class DiskImage implements AutoCloseable {
                 store.sync();
             }
         } catch (IOException e) {
+            durability.fail("flush", Durability.reason(e)); // whoever goes on using it finds out
             throw new DiskException("image " + store.name() + ": " + e.getMessage(), e);
         }
     }
@@ -298,6 +300,7 @@ public final class DiskImage implements AutoCloseable {
             } catch (UnsupportedOperationException e) {
                 throw new DiskException(what + "images of this kind keep their size");
             } catch (IOException e) {
+                failIfNotStable(e);
                 throw new DiskException(what + e.getMessage(), e);
             }
             told = List.copyOf(resizeListeners);
@@ -320,7 +323,8 @@ public final class DiskImage implements AutoCloseable {
     }
 
     /// Gives the storage of a range back; waits for storage. When it fails, what that range holds
-    /// is unknown, and the disk is not failed: whoever discards has no use for it any more.
+    /// is unknown, and the disk is not failed: whoever discards has no use for it any more. But it
+    /// is failed, as after a flush, when mode writethrough could not make the range stable.
     ///
     /// @return [#DONE], [#FAILED] or [#NOT_SUPPORTED]
     int discard(long offsetBytes, long sizeBytes) {
@@ -335,7 +339,15 @@ public final class DiskImage implements AutoCloseable {
         } catch (LinuxException e) {
             return e.errno() == Errno.EOPNOTSUPP ? NOT_SUPPORTED : FAILED;
         } catch (IOException e) {
+            failIfNotStable(e);
             return FAILED;
+        }
+    }
+
+    /// A synchronisation that something else made on its way is none that could be tried again.
+    private void failIfNotStable(IOException e) {
+        if (e instanceof SyncFailedException) {
+            durability.fail("flush", Durability.reason(e));
         }
     }
 

@@ -1,6 +1,7 @@
 package org.splitring.blkback.image;
 
 import java.io.IOException;
+import java.io.SyncFailedException;
 import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +12,7 @@ import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.FileAttributes;
+import org.splitring.hypervisor.linux.FileCalls;
 import org.splitring.hypervisor.linux.FileStatus;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
@@ -69,7 +71,13 @@ public final class HostFile implements ImageFile {
     /// is mounted, or somebody else has it for himself.
     public static HostFile openRaw(Path path, DiskAccess access, boolean syncEachWrite)
             throws DiskException {
-        HostFile opened = openAny(path, access, syncEachWrite);
+        return openRaw(FileCalls.KERNEL, path, access, syncEachWrite);
+    }
+
+    /// As [#openRaw(Path, DiskAccess, boolean)], with calls of a test's making.
+    static HostFile openRaw(FileCalls calls, Path path, DiskAccess access, boolean syncEachWrite)
+            throws DiskException {
+        HostFile opened = openAny(calls, path, access, syncEachWrite);
         try {
             opened.lock();
             return opened;
@@ -112,10 +120,11 @@ public final class HostFile implements ImageFile {
     /// As [#openRaw], with nothing locked yet: see [#lockPart].
     static HostFile openUnlockedParts(Path path, DiskAccess access, boolean syncEachWrite)
             throws DiskException {
-        return openAny(path, access, syncEachWrite);
+        return openAny(FileCalls.KERNEL, path, access, syncEachWrite);
     }
 
-    private static HostFile openAny(Path path, DiskAccess access, boolean syncEachWrite)
+    private static HostFile openAny(
+            FileCalls calls, Path path, DiskAccess access, boolean syncEachWrite)
             throws DiskException {
         List<OpenFlag> flags = new ArrayList<>(List.of(OpenFlag.NON_BLOCKING));
         boolean readOnly = access == DiskAccess.READ_ONLY;
@@ -128,7 +137,7 @@ public final class HostFile implements ImageFile {
                 flags.add(OpenFlag.EXCLUSIVE);
             }
         }
-        HostFile opened = opened(path, readOnly, syncEachWrite, flags);
+        HostFile opened = opened(calls, path, readOnly, syncEachWrite, flags);
         if (!opened.status.isRegular() && !opened.status.isBlockDevice()) {
             opened.close();
             throw notAFile(opened);
@@ -150,6 +159,7 @@ public final class HostFile implements ImageFile {
     static HostFile create(Path path) throws DiskException {
         HostFile made =
                 opened(
+                        FileCalls.KERNEL,
                         path,
                         false,
                         false,
@@ -160,7 +170,7 @@ public final class HostFile implements ImageFile {
 
     /// Opens a plain file or a device for reading, whoever may be using it.
     static HostFile openUnlocked(Path path) throws DiskException {
-        return openAny(path, DiskAccess.READ_ONLY, false);
+        return openAny(FileCalls.KERNEL, path, DiskAccess.READ_ONLY, false);
     }
 
     private static DiskException notAFile(HostFile opened) {
@@ -169,10 +179,14 @@ public final class HostFile implements ImageFile {
     }
 
     private static HostFile opened(
-            Path path, boolean readOnly, boolean syncEachWrite, List<OpenFlag> flags)
+            FileCalls calls,
+            Path path,
+            boolean readOnly,
+            boolean syncEachWrite,
+            List<OpenFlag> flags)
             throws DiskException {
         try {
-            VectoredFile file = VectoredFile.open(path, flags.toArray(OpenFlag[]::new));
+            VectoredFile file = VectoredFile.open(calls, path, flags.toArray(OpenFlag[]::new));
             try {
                 return new HostFile(file, null, path, readOnly, syncEachWrite);
             } catch (LinuxException e) {
@@ -329,7 +343,7 @@ public final class HostFile implements ImageFile {
     public void punchHole(long offset, long sizeBytes) throws IOException {
         file.punchHole(offset, sizeBytes);
         if (syncEachWrite) {
-            file.dataSync(); // a hole is no write that O_DSYNC would speak of
+            sync(); // a hole is no write that O_DSYNC would speak of
         }
     }
 
@@ -359,9 +373,16 @@ public final class HostFile implements ImageFile {
         }
     }
 
+    /// @throws SyncFailedException whatever the reason is
     @Override
     public void sync() throws IOException {
-        file.dataSync();
+        try {
+            file.dataSync();
+        } catch (LinuxException e) {
+            SyncFailedException failed = new SyncFailedException(e.getMessage());
+            failed.initCause(e);
+            throw failed;
+        }
     }
 
     /// Makes the file stable with all its metadata, and the name that it was made under.

@@ -1,0 +1,339 @@
+package org.splitring.blkback;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.splitring.blkback.image.FaultyFile;
+import org.splitring.hypervisor.DomainLimits;
+import org.splitring.wire.BlkifLayout;
+import org.splitring.wire.BlkifOp;
+import org.splitring.wire.BlkifStatus;
+
+/// Loses power under a raw image while a guest uses its ring: before and after each
+/// synchronisation, and after each change that reaches the file; with what waits for storage done
+/// in any order. Each sector then holds a version that the promise of the mode allows, and is never
+/// torn. `-Dsplitring.seed=123` has another run.
+@Timeout(60)
+class RawDiskPowerLossTest {
+    private static final int SECTOR = DiskImage.SECTOR_SIZE;
+    private static final int SECTORS = 96;
+    private static final int RUNS = 25;
+    private static final int STEPS = 160;
+
+    private final long seed = Long.getLong("splitring.seed", 20_261_126L);
+
+    @TempDir Path folder;
+
+    /// Of one sector: what was written to it, in order. Writes to it never overlap in time, as a
+    /// guest's file system sees to.
+    private static final class History {
+        final List<Long> versions = new ArrayList<>(List.of(0L));
+
+        /// Version that has been answered, and version that must outlive a loss of power.
+        int answered;
+
+        int promised;
+        boolean busy;
+    }
+
+    /// @param covers what had been answered when a flush was sent
+    @SuppressWarnings("ArrayRecordComponent") // compared by nobody
+    private record Request(
+            int operation, int first, int count, long version, List<Integer> pages, int[] covers) {}
+
+    private final class Guest {
+        final Random random;
+        final Random losses;
+        final DiskMode mode;
+        final FaultyFile file;
+        final List<Runnable> work = new ArrayList<>();
+        final QueueRig rig;
+        final History[] sectors = new History[SECTORS];
+        final Map<Long, Request> sent = new HashMap<>();
+        final ArrayDeque<Integer> freePages = new ArrayDeque<>();
+        final DiskImage disk;
+        long lastId;
+        int looks;
+        int flushes;
+        @Nullable AssertionError wrong;
+
+        Guest(long runSeed, DiskMode mode) throws IOException {
+            this.random = new Random(runSeed);
+            this.losses = new Random(runSeed + 1);
+            this.mode = mode;
+            Path image = Files.write(folder.resolve("disk.img"), new byte[SECTORS * SECTOR]);
+            file = new FaultyFile(image);
+            file.noWait(
+                    List.of(FaultyFile.NoWait.values())
+                            .get(random.nextInt(FaultyFile.NoWait.values().length)),
+                    random);
+            Executor anyOrder = work::add;
+            disk = DiskImage.of(file.open(mode == DiskMode.WRITETHROUGH), mode, anyOrder);
+            rig =
+                    new QueueRig(
+                            disk, BlkifLayout.X86_64, 0xFFFF_FFF0, anyOrder, DomainLimits.DEFAULT);
+            for (int i = 0; i < SECTORS; i++) {
+                sectors[i] = new History();
+            }
+            for (int i = 0; i < QueueRig.DATA_PAGES; i++) {
+                freePages.add(i);
+            }
+            file.setWitness(this::look);
+        }
+
+        void run() {
+            for (int step = 0; step < STEPS; step++) {
+                if (random.nextInt(3) > 0 && sent.size() < 24) {
+                    send();
+                }
+                if (random.nextInt(2) == 0) {
+                    rig.publish();
+                    rig.queue.poll(64);
+                }
+                if (random.nextInt(2) == 0 && !work.isEmpty()) {
+                    work.remove(random.nextInt(work.size())).run();
+                }
+                if (random.nextInt(2) == 0) {
+                    rig.loop.pump();
+                }
+                takeAnswers();
+                if (wrong != null) {
+                    throw wrong;
+                }
+            }
+            rig.publish();
+            rig.queue.poll(64);
+            for (int i = 0; rig.queue.inFlight() > 0 || !work.isEmpty(); i++) {
+                assertTrue(i < 10_000, "requests that are never answered");
+                if (!work.isEmpty()) {
+                    work.remove(random.nextInt(work.size())).run();
+                }
+                rig.loop.pump();
+            }
+            takeAnswers();
+            assertEquals(0, sent.size());
+            look();
+            if (wrong != null) {
+                throw wrong;
+            }
+        }
+
+        private void send() {
+            int kind = random.nextInt(10);
+            int operation =
+                    kind < 4
+                            ? BlkifOp.WRITE
+                            : switch (kind) {
+                                case 4, 5 -> BlkifOp.READ;
+                                case 6 -> BlkifOp.DISCARD;
+                                case 7 -> BlkifOp.WRITE_BARRIER;
+                                default -> BlkifOp.FLUSH_DISKCACHE;
+                            };
+            int count = 1 + random.nextInt(random.nextInt(3) == 0 ? 32 : 8);
+            if (operation == BlkifOp.FLUSH_DISKCACHE || operation == BlkifOp.WRITE_BARRIER) {
+                count = random.nextInt(2) == 0 ? 0 : count;
+            }
+            int first = random.nextInt(SECTORS - count);
+            List<History> range = Arrays.asList(sectors).subList(first, first + count);
+            if (range.stream().anyMatch(sector -> sector.busy)) {
+                return;
+            }
+            long id = ++lastId;
+            boolean discard = operation == BlkifOp.DISCARD;
+            int pageCount = discard ? 0 : (count + 7) / 8;
+            if (pageCount > freePages.size()) {
+                return;
+            }
+            List<Integer> pages = new ArrayList<>();
+            for (int i = 0; i < pageCount; i++) {
+                pages.add(freePages.remove());
+            }
+            // A barrier covers also what is under way, which is done before it is.
+            boolean barrier = operation == BlkifOp.WRITE_BARRIER;
+            int[] covers = new int[SECTORS];
+            for (int i = 0; i < SECTORS; i++) {
+                covers[i] = barrier ? sectors[i].versions.size() - 1 : sectors[i].answered;
+            }
+            long version = discard ? 0 : id;
+            if (operation != BlkifOp.READ) {
+                range.forEach(sector -> sector.versions.add(version));
+            }
+            range.forEach(sector -> sector.busy = true);
+            sent.put(id, new Request(operation, first, count, version, pages, covers));
+            put(id, operation, first, count, version, pages);
+        }
+
+        private void put(
+                long id, int operation, int first, int count, long version, List<Integer> pages) {
+            if (operation == BlkifOp.DISCARD) {
+                rig.writeDiscard(id, 0, first, count);
+                return;
+            }
+            int[] grefs = pages.stream().mapToInt(page -> rig.grefs[page]).toArray();
+            long slot = rig.write(operation, id, first, grefs);
+            if (count > 0) { // the last page need not be whole
+                BlkifLayout.writeSegment(
+                        rig.ring,
+                        BlkifLayout.X86_64.segmentOffset(slot, grefs.length - 1),
+                        grefs[grefs.length - 1],
+                        0,
+                        (count - 1) % 8);
+            }
+            for (int i = 0; i < count; i++) {
+                MemorySegment page = rig.page(pages.get(i / 8));
+                for (int at = i % 8 * SECTOR; at < (i % 8 + 1) * SECTOR; at += 8) {
+                    page.set(ValueLayout.JAVA_LONG, at, value(version, first + i));
+                }
+            }
+        }
+
+        private static long value(long version, int sector) {
+            return version == 0 ? 0 : version * 1000 + sector;
+        }
+
+        private void takeAnswers() {
+            while (rig.hasResponse()) {
+                QueueRig.Response response = rig.take();
+                Request request = sent.remove(response.id());
+                if (request == null) {
+                    throw new AssertionError("answered twice: " + response);
+                }
+                assertEquals(BlkifStatus.OKAY, response.status());
+                answered(request);
+                freePages.addAll(request.pages);
+            }
+        }
+
+        private void answered(Request request) {
+            boolean flush =
+                    request.operation == BlkifOp.FLUSH_DISKCACHE
+                            || request.operation == BlkifOp.WRITE_BARRIER;
+            if (flush) {
+                flushes++;
+                for (int i = 0; i < SECTORS; i++) {
+                    sectors[i].promised = Math.max(sectors[i].promised, request.covers[i]);
+                }
+            }
+            for (int i = 0; i < request.count; i++) {
+                History sector = sectors[request.first + i];
+                sector.busy = false;
+                if (request.operation == BlkifOp.READ) {
+                    MemorySegment page = rig.page(request.pages.get(i / 8));
+                    long found = page.get(ValueLayout.JAVA_LONG, i % 8L * SECTOR);
+                    long newest = sector.versions.get(sector.answered);
+                    assertEquals(value(newest, request.first + i), found, "read");
+                    continue;
+                }
+                sector.answered = sector.versions.size() - 1;
+                if (mode == DiskMode.WRITETHROUGH || request.operation == BlkifOp.WRITE_BARRIER) {
+                    sector.promised = sector.answered;
+                }
+            }
+        }
+
+        /// What may be left now is compared with what was promised.
+        private void look() {
+            looks++;
+            try {
+                check(file.afterKill(), false);
+                for (int i = 0; i < 2; i++) {
+                    check(file.afterPowerLoss(losses), true);
+                }
+            } catch (AssertionError e) {
+                // What is thrown into a worker becomes an answer: the test shall say more.
+                wrong = wrong == null ? e : wrong;
+            }
+        }
+
+        private void check(byte[] left, boolean powerLost) {
+            ByteBuffer bytes = ByteBuffer.wrap(left).order(ByteOrder.LITTLE_ENDIAN);
+            for (int s = 0; s < SECTORS; s++) {
+                long found = bytes.getLong(s * SECTOR);
+                for (int at = 8; at < SECTOR; at += 8) {
+                    if (bytes.getLong(s * SECTOR + at) != found) {
+                        fail("sector " + s + " is torn");
+                    }
+                }
+                History sector = sectors[s];
+                int from = powerLost ? sector.promised : sector.answered;
+                boolean fits = false;
+                for (int v = from; v < sector.versions.size(); v++) {
+                    fits |= found == value(sector.versions.get(v), s);
+                }
+                if (!fits) {
+                    fail(
+                            "sector %d holds %d after %s; versions %s, answered %d, promised %d"
+                                    .formatted(
+                                            s,
+                                            found,
+                                            powerLost ? "a loss of power" : "a kill",
+                                            sector.versions,
+                                            sector.answered,
+                                            sector.promised));
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"WRITEBACK", "WRITETHROUGH"})
+    void whatWasPromisedIsThereAfterALossOfPowerAtEachMoment(DiskMode mode) throws IOException {
+        int looks = 0;
+        int flushes = 0;
+        for (int run = 0; run < RUNS; run++) {
+            Guest guest = new Guest(seed + 100L * run, mode);
+            try (guest.rig) {
+                guest.run();
+            } catch (AssertionError e) {
+                throw new AssertionError("seed " + seed + ", run " + run, e);
+            } finally {
+                guest.work.forEach(Runnable::run);
+            }
+            guest.file.setWitness(() -> {});
+            guest.disk.close();
+            byte[] last = guest.file.afterKill();
+            assertEquals(-1, Arrays.mismatch(last, Files.readAllBytes(folder.resolve("disk.img"))));
+            looks += guest.looks;
+            flushes += guest.flushes;
+        }
+        assertTrue(looks > RUNS * 20, "only " + looks + " looks");
+        assertTrue(flushes > RUNS * 5, "only " + flushes + " flushes");
+    }
+
+    /// The check itself: a mode that promises nothing loses something.
+    @Test
+    void aFlushThatDoesNothingIsFound() throws IOException {
+        boolean found = false;
+        for (int run = 0; run < 10 && !found; run++) {
+            Guest guest = new Guest(seed + run, DiskMode.UNSAFE);
+            try (guest.rig) {
+                guest.run();
+            } catch (AssertionError e) {
+                found = true;
+            }
+        }
+        assertTrue(found);
+    }
+}

@@ -2,6 +2,7 @@ package org.splitring.blkback.image;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.List;
 
@@ -163,9 +164,22 @@ final class Qcow2Refcounts {
         int have = 0;
         long before = cursor;
         long at = before;
+        ArrayDeque<Long> spare = new ArrayDeque<>(); // counted clusters that can become blocks
         while (have < count) {
             if (at >>> blockBits() >= table.length) {
                 growTable(at);
+            }
+            if (block(at) == 0 && contiguous) {
+                // A block in the first cluster of each range would leave no run longer than one.
+                if (spare.isEmpty()) {
+                    for (long cluster : reserve((count >>> blockBits()) + 2, false)) {
+                        spare.add(cluster);
+                    }
+                    have = 0; // some of these may be among the ones that were found
+                } else {
+                    useAsBlock(spare.remove(), at);
+                }
+                continue;
             }
             if (block(at) == 0) {
                 makeBlock(at);
@@ -197,6 +211,9 @@ final class Qcow2Refcounts {
             set(cluster, 1);
         }
         file.sync();
+        for (long cluster : spare) {
+            release(cluster);
+        }
         return found;
     }
 
@@ -221,6 +238,16 @@ final class Qcow2Refcounts {
         numbers.writeLong(tableOffset + (long) index * Long.BYTES, offset);
         table[index] = offset;
         metadata.claim("refcount block " + index, own, 1);
+    }
+
+    /// Makes a reserved cluster the refcount block that counts `cluster`.
+    private void useAsBlock(long reserved, long cluster) throws IOException {
+        int index = (int) (cluster >>> blockBits());
+        long offset = reserved << clusterBits;
+        cache.drop(offset, 1L << clusterBits);
+        numbers.writeLong(tableOffset + (long) index * Long.BYTES, offset);
+        table[index] = offset;
+        metadata.claim("refcount block " + index, reserved, 1);
     }
 
     private void emptyCluster(long cluster) throws IOException {

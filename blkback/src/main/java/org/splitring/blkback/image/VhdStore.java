@@ -137,13 +137,17 @@ final class VhdStore implements BlockStore {
     private static long checkBlocks(VhdHeader header, int[] table, long fileBytes) {
         long blockBytes = header.bitmapBytes() + (long) header.blockBytes();
         long end = (header.tableOffset() + header.entries() * 4L + 511) & -512;
-        long[] places =
-                Arrays.stream(table)
-                        .filter(entry -> entry != VhdHeader.NOWHERE)
-                        .mapToLong(entry -> Integer.toUnsignedLong(entry) * 512)
-                        .sorted()
-                        .toArray();
-        for (long place : places) {
+        // A table may have millions of entries: one array of them, sorted as unsigned numbers.
+        int[] sorted = new int[table.length];
+        int used = 0;
+        for (int entry : table) {
+            if (entry != VhdHeader.NOWHERE) {
+                sorted[used++] = entry ^ Integer.MIN_VALUE;
+            }
+        }
+        Arrays.sort(sorted, 0, used);
+        for (int i = 0; i < used; i++) {
+            long place = Integer.toUnsignedLong(sorted[i] ^ Integer.MIN_VALUE) * 512;
             if (place < end) {
                 throw new IllegalArgumentException(
                         "a block is at " + place + ", where the table or another block is");

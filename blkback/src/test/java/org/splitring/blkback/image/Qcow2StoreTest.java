@@ -395,4 +395,20 @@ class Qcow2StoreTest {
         assertTrue(Files.size(image) < 9 << 20, "has grown to " + Files.size(image));
         Qemu.assertClean(image);
     }
+
+    /// The new L1 table takes more clusters in a row than one refcount block counts. Looking for
+    /// them the file grew to the end of what the format reaches, a block for each range.
+    @Test
+    void aDiskOfSmallClustersGrowsBeyondWhatOneRefcountBlockCounts() throws IOException {
+        SparseFile file = new SparseFile(new byte[0], 0, 16 << 20);
+        new Qcow2Creation(128L << 20, 9, "", "").write(file);
+        try (BlockStore store = Qcow2Store.open(file, Qcow2Header.read(file), null)) {
+            store.resize(2L << 30);
+            store.sync();
+            assertEquals(2L << 30, store.sizeBytes());
+        }
+        CheckReport report = Qcow2Check.check(file, Qcow2Header.read(file), false, Progress.none());
+        assertEquals(0, report.damageCount(), report.toString());
+        assertTrue(file.sizeBytes() < 4 << 20, "bytes: " + file.sizeBytes());
+    }
 }

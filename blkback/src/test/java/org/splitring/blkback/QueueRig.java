@@ -74,6 +74,27 @@ final class QueueRig implements AutoCloseable {
                 NOT_PERSISTENT);
     }
 
+    QueueRig(
+            DiskImage disk,
+            BlkifLayout layout,
+            int startIndex,
+            Executor workers,
+            DomainLimits limits,
+            VbdFeatures features) {
+        this(
+                new LocalHypervisor(),
+                1,
+                disk,
+                layout,
+                startIndex,
+                workers,
+                limits,
+                new PumpedLoop(),
+                null,
+                before -> {},
+                features);
+    }
+
     /// One that keeps grants mapped.
     QueueRig(DiskImage disk, VbdFeatures features, Executor workers) {
         this(
@@ -187,6 +208,11 @@ final class QueueRig implements AutoCloseable {
                         features,
                         DiskQueue.LARGE_REQUESTS,
                         gate);
+    }
+
+    /// Another guest of the same hypervisor, whom the caller closes.
+    GuestDomain secondGuest(DomId id) {
+        return hypervisor.createGuest(id, 1 << 20, DomainLimits.DEFAULT);
     }
 
     void word(long offset, int value) {

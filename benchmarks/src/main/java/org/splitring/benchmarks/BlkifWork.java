@@ -45,7 +45,13 @@ final class BlkifWork implements EntryWork {
     }
 
     @Override
-    public void fill(MemorySegment ring, long at, int id) {
+    public void fill(MemorySegment ring, long at, int id, int count) {
+        for (int i = 0; i < count; i++) {
+            fill(ring, at + (long) i * ENTRY_SIZE, id + i);
+        }
+    }
+
+    private static void fill(MemorySegment ring, long at, int id) {
         INT.set(ring, at + HEAD, BlkifOp.READ | (1 << 8) | (HANDLE << 16));
         LONG.set(ring, at + ID, Integer.toUnsignedLong(id));
         LONG.set(ring, at + SECTOR_NUMBER, Integer.toUnsignedLong(id) << 3);
@@ -53,7 +59,13 @@ final class BlkifWork implements EntryWork {
     }
 
     @Override
-    public void answer(MemorySegment ring, long requestAt, long responseAt) {
+    public void answer(MemorySegment ring, long requestAt, long responseAt, int count) {
+        for (int i = 0; i < count; i++) {
+            answer(ring, requestAt + (long) i * ENTRY_SIZE, responseAt + (long) i * ENTRY_SIZE);
+        }
+    }
+
+    private static void answer(MemorySegment ring, long requestAt, long responseAt) {
         int head = (int) INT.get(ring, requestAt + HEAD);
         long id = (long) LONG.get(ring, requestAt + ID);
         long sectorNumber = (long) LONG.get(ring, requestAt + SECTOR_NUMBER);
@@ -82,7 +94,16 @@ final class BlkifWork implements EntryWork {
     }
 
     @Override
-    public boolean isAnswerTo(MemorySegment ring, long at, int id) {
+    public boolean areAnswersTo(MemorySegment ring, long at, int id, int count) {
+        for (int i = 0; i < count; i++) {
+            if (!isAnswerTo(ring, at + (long) i * ENTRY_SIZE, id + i)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static boolean isAnswerTo(MemorySegment ring, long at, int id) {
         int tail = (int) INT.get(ring, at + RESPONSE_OPERATION);
         return (long) LONG.get(ring, at + RESPONSE_ID) == Integer.toUnsignedLong(id)
                 && (tail & 0xFF) == BlkifOp.READ

@@ -4,22 +4,25 @@ import java.lang.foreign.MemorySegment;
 
 /// What is done to each entry of a ring in shared memory: the same steps as in `ringbench.c`.
 ///
-/// A slot is given as the ring's memory and an offset, and fields are reached from there. A slice
-/// for
-/// each slot would cost one bounds check less, but slicing is inlined only as far as a profile says
-/// so, while field access is inlined always.
+/// Slots are given as the ring's memory and the offset of the first, and follow each other in
+/// memory: each loop is one over offsets that grow evenly, whose bounds the JIT can check once. A
+/// slice for each slot would be inlined only as far as a profile says so, while field access is
+/// inlined always.
 interface EntryWork {
     int entrySizeBytes();
 
-    /// Writes every field of request `id` into a slot; neighbouring small fields in one store.
-    void fill(MemorySegment ring, long at, int id);
+    /// Writes every field of requests `id` and following into `count` slots; neighbouring small
+    /// fields in one store.
+    void fill(MemorySegment ring, long at, int id, int count);
 
-    /// Reads each field of a request exactly once, into locals (neighbouring small fields in one
-    /// load), checks them, and then writes its response into a slot, which may be the same one.
-    void answer(MemorySegment ring, long requestAt, long responseAt);
+    /// Reads each field of `count` requests exactly once, into locals (neighbouring small fields
+    /// in one load), checks them, and writes the response of each into a slot, which may be that
+    /// of its request.
+    void answer(MemorySegment ring, long requestAt, long responseAt, int count);
 
-    /// Whether a response is the good answer to request `id`. Reads each field once.
-    boolean isAnswerTo(MemorySegment ring, long at, int id);
+    /// Whether `count` responses are the good answers to requests `id` and following. Reads each
+    /// field once.
+    boolean areAnswersTo(MemorySegment ring, long at, int id, int count);
 
     static EntryWork of(int entrySizeBytes) {
         return switch (entrySizeBytes) {

@@ -40,13 +40,25 @@ final class NetifTxWork implements EntryWork {
     }
 
     @Override
-    public void fill(MemorySegment ring, long at, int id) {
+    public void fill(MemorySegment ring, long at, int id, int count) {
+        for (int i = 0; i < count; i++) {
+            fill(ring, at + (long) i * ENTRY_SIZE, id + i);
+        }
+    }
+
+    private static void fill(MemorySegment ring, long at, int id) {
         LONG.set(ring, at + 0L, FIRST_GREF + (id & 255L) | (long) OFFSET << 32);
         INT.set(ring, at + 8L, (id & 0xFFFF) | SIZE << 16);
     }
 
     @Override
-    public void answer(MemorySegment ring, long requestAt, long responseAt) {
+    public void answer(MemorySegment ring, long requestAt, long responseAt, int count) {
+        for (int i = 0; i < count; i++) {
+            answer(ring, requestAt + (long) i * ENTRY_SIZE, responseAt + (long) i * ENTRY_SIZE);
+        }
+    }
+
+    private static void answer(MemorySegment ring, long requestAt, long responseAt) {
         long head = (long) LONG.get(ring, requestAt + 0L);
         int gref = (int) head;
         int offsetAndFlags = (int) (head >>> 32);
@@ -61,7 +73,16 @@ final class NetifTxWork implements EntryWork {
     }
 
     @Override
-    public boolean isAnswerTo(MemorySegment ring, long at, int id) {
+    public boolean areAnswersTo(MemorySegment ring, long at, int id, int count) {
+        for (int i = 0; i < count; i++) {
+            if (!isAnswerTo(ring, at + (long) i * ENTRY_SIZE, id + i)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static boolean isAnswerTo(MemorySegment ring, long at, int id) {
         return (int) INT.get(ring, at + 0L) == ((id & 0xFFFF) | OKAY << 16);
     }
 }

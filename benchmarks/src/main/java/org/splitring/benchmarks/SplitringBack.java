@@ -43,12 +43,16 @@ final class SplitringBack extends EndSpacing implements RingBack {
     /// work for rare and leave calls in it.
     private int answer(int count) {
         MemorySegment pages = ring.segment();
-        long request = ring.slotOffset(ring.consumeRequestIndices(count));
-        long response = ring.slotOffset(ring.takeResponseIndices(count));
-        for (int i = 0; i < count; i++) {
-            work.answer(pages, request, response);
-            request = ring.nextSlotOffset(request);
-            response = ring.nextSlotOffset(response);
+        int request = ring.consumeRequestIndices(count);
+        int response = ring.takeResponseIndices(count);
+        int done = 0;
+        while (done < count) {
+            int toEnd = Math.min(ring.slotsToEnd(request), ring.slotsToEnd(response));
+            int run = Math.min(count - done, toEnd);
+            work.answer(pages, ring.slotOffset(request), ring.slotOffset(response), run);
+            request += run;
+            response += run;
+            done += run;
         }
         return ring.pushResponsesAndCheckNotify() ? count | KICK : count;
     }

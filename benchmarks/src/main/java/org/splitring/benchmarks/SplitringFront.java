@@ -23,14 +23,15 @@ final class SplitringFront extends EndSpacing implements RingFront {
 
     @Override
     public boolean send(int count) {
-        int id = nextId;
         MemorySegment pages = ring.segment();
-        long slot = ring.slotOffset(ring.takeRequestIndices(count));
-        for (int i = 0; i < count; i++) {
-            work.fill(pages, slot, id++);
-            slot = ring.nextSlotOffset(slot);
+        int id = nextId;
+        int index = ring.takeRequestIndices(count);
+        int run = Math.min(count, ring.slotsToEnd(index));
+        work.fill(pages, ring.slotOffset(index), id, run);
+        if (run < count) {
+            work.fill(pages, ring.slotOffset(index + run), id + run, count - run);
         }
-        nextId = id;
+        nextId = id + count;
         return ring.pushRequestsAndCheckNotify();
     }
 
@@ -60,14 +61,16 @@ final class SplitringFront extends EndSpacing implements RingFront {
     private int take(int count) {
         MemorySegment pages = ring.segment();
         int id = expectedId;
-        long slot = ring.slotOffset(ring.consumeResponseIndices(count));
-        for (int i = 0; i < count; i++) {
-            if (!work.isAnswerTo(pages, slot, id++)) {
-                throw new IllegalStateException("wrong response to request " + (id - 1));
-            }
-            slot = ring.nextSlotOffset(slot);
+        int index = ring.consumeResponseIndices(count);
+        int run = Math.min(count, ring.slotsToEnd(index));
+        boolean good = work.areAnswersTo(pages, ring.slotOffset(index), id, run);
+        if (run < count) {
+            good &= work.areAnswersTo(pages, ring.slotOffset(index + run), id + run, count - run);
         }
-        expectedId = id;
+        if (!good) {
+            throw new IllegalStateException("wrong response to a request from " + id + " on");
+        }
+        expectedId = id + count;
         return count;
     }
 

@@ -191,6 +191,12 @@ public final class BackRing extends RingSpacing {
         return RING_OFFSET + (long) (index & mask) * entrySizeBytes;
     }
 
+    /// How many slots follow each other in memory from an index's slot on, itself included, before
+    /// the ring goes on at its start: 1 to [#entries].
+    public int slotsToEnd(int index) {
+        return mask + 1 - (index & mask);
+    }
+
     /// Byte offset of the slot that follows the one at `offset`: for loops over a batch, where it
     /// is cheaper than [#slotOffset] of each index.
     public long nextSlotOffset(long offset) {

@@ -389,6 +389,17 @@ class FrontBackRingTest {
     }
 
     @Test
+    void slotsToEndAreThoseThatFollowEachOtherInMemory() {
+        for (int index = START; index != START + 70; index++) {
+            int run = front.slotsToEnd(index);
+            assertEquals(run, back.slotsToEnd(index));
+            long here = front.slotOffset(index);
+            assertEquals(here + (run - 1L) * 112, front.slotOffset(index + run - 1));
+            assertEquals(front.slotOffset(0), front.slotOffset(index + run));
+        }
+    }
+
+    @Test
     void nextSlotOffsetFollowsTheIndexAroundTheRing() {
         for (int index = START; index != START + 70; index++) {
             long here = front.slotOffset(index);

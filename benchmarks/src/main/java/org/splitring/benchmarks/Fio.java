@@ -29,6 +29,8 @@ final class Fio {
             throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of("fio", "--name=bench", "--terse-version=3"));
         command.addAll(List.of("--output-format=terse", "--time_based", "--randrepeat=0"));
+        command.add("--invalidate=0"); // it empties the page cache otherwise
+        command.add("--mem=mmap"); // whole pages: to odd addresses some machines copy slowly
         command.add(String.format(Locale.ROOT, "--runtime=%.0fms", seconds * 1000));
         command.add(
                 "--rw=" + (test.sequential() ? "" : "rand") + (test.write() ? "write" : "read"));

@@ -39,6 +39,9 @@ final class DiskQueue implements RingWork {
     /// Requests with more than eleven pages that are under way at once on a vbd; others wait.
     static final int LARGE_REQUESTS = 8;
 
+    /// Data moved on the loop after which its answers are published, whatever else is to be done.
+    private static final long PUBLISH_BYTES = 64 << 10;
+
     private static final long SEGMENT_SIZE = BlkifLayout.SEGMENT.byteSize();
 
     private final BackRing ring;
@@ -73,6 +76,8 @@ final class DiskQueue implements RingWork {
 
     private final PersistentGrants persistent;
     private final boolean keepsGrants;
+
+    private long unpublishedBytes; // moved on the loop, answered, and not told the frontend
 
     // What the gauges have of this ring.
     private int countedInFlight;
@@ -129,6 +134,9 @@ final class DiskQueue implements RingWork {
             while (taken < before + count && !gate.isShut()) {
                 take();
                 taken++;
+                if (unpublishedBytes >= PUBLISH_BYTES) {
+                    publish(); // so that the frontend goes on while we do
+                }
             }
             if (taken < before + count) {
                 break;
@@ -295,6 +303,7 @@ final class DiskQueue implements RingWork {
             giveToWorker(slot);
         } else {
             VbdCounters.add(counters.inline, 1);
+            unpublishedBytes += slot.request.sectors * DiskImage.SECTOR_SIZE;
             answer(slot, DiskRequest.statusOf(outcome));
         }
     }
@@ -466,6 +475,7 @@ final class DiskQueue implements RingWork {
     }
 
     private void publish() {
+        unpublishedBytes = 0;
         if (ring.pushResponsesAndCheckNotify()) {
             port.send();
         }

@@ -35,7 +35,7 @@ public interface BlockStore extends AutoCloseable {
     /// @throws IOException when not everything is written; a part may be
     void write(IoVector from, long offsetBytes) throws IOException;
 
-    /// Writes what can be taken without waiting for storage.
+    /// Writes what can be taken without waiting for storage, or what hardly ever waits.
     ///
     /// @return bytes written, perhaps fewer than asked, or [#WOULD_BLOCK]
     long writeNoWait(IoVector from, long offsetBytes) throws IOException;

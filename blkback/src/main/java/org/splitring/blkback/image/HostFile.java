@@ -33,6 +33,7 @@ public final class HostFile implements ImageFile {
     private final boolean readOnly;
     private final boolean syncEachWrite;
     private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
+    private final WriteTrial trial = new WriteTrial();
     private volatile boolean writesMayWait; // set once the file system said it cannot tell
 
     private HostFile(
@@ -305,15 +306,24 @@ public final class HostFile implements ImageFile {
             file.write(from, offset);
             return sizeBytes;
         }
-        if (syncEachWrite || writesMayWait) {
+        if (syncEachWrite) {
             return WOULD_BLOCK; // a synchronous write waits by definition
         }
-        long count = file.writeNoWait(from, offset);
-        if (count == VectoredFile.NOT_SUPPORTED) {
+        if (!writesMayWait) {
+            long count = file.writeNoWait(from, offset);
+            if (count != VectoredFile.NOT_SUPPORTED) {
+                return count;
+            }
             writesMayWait = true;
+        }
+        long sizeBytes = from.remainingBytes();
+        long begin = System.nanoTime();
+        if (!trial.mayTry(offset, sizeBytes, begin)) {
             return WOULD_BLOCK;
         }
-        return count;
+        file.write(from, offset);
+        trial.tried(begin, System.nanoTime());
+        return sizeBytes;
     }
 
     @Override

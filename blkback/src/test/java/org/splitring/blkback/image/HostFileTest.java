@@ -1,0 +1,108 @@
+package org.splitring.blkback.image;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Test;
+import org.splitring.blkback.DiskAccess;
+import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.FileCalls;
+import org.splitring.hypervisor.linux.IoVector;
+
+class HostFileTest {
+    private static final int RWF_NOWAIT = 8;
+
+    /// As ext4: a write cannot be asked not to wait; and it waits when it is told to.
+    private static final class Ext4 implements FileCalls {
+        private boolean waits;
+        private int writes;
+
+        @Override
+        public long preadv2(int fd, IoVector into, long fileOffset, int flags) {
+            return KERNEL.preadv2(fd, into, fileOffset, flags);
+        }
+
+        @Override
+        public long pwritev2(int fd, IoVector from, long fileOffset, int flags) {
+            if ((flags & RWF_NOWAIT) != 0) {
+                return -Errno.EOPNOTSUPP;
+            }
+            writes++;
+            long end = System.nanoTime() + 2 * WriteTrial.LONG_NANOS;
+            while (waits && System.nanoTime() - end < 0) {
+                LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(1));
+            }
+            return KERNEL.pwritev2(fd, from, fileOffset, 0);
+        }
+
+        @Override
+        public int fdatasync(int fd) {
+            return KERNEL.fdatasync(fd);
+        }
+
+        @Override
+        public int fsync(int fd) {
+            return KERNEL.fsync(fd);
+        }
+
+        @Override
+        public int ftruncate(int fd, long sizeBytes) {
+            return KERNEL.ftruncate(fd, sizeBytes);
+        }
+
+        @Override
+        public int fallocate(int fd, int mode, long offset, long sizeBytes) {
+            return KERNEL.fallocate(fd, mode, offset, sizeBytes);
+        }
+    }
+
+    private static long write(HostFile file, long offset, int sizeBytes) throws IOException {
+        MemorySegment memory = Arena.ofAuto().allocate(sizeBytes).fill((byte) 3);
+        IoVector vector = new IoVector(1);
+        vector.add(memory, 0, sizeBytes);
+        long written = file.writeNoWait(vector, offset);
+        assertEquals(written == sizeBytes ? 0 : sizeBytes, vector.remainingBytes());
+        return written;
+    }
+
+    /// On a busy machine any write may have taken long.
+    private static void writeEventually(HostFile file, long offset) {
+        await().until(() -> write(file, offset, 4096) == 4096);
+    }
+
+    @Test
+    void writesThatMayWaitAreTriedUntilOneHasTakenLong() throws Exception {
+        Path path = Files.createTempFile(Path.of("target").toAbsolutePath(), "host", ".img");
+        try {
+            assumeFalse(
+                    Files.getFileStore(path).type().equals("tmpfs"),
+                    "the build's folder is on a tmpfs, where nothing waits");
+            Files.write(path, new byte[64 << 10]);
+            Ext4 calls = new Ext4();
+            try (HostFile file = HostFile.openRaw(calls, path, DiskAccess.READ_WRITE, false)) {
+                writeEventually(file, 0);
+                assertEquals(ImageFile.WOULD_BLOCK, write(file, 512, 512)); // may have to read
+                assertEquals(1, calls.writes);
+                calls.waits = true;
+                for (int i = 0; i < 5; i++) { // the last pause is longer than a test is held up
+                    writeEventually(file, 12288);
+                }
+                assertEquals(ImageFile.WOULD_BLOCK, write(file, 16384, 4096));
+                assertEquals(6, calls.writes);
+            }
+            byte[] bytes = Files.readAllBytes(path);
+            assertEquals(3, bytes[12288]);
+            assertEquals(0, bytes[16384]);
+        } finally {
+            Files.delete(path);
+        }
+    }
+}

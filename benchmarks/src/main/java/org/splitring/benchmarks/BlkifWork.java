@@ -46,7 +46,8 @@ final class BlkifWork implements EntryWork {
 
     @Override
     public void fill(MemorySegment ring, long at, int id, int count) {
-        for (int i = 0; i < count; i++) {
+        fill(ring, at, id);
+        for (int i = 1; i < count; i++) {
             fill(ring, at + (long) i * ENTRY_SIZE, id + i);
         }
     }
@@ -60,7 +61,8 @@ final class BlkifWork implements EntryWork {
 
     @Override
     public void answer(MemorySegment ring, long requestAt, long responseAt, int count) {
-        for (int i = 0; i < count; i++) {
+        answer(ring, requestAt, responseAt);
+        for (int i = 1; i < count; i++) {
             answer(ring, requestAt + (long) i * ENTRY_SIZE, responseAt + (long) i * ENTRY_SIZE);
         }
     }
@@ -95,7 +97,10 @@ final class BlkifWork implements EntryWork {
 
     @Override
     public boolean areAnswersTo(MemorySegment ring, long at, int id, int count) {
-        for (int i = 0; i < count; i++) {
+        if (!isAnswerTo(ring, at, id)) {
+            return false;
+        }
+        for (int i = 1; i < count; i++) {
             if (!isAnswerTo(ring, at + (long) i * ENTRY_SIZE, id + i)) {
                 return false;
             }

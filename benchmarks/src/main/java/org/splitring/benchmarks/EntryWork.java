@@ -7,7 +7,8 @@ import java.lang.foreign.MemorySegment;
 /// Slots are given as the ring's memory and the offset of the first, and follow each other in
 /// memory: each loop is one over offsets that grow evenly, whose bounds the JIT can check once. A
 /// slice for each slot would be inlined only as far as a profile says so, while field access is
-/// inlined always.
+/// inlined always. Entering such a loop costs more than an entry does, so the first entry, of which
+/// there always is one, is done before it.
 interface EntryWork {
     int entrySizeBytes();
 

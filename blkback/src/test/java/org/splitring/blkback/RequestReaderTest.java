@@ -142,7 +142,7 @@ class RequestReaderTest {
 
     @Test
     void h021_rangeCheckAgreesWithExactArithmetic() {
-        long seed = new Random().nextLong();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("seed " + seed);
         Random random = new Random(seed);
         long[] corners = {0, 1, 7, 8, 9, SECTORS, Long.MAX_VALUE, Long.MIN_VALUE, -1, -8, -9};

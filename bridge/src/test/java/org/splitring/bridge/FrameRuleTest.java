@@ -156,7 +156,7 @@ class FrameRuleTest {
     /// Against one rule after the other, which is what a rule table must not do.
     @Test
     void n51_lookupsAgreeWithTryingEachRule() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("FrameRuleTest seed " + seed);
         Random random = new Random(seed);
         for (int table = 0; table < 30; table++) {

@@ -20,7 +20,7 @@ class FrameTest {
 
     @Test
     void copyToGivesEveryRangeWhateverTheSplit() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("FrameTest seed " + seed);
         Random random = new Random(seed);
         Frame frame = new Frame();

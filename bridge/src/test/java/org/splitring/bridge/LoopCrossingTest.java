@@ -20,7 +20,7 @@ class LoopCrossingTest {
 
     @Test
     void framesAndWhatIsKnownOfThemPassAQueueThatWraps() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("LoopCrossingTest seed " + seed);
         Random random = new Random(seed);
         FrameQueue queue = new FrameQueue(QUEUE);

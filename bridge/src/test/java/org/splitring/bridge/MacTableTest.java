@@ -21,7 +21,7 @@ class MacTableTest {
     /// closed again, lists from both ends, the free list.
     @Test
     void n42_agreesWithAPlainMap() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("MacTableTest seed " + seed);
         Random random = new Random(seed);
         for (int round = 0; round < 20; round++) {

@@ -119,7 +119,7 @@ class NatModelTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 4, 5, 6})
     void everyPacketIsWhatTheModelSaysAndNoneGoesElsewhere(int round) {
-        long seed = Long.getLong("splitring.seed", System.nanoTime() + round);
+        long seed = Long.getLong("splitring.seed", 20_261_126L + round);
         System.out.println("NatModelTest seed " + seed);
         Random random = new Random(seed);
         for (int i = 0; i < INSIDE.length; i++) {

@@ -175,7 +175,7 @@ class NeighbourTest {
 
     @Test
     void n42_agreesWithItsBoundsWhateverHappens() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("NeighbourTest seed " + seed);
         Random random = new Random(seed);
         NeighbourTable table = new NeighbourTable(64, 16, 4);

@@ -78,7 +78,7 @@ class OffloadTest {
 
     @Test
     void h043_partialChecksumsAreCompletedWhateverTheSplit() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("OffloadTest seed " + seed);
         Random random = new Random(seed);
         for (Shape shape : SHAPES) {
@@ -198,7 +198,7 @@ class OffloadTest {
 
     @Test
     void largeSegmentsAreCutIntoRightOnesWhateverTheSplit() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("OffloadTest seed " + seed);
         Random random = new Random(seed);
         for (Shape shape : SHAPES) {

@@ -136,7 +136,7 @@ class RouterModelTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 4, 5, 6})
     void everyPacketGoesWhereTheModelSaysAndNowhereElse(int round) {
-        long seed = Long.getLong("splitring.seed", System.nanoTime() + round);
+        long seed = Long.getLong("splitring.seed", 20_261_126L + round);
         System.out.println("RouterModelTest seed " + seed);
         Random random = new Random(seed);
         for (int i = 0; i < V4.length; i++) {

@@ -126,7 +126,7 @@ class SwitchModelTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 4, 5, 6, 7, 8})
     void everyFrameGoesWhereTheModelSaysAndNowhereElse(int round) {
-        long seed = Long.getLong("splitring.seed", System.nanoTime() + round);
+        long seed = Long.getLong("splitring.seed", 20_261_126L + round);
         System.out.println("SwitchModelTest seed " + seed);
         Random random = new Random(seed);
         Model model = new Model();

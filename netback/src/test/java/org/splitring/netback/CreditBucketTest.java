@@ -35,7 +35,7 @@ class CreditBucketTest {
     /// waited as long as it was told to always passes.
     @Test
     void h052_creditIsWhatExactArithmeticSays() {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         SplittableRandom random = new SplittableRandom(seed);
         for (int round = 0; round < 200; round++) {
             long bytes =

@@ -82,7 +82,7 @@ final class VifLab implements AutoCloseable {
     }
 
     static VifLab withSeed() {
-        return new VifLab(Long.getLong("splitring.seed", System.nanoTime()));
+        return new VifLab(Long.getLong("splitring.seed", 20_261_126L));
     }
 
     static DevicePaths paths(int domid) {

@@ -72,7 +72,7 @@ class ByteRingTest {
 
     @Test
     void h003_arbitraryIndicesNeverLeaveTheRing() {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         Random random = new Random(seed);
         int broken = 0;
         for (int i = 0; i < 1_000_000; i++) {
@@ -153,7 +153,7 @@ class ByteRingTest {
 
     /// Random pieces both ways, against a plain queue.
     private void stream(ByteRingEnd front, ByteRingEnd back) {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         Random random = new Random(seed);
         ArrayDeque<Byte> out = new ArrayDeque<>();
         ArrayDeque<Byte> in = new ArrayDeque<>();

@@ -117,7 +117,7 @@ class RingHostileTest {
 
     @Test
     void h001_randomReqProdIsServedOrRefusedAsTheArithmeticSays() {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         Random random = new Random(seed);
         int refused = 0;
         for (int i = 0; i < 1_000_000; i++) {
@@ -240,7 +240,7 @@ class RingHostileTest {
 
     @Test
     void h006_requestsInFlightNeverExceedTheRing() {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         Random random = new Random(seed);
         BackRing back = backAt(NEAR_WRAP);
         int honest = NEAR_WRAP;
@@ -303,7 +303,7 @@ class RingHostileTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void h011_randomEventWordsDoNotTouchOurProgress(boolean scribbleRequests) {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         Random random = new Random(seed);
         backAt(NEAR_WRAP);
         FrontRing front = FrontRing.attach(page, ENTRY, NEAR_WRAP);

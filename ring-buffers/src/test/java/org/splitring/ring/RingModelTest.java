@@ -20,7 +20,7 @@ class RingModelTest {
 
     @Test
     void bothEndsFollowTheModel() {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         int rings = 120;
         for (int i = 0; i < rings; i++) {
             try {

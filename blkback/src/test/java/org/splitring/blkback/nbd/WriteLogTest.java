@@ -84,7 +84,7 @@ class WriteLogTest {
 
     @Test
     void noTwoWritesShareBytes() {
-        long seed = new Random().nextLong();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("seed " + seed);
         Random random = new Random(seed);
         ArrayDeque<Long> kept = new ArrayDeque<>();

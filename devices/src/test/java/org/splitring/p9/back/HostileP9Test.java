@@ -188,7 +188,7 @@ class HostileP9Test {
     /// Bodies of random bytes, and of random fields that make sense more often. Seed printed.
     @Test
     void randomMessagesAreAnsweredAndHarmNothing() throws Exception {
-        long seed = Long.getLong("splitring.seed", System.nanoTime());
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("HostileP9Test seed " + seed);
         Random random = new Random(seed);
         for (int i = 0; i < 5; i++) {

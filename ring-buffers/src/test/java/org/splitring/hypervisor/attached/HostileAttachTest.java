@@ -195,7 +195,7 @@ class HostileAttachTest {
 
     @Test
     void randomPacketsNeverDisturbAnybodyElse() throws Exception {
-        long seed = System.nanoTime();
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("randomPacketsNeverDisturbAnybodyElse: seed " + seed);
         Random random = new Random(seed);
         long before = AttachBed.openDescriptors();

@@ -1,8 +1,7 @@
 package org.splitring.blkback;
 
 import java.util.Arrays;
-import java.util.List;
-import java.util.Optional;
+import java.util.stream.Collectors;
 
 /// When a write to a disk is safe. The promise of each mode, word for word, is in this module's
 /// README.
@@ -27,12 +26,20 @@ public enum DiskMode {
     }
 
     /// The mode of that name.
-    public static Optional<DiskMode> of(String label) {
-        return Arrays.stream(values()).filter(mode -> mode.label().equals(label)).findFirst();
-    }
-
-    /// All names, for messages: `writeback, writethrough, unsafe, direct`.
-    public static List<String> labels() {
-        return Arrays.stream(values()).map(DiskMode::label).toList();
+    ///
+    /// @throws DiskException when there is none: one line that names those there are
+    public static DiskMode parse(String label) throws DiskException {
+        return Arrays.stream(values())
+                .filter(mode -> mode.label().equals(label))
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new DiskException(
+                                        "cache \""
+                                                + DiskException.printable(label)
+                                                + "\" is none of "
+                                                + Arrays.stream(values())
+                                                        .map(DiskMode::label)
+                                                        .collect(Collectors.joining(", "))));
     }
 }

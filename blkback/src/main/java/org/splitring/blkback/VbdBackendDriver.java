@@ -87,7 +87,7 @@ public final class VbdBackendDriver implements BackendDriver {
                 oneOf(context, "mode", List.of("w", "r")).equals("r") || cdrom
                         ? DiskAccess.READ_ONLY
                         : DiskAccess.READ_WRITE;
-        DiskMode mode = DiskMode.of(oneOf(context, "cache", DiskMode.labels())).orElseThrow();
+        DiskMode mode = mode(context);
         boolean discard = oneOf(context, "discard-enable", List.of("1", "0")).equals("1");
         Optional<VbdHost> host = context.service(VbdHost.class);
         DiskImages.Hold hold = null;
@@ -204,6 +204,14 @@ public final class VbdBackendDriver implements BackendDriver {
             return DiskSource.parse(params);
         } catch (DiskException e) {
             throw new DeviceException("params is " + e.getMessage(), e);
+        }
+    }
+
+    private static DiskMode mode(BackendContext context) throws DeviceException {
+        try {
+            return DiskMode.parse(context.parameter("cache").orElse(DiskMode.WRITEBACK.label()));
+        } catch (DiskException e) {
+            throw new DeviceException(String.valueOf(e.getMessage()), e);
         }
     }
 

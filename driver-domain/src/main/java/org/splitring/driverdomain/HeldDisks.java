@@ -108,7 +108,7 @@ final class HeldDisks implements AutoCloseable {
         disks.put(device.paths().device(), disk);
         if (mode == DiskMode.UNSAFE) {
             news.accept(
-                    "domain %s: %s has cache=unsafe: a flush does nothing, and what was flushed is lost when this machine ends without a shutdown"
+                    "domain %s: %s has cache=unsafe: what was flushed is lost when this machine crashes"
                             .formatted(domain.name(), name));
         }
     }
@@ -128,15 +128,7 @@ final class HeldDisks implements AutoCloseable {
     }
 
     private static DiskMode mode(DeviceNodes.Attached device) throws DiskException {
-        String label = device.backend().getOrDefault("cache", DiskMode.WRITEBACK.label());
-        return DiskMode.of(label)
-                .orElseThrow(
-                        () ->
-                                new DiskException(
-                                        "cache \""
-                                                + label
-                                                + "\" is none of "
-                                                + String.join(", ", DiskMode.labels())));
+        return DiskMode.parse(device.backend().getOrDefault("cache", DiskMode.WRITEBACK.label()));
     }
 
     private static DiskAccess access(DeviceNodes.Attached device) {

@@ -24,6 +24,7 @@ import org.splitring.hypervisor.linux.VectoredFile;
 /// under us causes a failed read and not a fault.
 public final class HostFile implements ImageFile {
     private static final long TMPFS_MAGIC = 0x0102_1994L; // linux/magic.h
+    private static final long EXT4_MAGIC = 0xEF53; // of ext2 and ext3, too
     private static final int ZERO_CHUNK = 1 << 20;
 
     private final VectoredFile file;
@@ -33,7 +34,7 @@ public final class HostFile implements ImageFile {
     private final boolean readOnly;
     private final boolean syncEachWrite;
     private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
-    private final WriteTrial trial = new WriteTrial();
+    private final @Nullable WriteTrial trial; // where the file system is local, and cannot tell
     private volatile boolean writesMayWait; // set once the file system said it cannot tell
 
     private HostFile(
@@ -50,8 +51,9 @@ public final class HostFile implements ImageFile {
         this.readOnly = readOnly;
         this.syncEachWrite = syncEachWrite;
         // The files of block devices are on a tmpfs, and their contents are not.
-        this.inMemory =
-                status.isRegular() && FileAttributes.fileSystem(file.fd()).type() == TMPFS_MAGIC;
+        long fileSystem = status.isRegular() ? FileAttributes.fileSystem(file.fd()).type() : 0;
+        this.inMemory = fileSystem == TMPFS_MAGIC;
+        this.trial = fileSystem == EXT4_MAGIC ? new WriteTrial() : null;
     }
 
     /// Opens and locks a plain file.
@@ -104,7 +106,12 @@ public final class HostFile implements ImageFile {
                     VectoredFile.open(
                             Path.of("/proc/self/fd/" + opened.file.fd()),
                             flags.toArray(OpenFlag[]::new));
-            return new HostFile(opened.file, direct, path, opened.readOnly, false);
+            try {
+                return new HostFile(opened.file, direct, path, opened.readOnly, false);
+            } catch (LinuxException e) {
+                direct.close();
+                throw e;
+            }
         } catch (LinuxException e) {
             opened.close();
             throw new DiskException(
@@ -318,11 +325,12 @@ public final class HostFile implements ImageFile {
         }
         long sizeBytes = from.remainingBytes();
         long begin = System.nanoTime();
-        if (!trial.mayTry(offset, sizeBytes, begin)) {
+        WriteTrial tries = trial;
+        if (tries == null || !tries.mayTry(offset, sizeBytes, begin)) {
             return WOULD_BLOCK;
         }
         file.write(from, offset);
-        trial.tried(begin, System.nanoTime());
+        tries.tried(begin, System.nanoTime());
         return sizeBytes;
     }
 

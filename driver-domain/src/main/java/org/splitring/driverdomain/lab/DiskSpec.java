@@ -186,14 +186,11 @@ record DiskSpec(
         }
 
         private static DiskMode mode(String value) throws LabException {
-            return DiskMode.of(value)
-                    .orElseThrow(
-                            () ->
-                                    new LabException(
-                                            "cache \""
-                                                    + value
-                                                    + "\" is none of "
-                                                    + String.join(", ", DiskMode.labels())));
+            try {
+                return DiskMode.parse(value);
+            } catch (DiskException e) {
+                throw new LabException(String.valueOf(e.getMessage()), e);
+            }
         }
 
         DiskSpec spec(String text) throws LabException {

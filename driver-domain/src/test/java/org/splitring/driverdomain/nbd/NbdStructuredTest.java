@@ -409,18 +409,7 @@ class NbdStructuredTest {
     void n24_aSlowReaderOfChunksIsBounded() throws Exception {
         try (RawNbdClient slow = new RawNbdClient(socket).goStructured();
                 RawNbdClient other = new RawNbdClient(socket).goStructured()) {
-            Thread sender =
-                    Thread.ofVirtual()
-                            .start(
-                                    () -> {
-                                        try {
-                                            for (int i = 0; i < 100_000; i++) {
-                                                slow.askToRead(i, 0, 1 << 20);
-                                            }
-                                        } catch (IOException e) {
-                                            // cut off at the end: as wanted
-                                        }
-                                    });
+            Thread sender = slow.askWithoutEnd();
             await().until(() -> disk.reads >= 4);
             for (int i = 0; i < 50; i++) {
                 other.write(0, i, 0, new byte[256 << 10]);

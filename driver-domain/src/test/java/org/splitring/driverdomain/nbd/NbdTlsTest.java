@@ -276,18 +276,7 @@ class NbdTlsTest {
             other.startTls(anybody);
             slow.enter("");
             other.enter("");
-            Thread sender =
-                    Thread.ofPlatform()
-                            .start(
-                                    () -> {
-                                        try {
-                                            for (int i = 0; i < 100_000; i++) {
-                                                slow.askToRead(i, 0, 1 << 20);
-                                            }
-                                        } catch (IOException e) {
-                                            // cut off at the end: as wanted
-                                        }
-                                    });
+            Thread sender = slow.askWithoutEnd();
             await().until(() -> disk.reads >= 4);
             for (int i = 0; i < 50; i++) {
                 other.write(0, i, 0, new byte[64 << 10]);

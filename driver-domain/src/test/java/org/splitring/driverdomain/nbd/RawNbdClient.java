@@ -214,6 +214,22 @@ public final class RawNbdClient implements AutoCloseable {
         send(ByteBuffer.allocate(data.length).put(data));
     }
 
+    /// Asks for MiB after MiB and takes nothing, until the connection ends or has been asked for
+    /// more than any server would hold.
+    Thread askWithoutEnd() {
+        return Thread.ofPlatform()
+                .start(
+                        () -> {
+                            try {
+                                for (int i = 0; i < 100_000; i++) {
+                                    askToRead(i, 0, 1 << 20);
+                                }
+                            } catch (IOException e) {
+                                // cut off at the end: as wanted
+                            }
+                        });
+    }
+
     /// Asks for bytes, which follow the reply.
     public void askToRead(long cookie, long offset, int length) throws IOException {
         request(0, NbdProtocol.CMD_READ, cookie, offset, length);

@@ -8,6 +8,8 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.DiskEngine;
+import org.splitring.blkback.DiskMode;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,9 +29,16 @@ import picocli.CommandLine.Spec;
         },
         mixinStandardHelpOptions = true)
 public final class BenchBlockCommand implements Callable<Integer> {
-    private static final List<String> PARTS = List.of("ring", "nbd", "null");
+    private static final List<String> PARTS = List.of("ring", "nbd", "null", "direct");
     private static final List<String> SUBJECTS =
-            List.of("splitring", "psync", "io_uring", "qemu-nbd", "qsd", "nbdkit");
+            List.of(
+                    "splitring",
+                    "splitring-threads",
+                    "psync",
+                    "io_uring",
+                    "qemu-nbd",
+                    "qsd",
+                    "nbdkit");
     private static final Path TMPFS = Path.of("/dev/shm");
 
     @Mixin private BenchOptions options = new BenchOptions();
@@ -40,7 +49,8 @@ public final class BenchBlockCommand implements Callable<Integer> {
             split = ",",
             description =
                     "Only these: ring (beside raw fio), nbd (beside other servers), null (an image"
-                            + " that takes everything).")
+                            + " that takes everything), direct (the ring and fio past the page"
+                            + " cache, both engines).")
     private List<String> parts = PARTS;
 
     @Option(
@@ -79,7 +89,8 @@ public final class BenchBlockCommand implements Callable<Integer> {
         try {
             List<BlockContender> contenders = new ArrayList<>();
             if (parts.contains("null") && subjects.contains("splitring")) {
-                BlockContender.Runner ring = bed(TMPFS).ring(4, BlkWorker.NULL);
+                BlockContender.Runner ring =
+                        bed(TMPFS).ring(4, BlkWorker.NULL, DiskMode.WRITEBACK, DiskEngine.IO_URING);
                 contenders.add(
                         new BlockContender(
                                 "null", "splitring", new BlockTest(false, 4096, 128), ring));
@@ -93,6 +104,9 @@ public final class BenchBlockCommand implements Callable<Integer> {
                 }
                 if (parts.contains("nbd")) {
                     nbd(subjects, where, place, program, ways, err);
+                }
+                if (parts.contains("direct") && !memory) { // tmpfs is the page cache
+                    direct(subjects, where, ways, err);
                 }
                 for (BlockTest test : tests(memory)) {
                     for (Way way : ways) {
@@ -136,11 +150,48 @@ public final class BenchBlockCommand implements Callable<Integer> {
         String name = "ring/" + place;
         if (subjects.contains("splitring")) {
             String image = bed.image("splitring").toString();
-            ways.add(new Way(name, "splitring", bed.ring(1, image)));
+            ways.add(
+                    new Way(
+                            name,
+                            "splitring",
+                            bed.ring(1, image, DiskMode.WRITEBACK, DiskEngine.IO_URING)));
         }
         for (String engine : List.of("psync", "io_uring")) {
             if (subjects.contains(engine) && isThere("fio", "fio", engine, err)) {
                 ways.add(new Way(name, engine, bed.raw(engine, bed.image(engine))));
+            }
+        }
+    }
+
+    private void direct(List<String> subjects, Path where, List<Way> ways, PrintWriter err)
+            throws IOException {
+        BlockBed bed = bed(where);
+        String name = "direct/disk";
+        if (subjects.contains("splitring")) {
+            ways.add(
+                    new Way(
+                            name,
+                            "splitring",
+                            bed.ring(
+                                    1,
+                                    bed.image("splitring").toString(),
+                                    DiskMode.DIRECT,
+                                    DiskEngine.IO_URING)));
+        }
+        if (subjects.contains("splitring-threads")) {
+            ways.add(
+                    new Way(
+                            name,
+                            "splitring-threads",
+                            bed.ring(
+                                    1,
+                                    bed.image("threads").toString(),
+                                    DiskMode.DIRECT,
+                                    DiskEngine.THREADS)));
+        }
+        for (String engine : List.of("psync", "io_uring")) {
+            if (subjects.contains(engine) && isThere("fio", "fio", engine, err)) {
+                ways.add(new Way(name, engine, bed.raw(engine, bed.image(engine), "--direct=1")));
             }
         }
     }
@@ -233,7 +284,7 @@ public final class BenchBlockCommand implements Callable<Integer> {
             return;
         }
         for (BlockContender contender : contenders) {
-            if (contender.subject().equals("splitring")) {
+            if (contender.subject().startsWith("splitring")) {
                 err.println("warming up: " + contender);
                 err.flush();
                 var ignored = contender.run(2);

@@ -6,16 +6,23 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.DiskEngine;
 import org.splitring.blkback.DiskImage;
+import org.splitring.blkback.DiskImages;
 import org.splitring.blkback.DiskMode;
+import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendDriver;
+import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.VbdHost;
 import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
 import org.splitring.blkfront.VbdFrontend;
@@ -41,12 +48,13 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreTree;
 
 /// A disk over the ring: blkfront, blkback, image. One event loop is the guest's, the other the
-/// backend's: two processors. `BlkWorker QUEUES IMAGE`, or `null` for an image that takes
-/// everything. Says `ready`, then obeys lines `TEST SECONDS` ([BlockTest]) and answers each with
-/// lines `TEST METRIC VALUE` and `done`. Ends with its standard input.
+/// backend's: two processors. `BlkWorker QUEUES IMAGE [MODE [ENGINE]]`; `null` for an image that
+/// takes everything. Says `ready`, then obeys lines `TEST SECONDS` ([BlockTest]) and answers each
+/// with lines `TEST METRIC VALUE` and `done`. Ends with its standard input.
 public final class BlkWorker {
     static final String NULL = "null";
     private static final long NULL_BYTES = 1L << 30;
+    private static final int THREADS = 4; // as the program has
     private static final int VDEV = 51712;
     private static final int PATIENCE_SECONDS = 20;
     private static final int MEMORY_BYTES = 64 << 20;
@@ -58,7 +66,7 @@ public final class BlkWorker {
     private final DeviceLoop front = frontLoops.loop(0);
     private final VbdFrontend disk;
 
-    private BlkWorker(int queues, String image) throws Exception {
+    private BlkWorker(int queues, String image, DiskMode mode, DiskEngine engine) throws Exception {
         LocalHypervisor hypervisor = new LocalHypervisor();
         StoreTree tree = new StoreTree();
         Store store = tree.connection(DomId.ZERO, Runnable::run);
@@ -90,17 +98,21 @@ public final class BlkWorker {
         tree.introduce(id);
         Toolstack toolstack = new Toolstack(store);
         toolstack.createDomain(id, "guest");
+        Map<String, String> keys = new HashMap<>(Toolstack.vbdBackend("xvda", false, image));
+        keys.put("cache", mode.label());
         toolstack.createDevice(
-                DevicePaths.vbd(id, DomId.ZERO, VDEV),
-                Toolstack.vbdFrontend(VDEV),
-                Toolstack.vbdBackend("xvda", false, image));
+                DevicePaths.vbd(id, DomId.ZERO, VDEV), Toolstack.vbdFrontend(VDEV), keys);
+        VbdHost host =
+                new VbdHost(
+                        new DiskImages(), VbdBackendOptions.of(new DiskWorkers(THREADS, engine)));
         var ignored =
                 BackendBus.open(
                         new BackendHost(
-                                hypervisor.driverDomain(DomId.ZERO),
-                                store,
-                                () -> back,
-                                new SimpleMeterRegistry()),
+                                        hypervisor.driverDomain(DomId.ZERO),
+                                        store,
+                                        () -> back,
+                                        new SimpleMeterRegistry())
+                                .with(HostServices.NONE.with(VbdHost.class, host)),
                         id,
                         classes,
                         BackendOptions.DEFAULT);
@@ -208,7 +220,12 @@ public final class BlkWorker {
 
     /// Measures until standard input ends.
     public static void main(String[] args) throws Exception {
-        BlkWorker worker = new BlkWorker(Integer.parseInt(args[0]), args[1]);
+        BlkWorker worker =
+                new BlkWorker(
+                        Integer.parseInt(args[0]),
+                        args[1],
+                        args.length > 2 ? DiskMode.parse(args[2]) : DiskMode.WRITEBACK,
+                        args.length > 3 ? DiskEngine.valueOf(args[3]) : DiskEngine.IO_URING);
         BufferedReader commands =
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         System.out.println("ready");

@@ -14,6 +14,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import org.splitring.blkback.DiskEngine;
+import org.splitring.blkback.DiskMode;
 
 /// Images, and who serves them. Each has an image of its own, all with the same random bytes, which
 /// are in the page cache when this is made.
@@ -44,12 +46,13 @@ final class BlockBed extends Bed {
     }
 
     /// The ring's two ends in a JVM of their own.
-    BlockContender.Runner ring(int queues, String image) throws IOException {
+    BlockContender.Runner ring(int queues, String image, DiskMode mode, DiskEngine engine)
+            throws IOException {
         List<String> command =
                 new ArrayList<>(
                         JavaProgram.command(
                                 BlkWorker.class, "-XX:+UseSerialGC", "-Xms32m", "-Xmx512m"));
-        command.addAll(List.of(Integer.toString(queues), image));
+        command.addAll(List.of(Integer.toString(queues), image, mode.label(), engine.toString()));
         Process process =
                 new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         later(() -> end(process));
@@ -81,14 +84,11 @@ final class BlockBed extends Bed {
     }
 
     /// fio on a file.
-    BlockContender.Runner raw(String engine, Path image) {
+    BlockContender.Runner raw(String engine, Path image, String... more) {
+        List<String> words = new ArrayList<>(List.of(more));
+        words.addAll(List.of("--ioengine=" + engine, "--filename=" + image));
         return (test, seconds) -> {
-            Fio.Result result =
-                    Fio.run(
-                            test,
-                            IMAGE_BYTES,
-                            seconds,
-                            List.of("--ioengine=" + engine, "--filename=" + image));
+            Fio.Result result = Fio.run(test, IMAGE_BYTES, seconds, words);
             return List.of(
                     new Figure(test.toString(), "ops_per_second", result.operationsPerSecond()),
                     new Figure(test.toString(), "cpu_ns", result.clientCpuNanos()));

@@ -1,7 +1,9 @@
 package org.splitring.blkback;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// Where the bytes of a disk are: a file, or in tests something that records, fails or forgets.
 ///
@@ -39,6 +41,14 @@ public interface BlockStore extends AutoCloseable {
     ///
     /// @return bytes written, perhaps fewer than asked, or [#WOULD_BLOCK]
     long writeNoWait(IoVector from, long offsetBytes) throws IOException;
+
+    /// The open file in which byte n of the store is byte n of the file, so that a transfer may be
+    /// left to the kernel; [#read] and [#write] do the same with what the kernel refuses.
+    ///
+    /// @return `null` when it is no such store
+    default @Nullable VectoredFile plainFile() {
+        return null;
+    }
 
     /// Makes everything stable whose write has returned before this call.
     void sync() throws IOException;

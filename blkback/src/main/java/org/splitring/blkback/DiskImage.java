@@ -21,6 +21,7 @@ import org.splitring.blkback.image.OpenImages;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// An open disk: its bytes and what is promised about them. Everybody who exports the disk shares
 /// one of these, so that a failure seen by one is a failure for all.
@@ -257,6 +258,31 @@ public final class DiskImage implements AutoCloseable {
             long endBytes = offsetBytes + from.remainingBytes();
             store.write(from, offsetBytes);
             return from.remainingBytes() == 0 ? checkEnd(endBytes) : FAILED;
+        } catch (IOException e) {
+            durability.fail("write", Durability.reason(e));
+            return FAILED;
+        }
+    }
+
+    /// The file to which a transfer may be left, see [BlockStore#plainFile].
+    @Nullable VectoredFile plainFile() {
+        return store.plainFile();
+    }
+
+    /// Whether a write may be started that is left to the kernel.
+    boolean takesWrites() {
+        return !store.readOnly() && !durability.hasFailed();
+    }
+
+    /// A write ended that was left to the kernel. As the result of [#write].
+    ///
+    /// @param errno 0 when all of it is written
+    int written(long endBytes, int errno) {
+        try {
+            if (errno != 0) {
+                throw new LinuxException("write " + store.name(), errno);
+            }
+            return checkEnd(endBytes);
         } catch (IOException e) {
             durability.fail("write", Durability.reason(e));
             return FAILED;

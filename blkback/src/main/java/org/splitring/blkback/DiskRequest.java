@@ -1,15 +1,20 @@
 package org.splitring.blkback;
 
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.linux.Errno;
+import org.splitring.hypervisor.linux.IoUring;
+import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.VectoredFile;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
 
 /// One place in the table of requests in flight: made at connect, reused for ever. It belongs to
 /// the loop, except while a worker or a flush has it.
-final class DiskRequest implements DiskWork, FlushListener {
+final class DiskRequest implements DiskTransfer, FlushListener {
     private static final Logger LOG = LoggerFactory.getLogger(DiskRequest.class);
 
     final CheckedRequest request = new CheckedRequest();
@@ -29,6 +34,8 @@ final class DiskRequest implements DiskWork, FlushListener {
 
     /// Next in the list of finished requests, or of those that wait for a barrier or for room.
     @Nullable DiskRequest next;
+
+    private @Nullable VectoredFile plainFile; // while it is left to the kernel
 
     private final DiskQueue queue;
     private final DiskImage disk;
@@ -68,6 +75,10 @@ final class DiskRequest implements DiskWork, FlushListener {
         } catch (Throwable t) { // whatever happened, the request is answered
             LOG.error("disk {}: request failed", disk.name(), t);
         }
+        ended(outcome);
+    }
+
+    private void ended(int outcome) {
         if (request.operation == BlkifOp.WRITE_BARRIER && outcome == DiskImage.DONE) {
             written = true;
             disk.flush(this);
@@ -75,6 +86,50 @@ final class DiskRequest implements DiskWork, FlushListener {
         }
         status = statusOf(outcome);
         queue.finished(this);
+    }
+
+    @Override
+    public boolean isPlain() {
+        plainFile = request.operation == BlkifOp.DISCARD ? null : disk.plainFile();
+        return plainFile != null && (request.operation == BlkifOp.READ || disk.takesWrites());
+    }
+
+    @Override
+    public void submit(IoUring ring, long token) {
+        VectoredFile file = Objects.requireNonNull(plainFile);
+        if (request.operation == BlkifOp.READ) {
+            ring.read(file, segments.vector, offsetBytes(), token);
+        } else {
+            ring.write(file, segments.vector, offsetBytes(), token);
+        }
+    }
+
+    @Override
+    public Next completed(int result) {
+        try {
+            IoVector vector = segments.vector;
+            if (result > 0) {
+                vector.advance(result);
+                if (vector.remainingBytes() > 0) {
+                    return Next.SUBMIT; // a part, as a signal or the end of a file may cause
+                }
+            } else if (result == -Errno.EINTR) {
+                return Next.SUBMIT;
+            } else if (result == -Errno.EINVAL || result == -Errno.EAGAIN) {
+                return Next.RUN; // not aligned as direct access wants it, or not to be done so
+            }
+            if (request.operation == BlkifOp.READ) {
+                ended(result > 0 ? DiskImage.DONE : DiskImage.FAILED);
+            } else {
+                // Nothing written and no error is no way for a file to answer.
+                int errno = result == 0 ? Errno.EIO : Math.max(0, -result);
+                ended(disk.written(offsetBytes(), errno));
+            }
+        } catch (Throwable t) { // whatever happened, the request is answered
+            LOG.error("disk {}: request failed", disk.name(), t);
+            ended(DiskImage.FAILED);
+        }
+        return Next.NONE;
     }
 
     /// The status that tells of an outcome: one of [DiskImage].

@@ -1,6 +1,5 @@
 package org.splitring.blkback;
 
-import java.util.ArrayDeque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -9,21 +8,19 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.linux.LinuxException;
 
-/// Threads that wait for storage so that no device loop has to. Shared by the disks of a driver
-/// domain, each of which has a [Share]: while several have work that waits, each gets bytes in
-/// proportion to its weight, in turns (deficit round robin).
+/// What waits for storage so that no device loop has to. Shared by the disks of a driver domain,
+/// each of which has a [WorkShare]: while several have work that waits, each gets bytes in
+/// proportion to its weight, in turns ([FairTurns]).
 ///
-/// Giving work allocates nothing: what waits stands in an array that grows to the most there ever
-/// was, and a monitor, unlike the locks and queues of the library, needs no node for a waiter. It
-/// is bounded by the rings of those disks, since a request stays in its ring until it is answered.
+/// Transfers that the kernel can do alone are left to it ([KernelTransfers]) where it lets us; all
+/// other work, and all work where it does not, is done by threads.
+///
+/// Giving work allocates nothing: a monitor, unlike the locks and queues of the library, needs no
+/// node for a waiter. What waits is bounded by the rings of those disks, since a request stays in
+/// its ring until it is answered.
 public final class DiskWorkers implements WorkShares, AutoCloseable {
-    /// What a piece of work counts that says no size, or a smaller one, in bytes.
-    static final long LEAST_COST = 16 << 10;
-
-    /// What a share of weight 1 gets in each turn. A weight of 100 gets 1 MiB.
-    private static final long TURN_BYTES = (1 << 20) / DEFAULT_WEIGHT;
-
     private static final Logger LOG = LoggerFactory.getLogger(DiskWorkers.class);
     private static final long KEEP_ALIVE_MILLIS = TimeUnit.SECONDS.toMillis(10);
 
@@ -31,19 +28,46 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     private final Object lock = new Object();
 
     // Guarded by lock.
-    private final ArrayDeque<Share> turns = new ArrayDeque<>(); // of those that have work
-    private int waiting;
+    private final FairTurns<Runnable> turns = new FairTurns<>();
     private final Set<Thread> threads = new HashSet<>();
     private int idle;
     private int started;
     private boolean closed;
 
+    private final @Nullable KernelTransfers kernel;
+
     /// @param threads how many requests may wait for storage at the same time
     public DiskWorkers(int threads) {
+        this(threads, DiskEngine.IO_URING);
+    }
+
+    /// @param threads how many requests may wait for storage at the same time, beside those that
+    ///     the kernel does alone
+    /// @param engine what does plain transfers, as far as the machine has it
+    public DiskWorkers(int threads, DiskEngine engine) {
         if (threads < 1) {
             throw new IllegalArgumentException("threads " + threads);
         }
         maxThreads = threads;
+        kernel = engine == DiskEngine.IO_URING ? openKernel() : null;
+    }
+
+    private @Nullable KernelTransfers openKernel() {
+        FairTurns<Runnable>.Line rest = turns.new Line(DEFAULT_WEIGHT);
+        try {
+            return new KernelTransfers(work -> giveToThread(rest, work));
+        } catch (LinuxException e) {
+            LOG.warn("no io_uring, threads wait for storage: {}", e.getMessage());
+            return null;
+        }
+    }
+
+    /// Waits until it is known what does plain transfers; for tests.
+    DiskEngine awaitEngine() throws InterruptedException {
+        KernelTransfers transfers = kernel;
+        return transfers != null && transfers.awaitOpen()
+                ? DiskEngine.IO_URING
+                : DiskEngine.THREADS;
     }
 
     @Override
@@ -51,41 +75,54 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
         return new Share(weight);
     }
 
-    /// What one disk gets of the threads.
+    /// What one disk gets.
     private final class Share implements WorkShare {
-        // Guarded by lock.
-        private final ArrayDeque<Runnable> queue = new ArrayDeque<>(64);
-        private int weight;
-        private long credit;
+        private final FairTurns<Runnable>.Line line;
+        private final FairTurns<DiskTransfer>.@Nullable Line kernelLine;
 
         Share(int weight) {
-            this.weight = check(weight);
+            line = turns.new Line(check(weight));
+            KernelTransfers transfers = kernel;
+            kernelLine = transfers == null ? null : transfers.line(weight);
         }
 
         @Override
         public void weigh(int newWeight) {
+            check(newWeight);
             synchronized (lock) {
-                weight = check(newWeight);
+                line.weigh(newWeight);
+            }
+            KernelTransfers transfers = kernel;
+            if (transfers != null && kernelLine != null) {
+                transfers.weigh(kernelLine, newWeight);
             }
         }
 
         @Override
         public void execute(Runnable work) {
-            synchronized (lock) {
-                if (closed) {
-                    throw new RejectedExecutionException("the disk workers have ended");
-                }
-                if (queue.isEmpty()) {
-                    credit = 0; // nothing is saved up while there is nothing to do
-                    turns.add(this);
-                }
-                queue.add(work);
-                waiting++;
-                if (waiting <= idle) {
-                    lock.notify();
-                } else if (threads.size() < maxThreads) {
-                    startThread();
-                }
+            KernelTransfers transfers = kernel;
+            boolean given =
+                    transfers != null
+                            && kernelLine != null
+                            && work instanceof DiskTransfer transfer
+                            && transfer.isPlain()
+                            && transfers.give(kernelLine, transfer);
+            if (!given) {
+                giveToThread(line, work);
+            }
+        }
+    }
+
+    private void giveToThread(FairTurns<Runnable>.Line line, Runnable work) {
+        synchronized (lock) {
+            if (closed) {
+                throw new RejectedExecutionException("the disk workers have ended");
+            }
+            line.add(work);
+            if (turns.size() <= idle) {
+                lock.notify();
+            } else if (threads.size() < maxThreads) {
+                startThread();
             }
         }
     }
@@ -102,30 +139,6 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
                 Thread.ofPlatform().daemon().name("disk-" + ++started).unstarted(this::runWork);
         threads.add(thread);
         thread.start();
-    }
-
-    /// The work whose turn it is. There is some.
-    private Runnable take() {
-        while (true) {
-            Share share = turns.getFirst();
-            Runnable work = share.queue.getFirst();
-            long cost = LEAST_COST;
-            if (work instanceof DiskWork sized) {
-                cost = Math.max(cost, sized.costBytes());
-            }
-            if (share.credit >= cost || turns.size() == 1) {
-                share.credit = Math.max(0, share.credit - cost); // alone, it needs none
-                share.queue.removeFirst();
-                waiting--;
-                if (share.queue.isEmpty()) {
-                    turns.removeFirst();
-                }
-                return work;
-            }
-            share.credit += share.weight * TURN_BYTES;
-            turns.removeFirst();
-            turns.addLast(share);
-        }
     }
 
     /// The threads of now; for tests of what they allocate.
@@ -148,7 +161,7 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     private @Nullable Runnable next() {
         synchronized (lock) {
             long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(KEEP_ALIVE_MILLIS);
-            while (waiting == 0) {
+            while (turns.size() == 0) {
                 if (closed || System.nanoTime() - end >= 0) {
                     threads.remove(Thread.currentThread());
                     return null;
@@ -162,27 +175,33 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
                     idle--;
                 }
             }
-            return take();
+            return turns.take();
         }
     }
 
     /// Waits for what was given. The devices are closed before.
     @Override
     public void close() {
+        if (kernel != null) {
+            kernel.close(); // it may still give something to a thread
+        }
         List<Thread> last;
         synchronized (lock) {
             closed = true;
             lock.notifyAll();
             last = List.copyOf(threads);
         }
+        last.forEach(DiskWorkers::join);
+    }
+
+    /// Waits for the end of a thread, come what may: the disk is closed after this.
+    static void join(Thread thread) {
         boolean interrupted = false;
-        for (Thread thread : last) {
-            while (thread.isAlive()) {
-                try {
-                    thread.join();
-                } catch (InterruptedException e) {
-                    interrupted = true; // the disk is closed after this: there is no going on
-                }
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
             }
         }
         if (interrupted) {

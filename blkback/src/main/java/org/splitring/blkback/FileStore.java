@@ -2,8 +2,10 @@ package org.splitring.blkback;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.image.HostFile;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A raw image in a file: byte n of the disk is byte n of the file.
 public final class FileStore implements BlockStore {
@@ -89,6 +91,11 @@ public final class FileStore implements BlockStore {
     @Override
     public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
         return file.writeNoWait(from, offsetBytes);
+    }
+
+    @Override
+    public @Nullable VectoredFile plainFile() {
+        return file.plain();
     }
 
     @Override

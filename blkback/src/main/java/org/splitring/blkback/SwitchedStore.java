@@ -1,7 +1,9 @@
 package org.splitring.blkback;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A store that can be let go of while nobody uses it, and be replaced by another: the image of a
 /// disk that is paused. In between every transfer fails.
@@ -63,6 +65,11 @@ final class SwitchedStore implements BlockStore {
     @Override
     public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
         return now.writeNoWait(from, offsetBytes);
+    }
+
+    @Override
+    public @Nullable VectoredFile plainFile() {
+        return now.plainFile();
     }
 
     @Override

@@ -11,6 +11,8 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.DiskException;
+import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.DeviceSpec;
 import org.splitring.driverdomain.lab.DiskLimits;
@@ -88,9 +90,25 @@ final class DeviceCommand {
         RunDirectory.checkSocketPath(
                 RunDirectory.nbdSocket(runDirectory.path(), domain, disk.device().name()));
         try (RunningStore running = RunningStore.connect(runDirectory.path())) {
-            attach(running, DeviceNodes.disk(running.domain(domain), disk));
+            DomId guest = running.domain(domain);
+            if (disk.base().isPresent()) {
+                makeOverlay(disk);
+            }
+            attach(running, DeviceNodes.disk(guest, disk));
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private void makeOverlay(LabDisk disk) throws CommandException, LabException {
+        List<Path> folders = lab(runDirectory.path()).backingFolders();
+        try {
+            Overlays.Made made = Overlays.make(disk, new BackingFolders(folders));
+            if (made.isNew()) {
+                out().println("made image " + made.image() + ", based on " + made.base());
+            }
+        } catch (DiskException e) {
+            throw new CommandException("disk: " + e.getMessage(), e);
         }
     }
 

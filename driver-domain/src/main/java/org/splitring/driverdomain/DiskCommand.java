@@ -387,7 +387,10 @@ final class DiskCommand implements Callable<Integer> {
         @Override
         int run() throws DiskException, CommandException {
             ImageFiles.overlay(
-                    source(image, format), overlay.toAbsolutePath(), clusterBytes(cluster));
+                    source(image, format),
+                    overlay.toAbsolutePath(),
+                    clusterBytes(cluster),
+                    BackingFolders.ownOnly());
             out().println("made " + overlay + ", based on " + image);
             return 0;
         }

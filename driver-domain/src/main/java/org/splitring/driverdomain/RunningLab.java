@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendOptions;
+import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFiles;
 import org.splitring.driverdomain.lab.Lab;
@@ -174,7 +175,7 @@ final class RunningLab implements AutoCloseable {
         int loopCount = Math.clamp(Runtime.getRuntime().availableProcessors() / 2, 1, 8);
         NettyDeviceLoops loops = new NettyDeviceLoops("backend", loopCount);
         undoings.push(loops::close);
-        DiskWorkers workers = new DiskWorkers(4);
+        DiskWorkers workers = new DiskWorkers(4, lab.diskEngine());
         undoings.push(workers::close);
         VbdBackendOptions options = VbdBackendOptions.of(workers);
         AttachServer server = attachServer(loops);
@@ -368,9 +369,12 @@ final class RunningLab implements AutoCloseable {
 
     /// Makes images that are missing; they are taken away again when the start fails.
     private void makeImages() throws CommandException {
+        BackingFolders folders = new BackingFolders(lab.backingFolders());
         for (LabDomain domain : lab.domains()) {
             for (LabDisk disk : domain.disks()) {
-                if (disk.source() instanceof FileSource image
+                if (disk.base().isPresent()) {
+                    makeOverlay(disk, folders);
+                } else if (disk.source() instanceof FileSource image
                         && disk.createBytes().isPresent()
                         && !Files.exists(image.path())) {
                     makeImage(disk, image, disk.createBytes().getAsLong());
@@ -379,15 +383,28 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
+    private void makeOverlay(LabDisk disk, BackingFolders folders) throws CommandException {
+        try {
+            Overlays.Made made = Overlays.make(disk, folders);
+            if (made.isNew()) {
+                undoings.push(() -> deleteUnlessUp(made.image()));
+                news.accept("made image " + made.image() + ", based on " + made.base());
+            }
+        } catch (DiskException e) {
+            throw new CommandException(disk.place() + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void deleteUnlessUp(Path image) throws IOException {
+        if (!up) {
+            Files.deleteIfExists(image);
+        }
+    }
+
     private void makeImage(LabDisk disk, FileSource source, long sizeBytes)
             throws CommandException {
         Path image = source.path();
-        undoings.push(
-                () -> {
-                    if (!up) {
-                        Files.deleteIfExists(image);
-                    }
-                });
+        undoings.push(() -> deleteUnlessUp(image));
         try {
             ImageFiles.create(source, sizeBytes, ImageFiles.defaultClusterBytes());
         } catch (DiskException e) {

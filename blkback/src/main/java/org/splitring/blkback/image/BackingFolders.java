@@ -61,6 +61,21 @@ public record BackingFolders(List<Path> folders) {
                         + "\" is outside of the image's folder, and in none that is allowed");
     }
 
+    /// Whether a file is in one of these folders or below.
+    boolean hold(Path file) {
+        try {
+            Path real = file.toRealPath();
+            for (Path folder : folders) {
+                if (isIn(real, folder.toRealPath())) {
+                    return true;
+                }
+            }
+            return false;
+        } catch (IOException e) {
+            return false; // opening it says why
+        }
+    }
+
     private static boolean isIn(Path path, Path folder) {
         return path.startsWith(folder);
     }

@@ -279,6 +279,14 @@ public final class HostFile implements ImageFile {
         }
     }
 
+    /// The file as the kernel has it, for transfers that are left to it.
+    ///
+    /// @return `null` when its bytes are moved by something else, or nothing ever waits for it
+    public @Nullable VectoredFile plain() {
+        VectoredFile used = direct == null ? file : direct;
+        return inMemory || !used.isPlain() ? null : used;
+    }
+
     @Override
     public long readNoWait(IoVector into, long offset) throws IOException {
         if (direct != null) {

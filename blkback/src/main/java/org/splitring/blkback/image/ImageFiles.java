@@ -306,9 +306,11 @@ public final class ImageFiles {
 
     /// Makes a qcow2 image that is based on another, which must not be written to from then on.
     ///
-    /// @param overlay is made; the base has to be in its folder or below, and is named in it by its
-    ///     relative path
-    public static void overlay(FileSource base, Path overlay, int clusterBytes)
+    /// @param overlay is made; a base in its folder or below is named in it by its relative path,
+    ///     any other by its whole path
+    /// @param folders where the base may be besides
+    public static void overlay(
+            FileSource base, Path overlay, int clusterBytes, BackingFolders folders)
             throws DiskException {
         if (base.format().qemuName().isEmpty()) {
             throw new DiskException(
@@ -321,26 +323,60 @@ public final class ImageFiles {
         }
         Path folder = overlay.toAbsolutePath().normalize().resolveSibling("");
         Path place = base.path().normalize();
-        if (!place.startsWith(folder)) {
+        if (!place.startsWith(folder) && !folders.hold(place)) {
             throw new DiskException(
                     "image "
                             + overlay
                             + " cannot be based on "
                             + base.path()
-                            + ", which is not in its folder or below");
+                            + ", which is not in its folder or below, and in no other that is"
+                            + " allowed");
         }
         FileSource made = new FileSource(ImageFormat.QCOW2, overlay.toAbsolutePath().normalize());
         try (BlockStore held =
-                OpenImages.open(
-                        base, DiskAccess.READ_ONLY, DiskMode.WRITEBACK, BackingFolders.ownOnly())) {
+                OpenImages.open(base, DiskAccess.READ_ONLY, DiskMode.WRITEBACK, folders)) {
             int bits = clusterBits(made, clusterBytes);
-            String name = folder.relativize(place).toString();
+            Path name = place.startsWith(folder) ? folder.relativize(place) : place;
             make(
                     made.path(),
                     file ->
                             new Qcow2Creation(
-                                            held.sizeBytes(), bits, name, base.format().qemuName())
+                                            held.sizeBytes(),
+                                            bits,
+                                            name.toString(),
+                                            base.format().qemuName())
                                     .write(file));
+        }
+    }
+
+    /// Checks that an image is based on another.
+    ///
+    /// @throws DiskException when it is no qcow2 image, is based on nothing, or on something else
+    public static void checkOverlay(FileSource base, Path overlay, BackingFolders folders)
+            throws DiskException {
+        try (HostFile file = HostFile.openUnlocked(overlay)) {
+            Qcow2Header header = Qcow2Header.read(file);
+            String is = "image " + overlay + " is based on ";
+            if (header.backingFile().isEmpty()) {
+                throw new DiskException(is + "nothing, and not on " + base.path());
+            }
+            FileSource found = OpenImages.backing(overlay, header, folders);
+            if (!Files.isSameFile(found.path(), base.path())) {
+                throw new DiskException(is + found.path() + ", and not on " + base.path());
+            }
+            if (found.format() != base.format()) {
+                throw new DiskException(
+                        is
+                                + found.path()
+                                + " as "
+                                + found.format().label()
+                                + ", and not as "
+                                + base.format().label());
+            }
+        } catch (DiskException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new DiskException("image " + overlay + ": " + e.getMessage(), e);
         }
     }
 

@@ -122,6 +122,13 @@ public final class OpenImages {
         }
     }
 
+    /// What an image says that it is based on; it says something.
+    static FileSource backing(Path image, Qcow2Header header, BackingFolders folders)
+            throws DiskException {
+        FileSource top = new FileSource(ImageFormat.QCOW2, image.toAbsolutePath());
+        return new OpenImages(top, folders).backing(image, header);
+    }
+
     private FileSource backing(Path image, Qcow2Header header) throws DiskException {
         String name = header.backingFile();
         String format = header.backingFormat();

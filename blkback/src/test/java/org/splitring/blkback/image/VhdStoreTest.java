@@ -257,7 +257,7 @@ class VhdStoreTest {
             model.write(store, 5 << 20, 100 << 10);
         }
         Path top = folder.resolve("top.qcow2");
-        ImageFiles.overlay(source, top, 65536);
+        ImageFiles.overlay(source, top, 65536, BackingFolders.ownOnly());
         try (BlockStore store =
                 OpenImages.open(
                         new FileSource(ImageFormat.QCOW2, top),

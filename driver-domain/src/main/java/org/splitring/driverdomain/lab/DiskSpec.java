@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskMode;
@@ -27,14 +28,17 @@ import org.splitring.blkback.image.NbdSource;
 /// `nbd:` and `nbd+unix:` begin the name of a server's export ([NbdSource]), also in its place,
 /// whatever `=` stands in it.
 ///
-/// Not xl's are `cache` ([DiskMode]), and `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
+/// Not xl's are `cache` ([DiskMode]), `overlay` (a qcow2 image that takes the writes, so that the
+/// target stays as it is), and `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
 ///
 /// @param target path or name of an export as written, old prefixes taken off
+/// @param overlay path of the image that takes the writes; empty when the target does
 /// @param discard whether the guest is offered discard, where the image can do it
 /// @param cdrom whether the guest is to see a CD-ROM; it is read-only then
 /// @param mode when a write is safe
 record DiskSpec(
         String target,
+        String overlay,
         ImageFormat format,
         VirtualDevice device,
         boolean readOnly,
@@ -56,6 +60,7 @@ record DiskSpec(
                     "script",
                     "specification",
                     "cache",
+                    "overlay",
                     "bps",
                     "iops",
                     "burst",
@@ -109,9 +114,27 @@ record DiskSpec(
         }
     }
 
+    /// The image that takes the writes.
+    ///
+    /// @param folder what a relative path is relative to
+    /// @throws LabException with a message that says what is wrong, without the place
+    Optional<FileSource> overlay(Path folder) throws LabException {
+        if (overlay.isEmpty()) {
+            return Optional.empty();
+        }
+        try {
+            Path path = folder.toAbsolutePath().resolve(overlay).normalize();
+            return Optional.of(new FileSource(ImageFormat.QCOW2, path));
+        } catch (InvalidPathException e) {
+            throw new LabException(
+                    "overlay \"" + LabFile.printable(overlay) + "\" is not a path", e);
+        }
+    }
+
     private static final class Words {
         private final @Nullable String[] values = new @Nullable String[POSITIONAL.size()];
         private final String[] limits = {"", "", "", ""};
+        private String overlay = "";
         private DiskMode mode = DiskMode.WRITEBACK;
         private boolean discard = true;
         private boolean cdrom;
@@ -169,6 +192,13 @@ record DiskSpec(
                 mode = mode(value);
                 return;
             }
+            if (key.equals("overlay")) {
+                if (value.isEmpty()) {
+                    throw new LabException("overlay is empty: give the path of an image");
+                }
+                overlay = value;
+                return;
+            }
             if (key.equals("devtype") && value.equals("cdrom")) {
                 cdrom = true;
                 return;
@@ -218,8 +248,12 @@ record DiskSpec(
             if (target.path().isEmpty()) {
                 throw new LabException("target is missing in \"" + text + "\"");
             }
+            if (!overlay.isEmpty()) {
+                checkOverlay(target, readOnly || cdrom);
+            }
             return new DiskSpec(
                     target.path(),
+                    overlay,
                     format,
                     device,
                     readOnly || cdrom,
@@ -227,6 +261,17 @@ record DiskSpec(
                     cdrom,
                     mode,
                     DiskLimits.parse(limits[0], limits[1], limits[2], limits[3]));
+        }
+
+        private void checkOverlay(Target target, boolean neverWritten) throws LabException {
+            if (neverWritten) {
+                throw new LabException(
+                        "overlay " + overlay + ": a disk that is read-only needs none");
+            }
+            if (NbdSource.isOne(target.path())) {
+                throw new LabException(
+                        "overlay " + overlay + ": the target has to be an image in a file");
+            }
         }
 
         private static String or(@Nullable String value, String otherwise) {

@@ -1,13 +1,17 @@
 package org.splitring.driverdomain.lab;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.OptionalLong;
 import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.image.FileSource;
 
 /// One disk of a guest.
 ///
 /// @param source the image, or the export of a server
+/// @param base what the image has to be based on, and is based on when it is made, because it is an
+///     overlay
 /// @param discard whether the guest is offered discard, where the image can do it
 /// @param cdrom whether the guest is to see a CD-ROM, which is read-only
 /// @param mode when a write is safe
@@ -16,6 +20,7 @@ import org.splitring.blkback.image.DiskSource;
 public record LabDisk(
         VirtualDevice device,
         DiskSource source,
+        Optional<FileSource> base,
         boolean readOnly,
         boolean discard,
         boolean cdrom,
@@ -26,7 +31,7 @@ public record LabDisk(
     /// The same disk, as if it stood there.
     public LabDisk at(String other) {
         return new LabDisk(
-                device, source, readOnly, discard, cdrom, mode, limits, createBytes, other);
+                device, source, base, readOnly, discard, cdrom, mode, limits, createBytes, other);
     }
 
     /// A disk in xl's syntax, without a lab file. The image is not looked at.
@@ -34,16 +39,42 @@ public record LabDisk(
     /// @param folder what a relative path is relative to
     /// @throws LabException with a message that says what is wrong
     public static LabDisk parse(String text, Path folder) throws LabException {
-        DiskSpec spec = DiskSpec.parse(text);
+        return of(DiskSpec.parse(text), folder, OptionalLong.empty(), "disk");
+    }
+
+    static LabDisk of(DiskSpec spec, Path folder, OptionalLong createBytes, String place)
+            throws LabException {
+        DiskSource target = spec.source(folder);
+        Optional<FileSource> overlay = spec.overlay(folder);
+        Optional<FileSource> base =
+                overlay.isPresent() && target instanceof FileSource file
+                        ? Optional.of(file)
+                        : Optional.empty();
         return new LabDisk(
                 spec.device(),
-                spec.source(folder),
+                overlay.isPresent() ? overlay.get() : target,
+                base,
                 spec.readOnly(),
                 spec.discard(),
                 spec.cdrom(),
                 spec.mode(),
                 spec.limits(),
-                OptionalLong.empty(),
-                "disk");
+                createBytes,
+                place);
+    }
+
+    /// As a disk that reads the base.
+    LabDisk ofBase(FileSource image) {
+        return new LabDisk(
+                device,
+                image,
+                Optional.empty(),
+                true,
+                discard,
+                cdrom,
+                mode,
+                limits,
+                createBytes,
+                place);
     }
 }

@@ -11,13 +11,16 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
+import org.splitring.blkback.DiskEngine;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
@@ -48,7 +51,8 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///     "web.img" = { size = "64MiB" }                     # made when it is missing
 ///
 /// Above all tables `backing_folders = ["../templates"]` may say where the files may be that images
-/// are based on, besides the folders of the images.
+/// are based on, besides the folders of the images and of the targets of disks with an overlay; and
+/// `disk_engine = "threads"`, that no `io_uring` is used ([DiskEngine]).
 public final class LabFile {
     /// What a domain may be called: its name is a folder in the run directory.
     private static final Pattern DOMAIN_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
@@ -58,7 +62,8 @@ public final class LabFile {
             Set.of("xenstored", "control", "lab", "lock", "log", "store");
 
     private static final List<String> TOP_KEYS =
-            List.of("domains", "networks", "images", "nbd_tls", "backing_folders");
+            List.of("domains", "networks", "images", "nbd_tls", "backing_folders", "disk_engine");
+    private static final List<String> ENGINES = List.of("io_uring", "threads");
     private static final List<String> TLS_KEYS = List.of("certificate", "key", "client_ca");
     private static final List<String> DOMAIN_KEYS =
             List.of("memory", "disk", "vif", "devices", "p9", "guest", "export");
@@ -83,6 +88,9 @@ public final class LabFile {
 
     private final Map<Integer, String> ports = new HashMap<>();
     private final NetworkTables networks;
+
+    /// Where the targets of disks with overlays are.
+    private final Set<Path> overlaid = new LinkedHashSet<>();
 
     private LabFile(Path file, String text) {
         this.file = file;
@@ -160,18 +168,32 @@ public final class LabFile {
         }
         networks.checkSettings();
         return new Lab(
-                file, backingFolders(root.path("backing_folders")), networks.networks(), result);
+                file,
+                diskEngine(root.path("disk_engine")),
+                backingFolders(root.path("backing_folders")),
+                networks.networks(),
+                result);
+    }
+
+    private DiskEngine diskEngine(JsonNode node) throws LabException {
+        String value = node.isMissingNode() ? ENGINES.getFirst() : text(node);
+        if (!ENGINES.contains(value)) {
+            throw bad(
+                    List.of("disk_engine"),
+                    "\"" + value + "\" is none of " + String.join(", ", ENGINES));
+        }
+        return DiskEngine.valueOf(value.toUpperCase(Locale.ROOT));
     }
 
     private List<Path> backingFolders(JsonNode node) throws LabException {
         List<String> path = List.of("backing_folders");
         if (node.isMissingNode()) {
-            return List.of();
+            return List.copyOf(overlaid);
         }
         if (!node.isArray()) {
             throw bad(path, "must be a list of folders, such as [\"../templates\"]");
         }
-        List<Path> folders = new ArrayList<>();
+        Set<Path> folders = new LinkedHashSet<>(overlaid);
         for (JsonNode element : node.values()) {
             if (!element.isString()) {
                 throw bad(path, "\"" + text(element) + "\" is not a string");
@@ -182,7 +204,7 @@ public final class LabFile {
             }
             folders.add(folder);
         }
-        return folders;
+        return List.copyOf(folders);
     }
 
     private Optional<LabTls> tls(JsonNode table) throws LabException {
@@ -420,24 +442,21 @@ public final class LabFile {
         String place = place(path, places.line(path, text));
         try {
             DiskSpec spec = DiskSpec.parse(text);
-            DiskSource source = spec.source(file.toAbsolutePath().resolveSibling(""));
+            Path folder = file.toAbsolutePath().resolveSibling("");
             OptionalLong size = OptionalLong.empty();
-            if (source instanceof FileSource image && imageSizes.containsKey(image.path())) {
+            if (spec.source(folder) instanceof FileSource image
+                    && imageSizes.containsKey(image.path())) {
                 imagesUsed.add(image.path());
                 size = OptionalLong.of(imageSizes.getOrDefault(image.path(), 0L));
             }
-            LabDisk disk =
-                    new LabDisk(
-                            spec.device(),
-                            source,
-                            spec.readOnly(),
-                            spec.discard(),
-                            spec.cdrom(),
-                            spec.mode(),
-                            spec.limits(),
-                            size,
-                            place);
-            if (source instanceof FileSource image) {
+            LabDisk disk = LabDisk.of(spec, folder, size, place);
+            if (disk.base().isPresent()) {
+                FileSource base = disk.base().get();
+                checkBase(base.path());
+                checkUsers(disk.ofBase(base));
+                overlaid.add(base.path().resolveSibling(""));
+            }
+            if (disk.source() instanceof FileSource image) {
                 checkImage(disk, image.path());
             }
             checkUsers(disk);
@@ -450,12 +469,18 @@ public final class LabFile {
         }
     }
 
+    private static void checkBase(Path image) throws LabException {
+        if (!Files.isRegularFile(image)) {
+            throw new LabException("image " + image + ", which an overlay needs, is no file");
+        }
+    }
+
     private static void checkImage(LabDisk disk, Path image) throws LabException {
         if (Files.isDirectory(image)) {
             throw new LabException("image " + image + " is a folder");
         }
         boolean exists = Files.exists(image);
-        if (!exists && disk.createBytes().isEmpty()) {
+        if (!exists && disk.createBytes().isEmpty() && disk.base().isEmpty()) {
             throw new LabException(
                     "image " + image + " does not exist, and [images] has no size to make it with");
         }

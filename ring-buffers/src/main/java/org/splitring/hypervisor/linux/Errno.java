@@ -27,6 +27,7 @@ public final class Errno {
     public static final int EPIPE = 32;
     public static final int ENAMETOOLONG = 36;
     public static final int ENOLCK = 37;
+    public static final int ENOSYS = 38;
     public static final int ENOTEMPTY = 39;
     public static final int ELOOP = 40;
     public static final int EPROTO = 71;
@@ -71,6 +72,7 @@ public final class Errno {
             case EPIPE -> "nobody reads the other end (EPIPE)";
             case ENAMETOOLONG -> "name too long (ENAMETOOLONG)";
             case ENOLCK -> "no locks available (ENOLCK)";
+            case ENOSYS -> "the kernel has no such call (ENOSYS)";
             case ENOTEMPTY -> "folder not empty (ENOTEMPTY)";
             case ELOOP -> "too many or forbidden symbolic links (ELOOP)";
             case EPROTO -> "protocol error (EPROTO)";

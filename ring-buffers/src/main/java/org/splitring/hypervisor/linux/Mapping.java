@@ -42,8 +42,13 @@ public final class Mapping implements AutoCloseable {
 
     /// Maps the first `sizeBytes` of a file.
     public static Mapping of(int fd, long sizeBytes) throws LinuxException {
+        return part(fd, 0, sizeBytes);
+    }
+
+    /// Maps a part of what a descriptor stands for.
+    static Mapping part(int fd, long offset, long sizeBytes) throws LinuxException {
         return new Mapping(
-                mmap("mmap", 0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, fd, 0), sizeBytes);
+                mmap("mmap", 0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, fd, offset), sizeBytes);
     }
 
     /// As [#of], and has every page made now: whoever does this pays for the memory, and nobody

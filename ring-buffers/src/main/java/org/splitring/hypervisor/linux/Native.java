@@ -16,6 +16,7 @@ import java.util.List;
 /// -1 becomes `-errno`. Everything here is for 64-bit Linux, x86-64 and aarch64.
 @SuppressWarnings("restricted")
 final class Native {
+    static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
     static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT;
     static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
     static final ValueLayout POINTER = ValueLayout.ADDRESS;

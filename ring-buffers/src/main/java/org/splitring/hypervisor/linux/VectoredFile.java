@@ -79,6 +79,11 @@ public final class VectoredFile implements AutoCloseable {
         return fd;
     }
 
+    /// Whether the kernel itself moves its bytes, so that others may ask it to by the descriptor.
+    public boolean isPlain() {
+        return calls instanceof KernelFileCalls;
+    }
+
     public Path path() {
         return path;
     }

@@ -1,5 +1,6 @@
 package org.splitring.blkback;
 
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -143,9 +144,14 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
 
     /// The threads of now; for tests of what they allocate.
     List<Thread> threads() {
-        synchronized (lock) {
-            return List.copyOf(threads);
+        List<Thread> all = new ArrayList<>();
+        if (kernel != null) {
+            all.add(kernel.thread());
         }
+        synchronized (lock) {
+            all.addAll(threads);
+        }
+        return all;
     }
 
     private void runWork() {

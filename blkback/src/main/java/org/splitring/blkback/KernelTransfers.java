@@ -96,6 +96,10 @@ final class KernelTransfers implements AutoCloseable {
         }
     }
 
+    Thread thread() {
+        return thread;
+    }
+
     private void work() {
         try (IoUring ring = IoUring.open(2 * DEPTH)) {
             synchronized (lock) {

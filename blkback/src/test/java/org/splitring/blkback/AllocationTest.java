@@ -24,6 +24,8 @@ import org.splitring.blkfront.Completion;
 import org.splitring.blkfront.GuestBuffer;
 import org.splitring.blkfront.VbdFrontendOptions;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.OpenFlag;
+import org.splitring.hypervisor.linux.VectoredFile;
 import org.splitring.xenbus.FrontendOptions;
 import org.splitring.xenbus.HandshakeException;
 
@@ -290,6 +292,28 @@ class AllocationTest {
                             }
                         };
                 measure(DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run), true, false);
+            }
+        } finally {
+            Files.delete(file);
+        }
+    }
+
+    /// As above, left to the kernel.
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void theWayOverIoUringAllocatesNothing(boolean writes) throws Exception {
+        Path file = Files.createTempFile("splitring", ".img");
+        try (DiskWorkers workers = new DiskWorkers(1)) {
+            Assumptions.assumeTrue(
+                    workers.awaitEngine() == DiskEngine.IO_URING,
+                    "this kernel lets nobody use io_uring (sysctl kernel.io_uring_disabled)");
+            Files.write(file, new byte[1 << 20]);
+            try (VectoredFile plain = VectoredFile.open(file, OpenFlag.READ_WRITE);
+                    ColdStore store =
+                            new ColdStore(
+                                    FileStore.open(file, DiskAccess.READ_WRITE, false), plain)) {
+                measure(DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run), writes, false);
+                assertEquals(0, store.byThreads.get());
             }
         } finally {
             Files.delete(file);

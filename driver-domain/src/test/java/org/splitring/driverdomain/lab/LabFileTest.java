@@ -20,6 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.blkback.DiskEngine;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFormat;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
@@ -375,6 +376,56 @@ class LabFileTest {
         assertEquals(List.of(dir.resolve("templates")), LabFile.read(file).backingFolders());
         refused("backing_folders = [\"none\"]\n" + domain, 1, "none is not a folder");
         refused("backing_folders = \"templates\"\n" + domain, 1, "must be a list of folders");
+    }
+
+    @Test
+    void anOverlayTakesTheWritesOfATargetThatSeveralRead() throws IOException, LabException {
+        Files.createDirectories(dir.resolve("t"));
+        Files.write(dir.resolve("t/gold.img"), new byte[512]);
+        Files.write(dir.resolve("web.img"), new byte[512]);
+        Lab lab =
+                read(
+                        """
+                        [domains.a]
+                        disk = ["overlay=a.qcow2,vdev=xvda,target=t/gold.img"]
+                        [domains.b]
+                        disk = ["t/gold.img,,xvda,rw,overlay=b.qcow2", "t/gold.img,raw,xvdb,ro"]
+                        """);
+        LabDisk disk = lab.domains().get(0).disks().get(0);
+        assertEquals("qcow2:" + dir.resolve("a.qcow2"), disk.source().toString());
+        assertEquals(dir.resolve("t/gold.img").toString(), disk.base().orElseThrow().toString());
+        assertEquals(List.of(dir.resolve("t")), lab.backingFolders());
+        refused(disk("web.img,,xvda,ro,overlay=a.qcow2"), 2, "overlay a.qcow2", "needs none");
+        refused(disk("nbd://h/x,,xvda,rw,overlay=a.qcow2"), 2, "has to be an image in a file");
+        refused(disk("none.img,,xvda,rw,overlay=a.qcow2"), 2, "none.img", "is no file");
+        refused(disk("web.img,,xvda,rw,overlay="), 2, "overlay is empty");
+        refused(disk("web.img,,xvda,rw,overlay=none/a.qcow2"), 2, "no such folder");
+        refused(
+                "[domains.a]\ndisk = [\"web.img,,xvda\", \"web.img,,xvdb,rw,overlay=a.qcow2\"]\n",
+                2,
+                "web.img is used by",
+                "one of them writes");
+        refused(
+                """
+                [domains.a]
+                disk = [
+                  "t/gold.img,,xvda,rw,overlay=a.qcow2",
+                  "t/gold.img,,xvdb,rw,overlay=a.qcow2",
+                ]
+                """,
+                4,
+                "a.qcow2 is used by");
+    }
+
+    @Test
+    void theDiskEngineIsNamed() throws IOException, LabException {
+        Files.write(dir.resolve("web.img"), new byte[512]);
+        String domain = disk("web.img,,xvda");
+        assertEquals(DiskEngine.IO_URING, read(domain).diskEngine());
+        Lab lab = read("disk_engine = \"threads\"\n" + domain);
+        assertEquals(DiskEngine.THREADS, lab.diskEngine());
+        refused("disk_engine = \"aio\"\n" + domain, 1, "\"aio\" is none of io_uring, threads");
+        refused("disk_engine = 3\n" + domain, 1, "\"3\" is none of");
     }
 
     @Test

@@ -10,6 +10,10 @@ import org.splitring.hypervisor.linux.VectoredFile;
 /// left to the kernel goes to a file of the test's choice; what a thread does is counted.
 class ColdStore implements BlockStore {
     final AtomicInteger byThreads = new AtomicInteger();
+
+    /// Happens when a request is checked and has yet to be done.
+    volatile Runnable beforeTransfer = () -> {};
+
     private final FileStore file;
     private final @Nullable VectoredFile plain;
 
@@ -58,6 +62,7 @@ class ColdStore implements BlockStore {
 
     @Override
     public @Nullable VectoredFile plainFile() {
+        beforeTransfer.run();
         return plain;
     }
 

@@ -2,10 +2,13 @@ package org.splitring.blkback;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
@@ -163,6 +166,31 @@ class KernelTransfersTest {
         assertTrue(String.valueOf(lost.getMessage()).contains("EBADF"), lost.getMessage());
     }
 
+    @Test
+    void nothingIsLeftToTheKernelThatAFailedDiskMayNotWrite() throws Exception {
+        byte[] bytes = makeImage();
+        FileStore file = FileStore.open(image(), DiskAccess.READ_WRITE, false);
+        try (VectoredFile plain = plain(OpenFlag.READ_WRITE);
+                VbdLab lab = new VbdLab();
+                ColdStore store =
+                        new ColdStore(file, plain) {
+                            @Override
+                            public void sync() throws IOException {
+                                throw new IOException("the device is gone");
+                            }
+                        }) {
+            assertEquals(DiskEngine.IO_URING, lab.workers.awaitEngine());
+            DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+            try (var ignored = lab.backend(disk);
+                    ConnectedVbd front = lab.frontend(0)) {
+                store.beforeTransfer = () -> disk.flush(stable -> assertFalse(stable));
+                assertEquals(BlkifStatus.ERROR, VbdLab.write(front, 0, new byte[4096]));
+                assertTrue(disk.failure().isPresent());
+            }
+        }
+        assertArrayEquals(bytes, Files.readAllBytes(image()));
+    }
+
     /// A write that comes to its end when the disk has become smaller leaves nothing behind it.
     @Test
     void aWriteBehindANewEndIsCutOff() throws Exception {
@@ -170,12 +198,19 @@ class KernelTransfersTest {
         serve(
                 plain(OpenFlag.READ_WRITE),
                 (store, disk, front) -> {
-                    // Not through the disk, which would tell the frontend.
-                    store.resize(SIZE / 2);
+                    store.beforeTransfer = () -> cut(store);
                     assertEquals(
                             BlkifStatus.ERROR, VbdLab.write(front, SIZE - 4096, new byte[4096]));
                     assertEquals(SIZE / 2, Files.size(image()));
                 });
+    }
+
+    private static void cut(ColdStore store) {
+        try {
+            store.resize(SIZE / 2);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /// Work that says it cannot be done this way, once or for a while.

@@ -101,7 +101,7 @@ public final class DiskImages {
         ///
         /// @throws DiskException when written data may be lost; the image stays open
         void release() throws DiskException {
-            entry.disk.makeStable();
+            StorageWait.run(entry.disk::makeStable);
             synchronized (DiskImages.this) {
                 entry.store.release();
                 entry.file = null;
@@ -165,7 +165,7 @@ public final class DiskImages {
                 entry.closing = true;
             }
             try {
-                entry.disk.close(); // may wait for storage: others need not
+                StorageWait.run(entry.disk::close); // others need not wait for it
             } finally {
                 forget(entry);
             }
@@ -260,7 +260,8 @@ public final class DiskImages {
     }
 
     private BlockStore openStore(DiskSource image, Opening as) throws DiskException {
-        return OpenImages.open(image, as.access(), as.mode(), folders);
+        return StorageWait.call(
+                () -> OpenImages.open(image, as.access(), as.mode(), folders));
     }
 
     private DiskException inUse(DiskSource image, Entry other) {

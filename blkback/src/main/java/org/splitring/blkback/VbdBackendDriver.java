@@ -101,7 +101,7 @@ public final class VbdBackendDriver implements BackendDriver {
         VbdBackendOptions options = host.map(VbdHost::options).orElseGet(() -> ownOptions(context));
         if (hold != null && image(context) instanceof NbdSource) {
             // Requests to a server that is gone wait for it: not on the threads of other disks.
-            DiskWorkers workers = new DiskWorkers(SERVER_WORKERS);
+            DiskWorkers workers = new DiskWorkers(SERVER_WORKERS, DiskEngine.THREADS);
             context.onEnd(workers);
             options = options.withWorkers(workers);
         }
@@ -154,7 +154,8 @@ public final class VbdBackendDriver implements BackendDriver {
                                 if (!text.matches("[0-9]{1,18}")) {
                                     throw new DiskException("resize: not a number of bytes");
                                 }
-                                disk.resize(Long.parseLong(text));
+                                long sizeBytes = Long.parseLong(text);
+                                StorageWait.run(() -> disk.resize(sizeBytes));
                                 status = "done " + text;
                             } catch (DiskException e) {
                                 status = "failed: " + e.getMessage();

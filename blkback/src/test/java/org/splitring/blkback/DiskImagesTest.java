@@ -54,6 +54,53 @@ class DiskImagesTest {
                         }
                     });
 
+    /// Handshakes run on virtual threads, which the calls of the kernel must not use up.
+    @Test
+    void imagesThatAreOpenedSlowlyLeaveVirtualThreadsToOthers() throws Exception {
+        Path socket = folder.resolve("s");
+        int slow = 2 * Runtime.getRuntime().availableProcessors() + 2;
+        List<Thread> waiting = new ArrayList<>();
+        try (ServerSocketChannel silent = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            silent.bind(UnixDomainSocketAddress.of(socket));
+            for (int i = 0; i < slow; i++) {
+                DevicePaths vbd = DevicePaths.vbd(new DomId(10 + i), DomId.ZERO, 51712);
+                String export = "nbd:unix:" + socket + ":exportname=" + i;
+                waiting.add(Thread.ofVirtual().start(() -> hold(vbd, export)));
+            }
+            List<SocketChannel> clients = new ArrayList<>();
+            try {
+                CompletableFuture<String> other = new CompletableFuture<>();
+                clients.add(silent.accept()); // the first is waiting now
+                Thread.ofVirtual().start(() -> other.complete("runs"));
+                assertEquals("runs", other.get(2, TimeUnit.SECONDS));
+                while (clients.size() < slow) {
+                    clients.add(silent.accept());
+                }
+                CompletableFuture<String> last = new CompletableFuture<>();
+                Thread.ofVirtual().start(() -> last.complete("runs"));
+                assertEquals("runs", last.get(2, TimeUnit.SECONDS));
+            } finally {
+                for (SocketChannel client : clients) {
+                    client.close();
+                }
+            }
+        }
+        for (Thread thread : waiting) {
+            thread.join();
+        }
+    }
+
+    private void hold(DevicePaths vbd, String export) {
+        assertThrows(
+                DiskException.class,
+                () ->
+                        images.hold(
+                                vbd,
+                                DiskSource.parse(export),
+                                DiskAccess.READ_WRITE,
+                                DiskMode.WRITEBACK));
+    }
+
     @Test
     void aServerThatDoesNotAnswerKeepsNoOtherDiskWaiting() throws Exception {
         Path socket = folder.resolve("s");

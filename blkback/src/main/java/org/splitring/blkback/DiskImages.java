@@ -260,8 +260,7 @@ public final class DiskImages {
     }
 
     private BlockStore openStore(DiskSource image, Opening as) throws DiskException {
-        return StorageWait.call(
-                () -> OpenImages.open(image, as.access(), as.mode(), folders));
+        return StorageWait.call(() -> OpenImages.open(image, as.access(), as.mode(), folders));
     }
 
     private DiskException inUse(DiskSource image, Entry other) {

@@ -75,9 +75,10 @@ class KernelTransfersTest {
                 DiskImage disk = DiskImage.owning(store, DiskMode.WRITEBACK);
                 VbdLab lab = new VbdLab()) {
             assertEquals(DiskEngine.IO_URING, lab.workers.awaitEngine());
-            try (var ignored = lab.backend(disk);
+            try (ServedVbd back = lab.backend(disk);
                     ConnectedVbd front = lab.frontend(2)) {
                 work.with(store, disk, front);
+                assertEquals(0, back.metrics().inline());
             }
         }
     }
@@ -133,9 +134,7 @@ class KernelTransfersTest {
         serve(
                 plain(),
                 (store, disk, front) -> {
-                    try (var file =
-                            FileChannel.open(
-                                    image(), StandardOpenOption.WRITE)) {
+                    try (var file = FileChannel.open(image(), StandardOpenOption.WRITE)) {
                         file.truncate(SIZE / 2 + 2048);
                     }
                     byte[] data = new byte[4096];
@@ -143,8 +142,7 @@ class KernelTransfersTest {
                             BlkifStatus.ERROR, VbdLab.read(front, SIZE / 2, data), "half of it");
                     assertEquals(BlkifStatus.ERROR, VbdLab.read(front, SIZE - 4096, data));
                     assertEquals(0, VbdLab.read(front, SIZE / 2 - 4096, data));
-                    assertArrayEquals(
-                            Arrays.copyOfRange(bytes, SIZE / 2 - 4096, SIZE / 2), data);
+                    assertArrayEquals(Arrays.copyOfRange(bytes, SIZE / 2 - 4096, SIZE / 2), data);
                     assertTrue(disk.failure().isEmpty(), "a read that fails loses nothing");
                 });
     }
@@ -181,11 +179,12 @@ class KernelTransfersTest {
                         }) {
             assertEquals(DiskEngine.IO_URING, lab.workers.awaitEngine());
             DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
-            try (var ignored = lab.backend(disk);
+            try (ServedVbd back = lab.backend(disk);
                     ConnectedVbd front = lab.frontend(0)) {
                 store.beforeTransfer = () -> disk.flush(stable -> assertFalse(stable));
                 assertEquals(BlkifStatus.ERROR, VbdLab.write(front, 0, new byte[4096]));
                 assertTrue(disk.failure().isPresent());
+                assertEquals(1, back.metrics().errors());
             }
         }
         assertArrayEquals(bytes, Files.readAllBytes(image()));
@@ -219,10 +218,8 @@ class KernelTransfersTest {
         private final List<String> told;
         private final CountDownLatch ended;
         private int submissions;
-        private final MemorySegment memory =
-                Arena.ofAuto().allocate(512, 8);
-        private final IoVector vector =
-                new IoVector(1);
+        private final MemorySegment memory = Arena.ofAuto().allocate(512, 8);
+        private final IoVector vector = new IoVector(1);
 
         Stubborn(VectoredFile file, List<String> told, CountDownLatch ended) {
             this.file = file;

@@ -36,8 +36,7 @@ class StorageWaitTest {
     void aVirtualThreadLetsAnotherWait() throws Exception {
         boolean[] virtual = {true};
         assertEquals(
-                "done",
-                inVirtualThread(() -> virtual[0] = Thread.currentThread().isVirtual()));
+                "done", inVirtualThread(() -> virtual[0] = Thread.currentThread().isVirtual()));
         assertEquals(false, virtual[0]);
         DiskException lost = new DiskException("lost");
         assertSame(

@@ -106,8 +106,7 @@ class DiskOverlayIT {
         Path web = dir.resolve("images/web.qcow2");
         Files.write(dir.resolve("images/other.raw"), new byte[SIZE]);
         Ended made =
-                lab.splitring(
-                        "disk", "snapshot", "-f", "raw", dir + "/images/other.raw", web + "");
+                lab.splitring("disk", "snapshot", "-f", "raw", dir + "/images/other.raw", web + "");
         assertEquals(0, made.code(), made.output());
         Ended up = refusedUp();
         assertTrue(up.output().contains("lab.toml:2: domains.web.disk: image " + web), up.output());

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -32,7 +33,7 @@ class EarlyAnswersTest {
         MemoryStore store =
                 new MemoryStore(1 << 20) {
                     private void look() {
-                        seen.add(under.get().word(8) - START);
+                        seen.add(Objects.requireNonNull(under.get()).word(8) - START);
                     }
 
                     @Override

@@ -34,7 +34,8 @@ import org.splitring.wire.BlkifStatus;
 /// Loses power under a raw image while a guest uses its ring: before and after each
 /// synchronisation, and after each change that reaches the file; with what waits for storage done
 /// in any order. Each sector then holds a version that the promise of the mode allows, and is never
-/// torn; and a disk that becomes larger meanwhile has one of its sizes. `-Dsplitring.seed=123` has another run.
+/// torn; and a disk that becomes larger meanwhile has one of its sizes. `-Dsplitring.seed=123` has
+// another run.
 @Timeout(60)
 class RawDiskPowerLossTest {
     private static final int SECTOR = DiskImage.SECTOR_SIZE;
@@ -87,7 +88,8 @@ class RawDiskPowerLossTest {
             this.random = new Random(runSeed);
             this.losses = new Random(runSeed + 1);
             this.mode = mode;
-            Path image = Files.write(folder.resolve("disk.img"), new byte[SECTORS_AT_FIRST * SECTOR]);
+            Path image =
+                    Files.write(folder.resolve("disk.img"), new byte[SECTORS_AT_FIRST * SECTOR]);
             file = new FaultyFile(image);
             file.noWait(
                     List.of(FaultyFile.NoWait.values())

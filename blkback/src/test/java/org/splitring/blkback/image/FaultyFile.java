@@ -149,8 +149,7 @@ public final class FaultyFile implements FileCalls {
     /// What a loss of power may leave.
     public byte[] afterPowerLoss(Random by) {
         int lengths = by.nextInt(sizes.size() + 1);
-        byte[] left =
-                Arrays.copyOf(stable, lengths == 0 ? stable.length : sizes.get(lengths - 1));
+        byte[] left = Arrays.copyOf(stable, lengths == 0 ? stable.length : sizes.get(lengths - 1));
         int mood = by.nextInt(4);
         for (int s = 0; s < left.length / SECTOR; s++) {
             List<byte[]> versions = since.get(s);

@@ -231,7 +231,7 @@ class VhdResizeTest {
         return rounds;
     }
 
-    private enum Kind {
+    enum Kind {
         FIXED,
         DYNAMIC
     }

@@ -38,8 +38,7 @@ final class Native {
     /// A function of which only the result is known, and not why it failed. Its handle takes no
     /// state, and a call of it makes no object: the JDK makes one for each call that has a state,
     /// and it is for the compiler to find out that nobody needs it.
-    static MethodHandle plainFunction(
-            String name, ValueLayout result, ValueLayout... arguments) {
+    static MethodHandle plainFunction(String name, ValueLayout result, ValueLayout... arguments) {
         return LINKER.downcallHandle(symbol(name), FunctionDescriptor.of(result, arguments));
     }
 

@@ -68,7 +68,7 @@ public final class VectoredFile implements AutoCloseable {
             return new VectoredFile(
                     path,
                     Fd.check("open " + path, result),
-                    synchronous && calls == FileCalls.KERNEL ? KernelFileCalls.ONCE : calls);
+                    synchronous && calls.equals(FileCalls.KERNEL) ? KernelFileCalls.ONCE : calls);
         }
     }
 

@@ -44,8 +44,7 @@ class FileCallsAllocationTest {
             }
         }
 
-        private static void transfer(
-                VectoredFile file, MemorySegment memory, IoVector vector)
+        private static void transfer(VectoredFile file, MemorySegment memory, IoVector vector)
                 throws LinuxException {
             for (int i = 0; i < CALLS; i++) {
                 vector.clear();
@@ -95,13 +94,11 @@ class FileCallsAllocationTest {
                 assertEquals(Errno.EINVAL, e.errno());
                 assertEquals(
                         Errno.EINVAL,
-                        assertThrows(LinuxException.class, () -> file.read(vector, -4096))
-                                .errno());
+                        assertThrows(LinuxException.class, () -> file.read(vector, -4096)).errno());
                 assertEquals(4096, vector.remainingBytes());
                 file.write(vector, 0);
                 assertEquals(0, vector.remainingBytes());
             }
         }
     }
-
 }

@@ -176,8 +176,7 @@ class BlockAttachIT {
         progress(client, 50);
         client.close();
         succeeds("detached vbd/xvdd from db", "block-detach", "db", "xvdd");
-        Ended info =
-                program.tool("qemu-img", "qemu-utils", "info", "-f", "vpc", image.toString());
+        Ended info = program.tool("qemu-img", "qemu-utils", "info", "-f", "vpc", image.toString());
         assertTrue(info.output().contains("(5242880 bytes)"), info.output());
         Files.delete(image);
     }

@@ -213,8 +213,9 @@ class AllocationTest {
     }
 
     /// Clusters that the image has for itself: their tables are in memory.
-    @Test
-    void readsOfAQcow2ImageInTheCacheAllocateNothing() throws Exception {
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aQcow2ImageInTheCacheAllocatesNothing(boolean writes) throws Exception {
         Path folder = Path.of("/dev/shm");
         Assumptions.assumeTrue(Files.isWritable(folder), "needs /dev/shm");
         Path file = Files.createTempFile(folder, "splitring", ".qcow2");
@@ -231,7 +232,7 @@ class AllocationTest {
             try (DiskImage disk =
                     DiskImage.open(source, DiskAccess.READ_WRITE, DiskMode.WRITEBACK, folders)) {
                 assertEquals(DiskImage.DONE, disk.read(wholeDisk(), 0), "its tables are in memory");
-                measure(disk, false, true);
+                measure(disk, writes, true);
             }
         } finally {
             Files.deleteIfExists(file);

@@ -34,11 +34,13 @@ import org.splitring.wire.BlkifStatus;
 /// Loses power under a raw image while a guest uses its ring: before and after each
 /// synchronisation, and after each change that reaches the file; with what waits for storage done
 /// in any order. Each sector then holds a version that the promise of the mode allows, and is never
-/// torn. `-Dsplitring.seed=123` has another run.
+/// torn; and a disk that becomes larger meanwhile has one of its sizes. `-Dsplitring.seed=123` has
+// another run.
 @Timeout(60)
 class RawDiskPowerLossTest {
     private static final int SECTOR = DiskImage.SECTOR_SIZE;
-    private static final int SECTORS = 96;
+    private static final int SECTORS = 96; // at last
+    private static final int SECTORS_AT_FIRST = 48;
     private static final int RUNS = 25;
     private static final int STEPS = 160;
 
@@ -58,7 +60,7 @@ class RawDiskPowerLossTest {
         boolean busy;
     }
 
-    /// @param covers what had been answered when a flush was sent
+    /// @param covers what had been answered when a flush was sent, and behind it the size
     @SuppressWarnings("ArrayRecordComponent") // compared by nobody
     private record Request(
             int operation, int first, int count, long version, List<Integer> pages, int[] covers) {}
@@ -74,6 +76,9 @@ class RawDiskPowerLossTest {
         final Map<Long, Request> sent = new HashMap<>();
         final ArrayDeque<Integer> freePages = new ArrayDeque<>();
         final DiskImage disk;
+        final List<Integer> sizes = new ArrayList<>(List.of(SECTORS_AT_FIRST));
+        int promisedSize; // of these
+        boolean resizing;
         long lastId;
         int looks;
         int flushes;
@@ -83,7 +88,8 @@ class RawDiskPowerLossTest {
             this.random = new Random(runSeed);
             this.losses = new Random(runSeed + 1);
             this.mode = mode;
-            Path image = Files.write(folder.resolve("disk.img"), new byte[SECTORS * SECTOR]);
+            Path image =
+                    Files.write(folder.resolve("disk.img"), new byte[SECTORS_AT_FIRST * SECTOR]);
             file = new FaultyFile(image);
             file.noWait(
                     List.of(FaultyFile.NoWait.values())
@@ -118,6 +124,9 @@ class RawDiskPowerLossTest {
                 if (random.nextInt(2) == 0) {
                     rig.loop.pump();
                 }
+                if (random.nextInt(24) == 0) {
+                    grow();
+                }
                 takeAnswers();
                 if (wrong != null) {
                     throw wrong;
@@ -140,6 +149,21 @@ class RawDiskPowerLossTest {
             }
         }
 
+        private void grow() {
+            int sectors = Math.min(SECTORS, sizes.getLast() + 1 + random.nextInt(16));
+            if (sectors == sizes.getLast()) {
+                return;
+            }
+            sizes.add(sectors);
+            resizing = true;
+            try {
+                disk.resize((long) sectors * SECTOR);
+            } catch (DiskException e) {
+                throw new AssertionError(e);
+            }
+            resizing = false;
+        }
+
         private void send() {
             int kind = random.nextInt(10);
             int operation =
@@ -155,7 +179,7 @@ class RawDiskPowerLossTest {
             if (operation == BlkifOp.FLUSH_DISKCACHE || operation == BlkifOp.WRITE_BARRIER) {
                 count = random.nextInt(2) == 0 ? 0 : count;
             }
-            int first = random.nextInt(SECTORS - count);
+            int first = random.nextInt(sizes.getLast() - count);
             List<History> range = Arrays.asList(sectors).subList(first, first + count);
             if (range.stream().anyMatch(sector -> sector.busy)) {
                 return;
@@ -172,7 +196,8 @@ class RawDiskPowerLossTest {
             }
             // A barrier covers also what is under way, which is done before it is.
             boolean barrier = operation == BlkifOp.WRITE_BARRIER;
-            int[] covers = new int[SECTORS];
+            int[] covers = new int[SECTORS + 1];
+            covers[SECTORS] = sizes.size() - 1;
             for (int i = 0; i < SECTORS; i++) {
                 covers[i] = barrier ? sectors[i].versions.size() - 1 : sectors[i].answered;
             }
@@ -232,6 +257,7 @@ class RawDiskPowerLossTest {
                             || request.operation == BlkifOp.WRITE_BARRIER;
             if (flush) {
                 flushes++;
+                promisedSize = Math.max(promisedSize, request.covers[SECTORS]);
                 for (int i = 0; i < SECTORS; i++) {
                     sectors[i].promised = Math.max(sectors[i].promised, request.covers[i]);
                 }
@@ -253,6 +279,13 @@ class RawDiskPowerLossTest {
             }
         }
 
+        private void checkSize(int found, boolean powerLost) {
+            int last = sizes.size() - 1;
+            int from = powerLost ? promisedSize : resizing ? last - 1 : last;
+            List<Integer> possible = sizes.subList(from, last + 1);
+            assertTrue(possible.contains(found), found + " sectors, and not " + possible);
+        }
+
         /// What may be left now is compared with what was promised.
         private void look() {
             looks++;
@@ -269,7 +302,13 @@ class RawDiskPowerLossTest {
 
         private void check(byte[] left, boolean powerLost) {
             ByteBuffer bytes = ByteBuffer.wrap(left).order(ByteOrder.LITTLE_ENDIAN);
+            checkSize(left.length / SECTOR, powerLost);
             for (int s = 0; s < SECTORS; s++) {
+                if (s >= left.length / SECTOR) {
+                    // Nothing can be promised where the size is not.
+                    assertEquals(0, powerLost ? sectors[s].promised : 0, "sector " + s);
+                    continue;
+                }
                 long found = bytes.getLong(s * SECTOR);
                 for (int at = 8; at < SECTOR; at += 8) {
                     if (bytes.getLong(s * SECTOR + at) != found) {

@@ -146,6 +146,41 @@ class BlockAttachIT {
         assertTrue(beyond.code() != 0 || !beyond.output().contains("read 65536/65536"));
     }
 
+    /// Its table becomes longer, for which blocks move while the guest uses them.
+    @Test
+    void aVhdIsResizedWhileItsGuestUsesIt() throws Exception {
+        Path image = dir.resolve("grows.vhd");
+        Ended made =
+                program.tool(
+                        "qemu-img",
+                        "qemu-utils",
+                        "create",
+                        "-f",
+                        "vpc",
+                        "-o",
+                        "force_size=on",
+                        image.toString(),
+                        IMAGE_MIB + "M");
+        assertEquals(0, made.code(), made.output());
+        succeeds(
+                "attached vbd/xvdd to db",
+                "block-attach",
+                "db",
+                "format=vhd, vdev=xvdd, access=rw, target=" + image);
+        VerifiedDisk client = client("db/xvdd", 6);
+        progress(client, 50);
+        succeeds("xvdd of db has 300 GiB now", "block-resize", "db", "xvdd", "300G");
+        progress(client, 50);
+        fails("a VHD has at most 2040 GiB", "block-resize", "db", "xvdd", "3T");
+        succeeds("xvdd of db has 5 MiB now", "block-resize", "db", "xvdd", "5M");
+        progress(client, 50);
+        client.close();
+        succeeds("detached vbd/xvdd from db", "block-detach", "db", "xvdd");
+        Ended info = program.tool("qemu-img", "qemu-utils", "info", "-f", "vpc", image.toString());
+        assertTrue(info.output().contains("(5242880 bytes)"), info.output());
+        Files.delete(image);
+    }
+
     @Test
     void aPausedDiskGoesOnWithAnotherImageAndItsGuestOnlyWaits() throws Exception {
         Path image = program.image("old.img", IMAGE_MIB);

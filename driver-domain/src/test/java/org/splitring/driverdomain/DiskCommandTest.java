@@ -60,7 +60,9 @@ class DiskCommandTest {
         succeeds("clean", "check", "-f", "qcow2", "%a.qcow2");
         succeeds("a disk of 3 GiB", "create", "-f", "vhd", "%a.vhd", "3GiB");
         succeeds("dynamic, blocks of 2097152 bytes", "info", "-f", "vhd", "%a.vhd");
-        fails("a vhd keeps its size", "resize", "-f", "vhd", "%a.vhd", "4GiB");
+        succeeds("a disk of 4 GiB now", "resize", "-f", "vhd", "%a.vhd", "4GiB");
+        succeeds("4 GiB (4294967296 bytes)", "info", "-f", "vhd", "%a.vhd");
+        fails("at most 2040 GiB", "resize", "-f", "vhd", "%a.vhd", "3TiB");
         fails("at most 2040 GiB", "create", "-f", "vhd", "%b.vhd", "3TiB");
         assertFalse(Files.exists(dir.resolve("b.vhd")), "what could not be made is gone");
     }

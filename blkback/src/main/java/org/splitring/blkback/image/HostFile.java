@@ -349,6 +349,7 @@ public final class HostFile implements ImageFile {
 
     /// In which units the file system gives storage back, 0 when it does not, or for a device.
     /// Asked by a hole where there is nothing: behind the end, with the end kept.
+    @Override
     public int holeBytes() throws IOException {
         if (!status.isRegular()) {
             return 0;

@@ -43,6 +43,9 @@ public interface ImageFile extends AutoCloseable {
     /// Makes a range within the file read as zeros, giving its storage back where that is possible.
     void zero(long offset, long sizeBytes) throws IOException;
 
+    /// In which units [#zero] gives storage back, a power of two; 0 when it only writes zeros.
+    int holeBytes() throws IOException;
+
     /// Makes everything stable that returned before this call, the length included.
     void sync() throws IOException;
 

@@ -30,6 +30,11 @@ record VhdFooter(long sizeBytes, long headerOffset, int type) {
     static final long MAX_BYTES = 2040L << 30;
 
     private static final long COOKIE = 0x636f6e6563746978L; // "conectix"
+
+    /// Names the writers whose disks are as large as current_size says.
+    private static final byte[] CREATOR = "qem2".getBytes(StandardCharsets.US_ASCII);
+
+    private static final int CREATOR_VERSION = 0x00050003;
     private static final int VERSION = 0x00010000;
     private static final int CHECKSUM_AT = 64;
     private static final long MAX_GEOMETRY_SECTORS = 65535L * 16 * 255;
@@ -76,12 +81,21 @@ record VhdFooter(long sizeBytes, long headerOffset, int type) {
         ByteBuffer bytes = ByteBuffer.allocate(BYTES);
         bytes.putLong(0, COOKIE).putInt(8, 2).putInt(12, VERSION);
         bytes.putLong(16, type == FIXED ? -1 : BYTES).putInt(24, (int) timestamp);
-        // Names the writers whose disks are as large as current_size says.
-        bytes.put(28, "qem2".getBytes(StandardCharsets.US_ASCII)).putInt(32, 0x00050003);
+        bytes.put(28, CREATOR).putInt(32, CREATOR_VERSION);
         bytes.put(36, "Wi2k".getBytes(StandardCharsets.US_ASCII));
         bytes.putLong(40, sizeBytes).putLong(48, sizeBytes);
         bytes.putInt(56, geometry(sizeBytes / 512)).putInt(60, type);
         bytes.putLong(68, id.getMostSignificantBits()).putLong(76, id.getLeastSignificantBits());
+        bytes.putInt(CHECKSUM_AT, checksum(bytes.array(), CHECKSUM_AT));
+        return bytes.array();
+    }
+
+    /// The bytes of a footer for the same disk with another size. It is ours from then on, so that
+    /// nobody counts the size by cylinders, or looks for what other writers put behind the table.
+    static byte[] resized(byte[] footer, long sizeBytes) {
+        ByteBuffer bytes = ByteBuffer.wrap(footer.clone());
+        bytes.put(28, CREATOR).putInt(32, CREATOR_VERSION);
+        bytes.putLong(48, sizeBytes).putInt(56, geometry(sizeBytes / 512));
         bytes.putInt(CHECKSUM_AT, checksum(bytes.array(), CHECKSUM_AT));
         return bytes.array();
     }

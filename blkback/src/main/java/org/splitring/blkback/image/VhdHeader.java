@@ -17,7 +17,7 @@ record VhdHeader(long tableOffset, int entries, int blockBytes) {
     static final int BYTES = 1024;
     static final int NOWHERE = -1;
     static final int DEFAULT_BLOCK_BYTES = 2 << 20;
-    private static final int MAX_TABLE_BYTES = 32 << 20;
+    static final int MAX_ENTRIES = 8 << 20;
     private static final long COOKIE = 0x6378737061727365L; // "cxsparse"
     private static final int VERSION = 0x00010000;
     private static final int CHECKSUM_AT = 36;
@@ -44,7 +44,7 @@ record VhdHeader(long tableOffset, int entries, int blockBytes) {
         }
         long entries = Integer.toUnsignedLong(bytes.getInt(28));
         long needed = (diskBytes + blockBytes - 1) / blockBytes;
-        if (entries < needed || entries * 4 > MAX_TABLE_BYTES) {
+        if (entries < needed || entries > MAX_ENTRIES) {
             throw new IllegalArgumentException(
                     "its table has " + entries + " entries, not " + needed + " to 8388608");
         }
@@ -66,6 +66,25 @@ record VhdHeader(long tableOffset, int entries, int blockBytes) {
         bytes.putInt(24, VERSION).putInt(28, entries).putInt(32, blockBytes);
         bytes.putInt(CHECKSUM_AT, VhdFooter.checksum(bytes.array(), CHECKSUM_AT));
         return bytes.array();
+    }
+
+    /// As this, with a table of another length.
+    VhdHeader withEntries(int count) {
+        return new VhdHeader(tableOffset, count, blockBytes);
+    }
+
+    /// The bytes of a header that say what this one does, and otherwise what they said before. Only
+    /// the first sector of them is changed.
+    byte[] changed(byte[] before) {
+        ByteBuffer bytes = ByteBuffer.wrap(before.clone());
+        bytes.putLong(16, tableOffset).putInt(28, entries).putInt(32, blockBytes);
+        bytes.putInt(CHECKSUM_AT, VhdFooter.checksum(bytes.array(), CHECKSUM_AT));
+        return bytes.array();
+    }
+
+    /// Where the table ends; blocks are behind it.
+    long tableEnd() {
+        return (tableOffset + entries * 4L + 511) & -512;
     }
 
     /// Bytes of the bitmap before each block.

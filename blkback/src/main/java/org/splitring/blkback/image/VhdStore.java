@@ -2,64 +2,45 @@ package org.splitring.blkback.image;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImage;
 import org.splitring.hypervisor.linux.IoVector;
 
-/// A VHD as a disk: fixed, whose data are followed by a footer, or dynamic, whose blocks are where
-/// a table says.
-///
-/// Blocks are made for several at once: the file grows by empty ones, with their bitmaps full and
-/// the footer behind them, and that is stable before the table leads to any. So a loss of power
-/// leaves a table that leads to whole blocks, and perhaps no footer, of which there is a copy.
+/// A VHD as a disk: fixed, whose data are followed by a footer ([VhdTail]), or dynamic, whose
+/// blocks are where a table says ([VhdBlocks]).
 ///
 /// The footer at the end, which no guest can reach, says what the image is; the first sector, which
 /// is the guest's in a fixed one, is asked only when there is none.
+///
+/// Transfers hold a lock for reading. A change of size that moves blocks, or lets the file end
+/// where data were, holds it for writing.
 final class VhdStore implements BlockStore {
-    private static final Logger LOG = LoggerFactory.getLogger(VhdStore.class);
-    private static final int BLOCKS_AT_ONCE = 8;
-
     private final ImageFile file;
-    private final long sizeBytes;
-    private final @Nullable VhdHeader header; // of a dynamic one
-    private final byte[] footer;
-    private final BigEndianFile numbers; // guarded by growing
-    private final Object growing = new Object(); // held over waits for storage
-    private boolean[] fullBitmaps = {}; // guarded by growing
-
-    private final int[] table; // guarded by this
-    private long nextBlock; // guarded by growing: where the next block begins
-    private int emptyBlocks; // guarded by growing: so many of them are in the file already
+    private final @Nullable VhdBlocks blocks; // of a dynamic one
+    private final BigEndianFile numbers; // of a fixed one, used by resize
+    private final int holeBytes;
+    private final StampedLock moving = new StampedLock();
     private final VectorPool vectors = new VectorPool();
     private final Transfer reading;
     private final Transfer readingNoWait;
+    private byte[] footer; // of a fixed one, used by resize
+    private volatile long sizeBytes;
     private volatile boolean failed;
 
-    private VhdStore(
-            ImageFile file,
-            VhdFooter parsed,
-            byte[] footer,
-            @Nullable VhdHeader header,
-            int[] table)
+    private VhdStore(ImageFile file, long sizeBytes, byte[] footer, @Nullable VhdBlocks blocks)
             throws IOException {
         this.file = file;
-        this.sizeBytes = parsed.sizeBytes();
+        this.sizeBytes = sizeBytes;
         this.footer = footer;
-        this.header = header;
-        this.table = table;
+        this.blocks = blocks;
         this.numbers = new BigEndianFile(file);
+        this.holeBytes = file.readOnly() ? 0 : file.holeBytes();
         this.reading = file::read;
         this.readingNoWait = file::readNoWait;
-        if (header != null) {
-            this.fullBitmaps = new boolean[table.length];
-            this.nextBlock = checkBlocks(header, table, file.sizeBytes());
-        }
     }
 
     /// Opens an image.
@@ -85,13 +66,34 @@ final class VhdStore implements BlockStore {
             throw new IllegalArgumentException("is no VHD: it has only " + fileBytes + " bytes");
         }
         byte[] sector = numbers.readBytes(fileBytes - VhdFooter.BYTES, VhdFooter.BYTES);
-        boolean atEnd = VhdFooter.isOne(sector);
-        if (!atEnd) {
-            sector = numbers.readBytes(0, VhdFooter.BYTES);
-            if (!VhdFooter.isOne(sector)) {
+        if (VhdFooter.isOne(sector)) {
+            return read(file, numbers, sector, true);
+        }
+        byte[] first = numbers.readBytes(0, VhdFooter.BYTES);
+        long tail = VhdTail.find(file);
+        if (tail < 0) {
+            if (!VhdFooter.isOne(first)) {
                 throw new IllegalArgumentException("is no VHD: it has no footer");
             }
+            return read(file, numbers, first, false);
         }
+        VhdFooter other = VhdTail.parsed(first);
+        if (other != null && other.type() == VhdFooter.DYNAMIC) {
+            // One of the two was written by a guest.
+            throw new IllegalArgumentException(
+                    "has no footer at its end, and looks like a fixed disk and like a dynamic one");
+        }
+        sector = numbers.readBytes(tail, VhdFooter.BYTES);
+        if (!file.readOnly()) {
+            VhdTail.cutBehind(file, tail);
+        }
+        return read(file, numbers, sector, true);
+    }
+
+    private static VhdStore read(
+            ImageFile file, BigEndianFile numbers, byte[] sector, boolean atEnd)
+            throws IOException {
+        long fileBytes = file.sizeBytes();
         VhdFooter footer = VhdFooter.parse(sector);
         long size = footer.sizeBytes();
         if (size <= 0 || size % DiskImage.SECTOR_SIZE != 0 || size > VhdFooter.MAX_BYTES) {
@@ -106,7 +108,7 @@ final class VhdStore implements BlockStore {
                     throw new IllegalArgumentException(
                             "a fixed disk of " + size + " bytes is not in its " + fileBytes);
                 }
-                yield new VhdStore(file, footer, sector, null, new int[0]);
+                yield new VhdStore(file, size, sector, null);
             }
             case VhdFooter.DYNAMIC -> {
                 long at = footer.headerOffset();
@@ -120,7 +122,8 @@ final class VhdStore implements BlockStore {
                 ByteBuffer.wrap(numbers.readBytes(header.tableOffset(), table.length * 4))
                         .asIntBuffer()
                         .get(table);
-                yield new VhdStore(file, footer, sector, header, table);
+                yield new VhdStore(
+                        file, size, sector, new VhdBlocks(file, at, header, table, sector, atEnd));
             }
             case VhdFooter.DIFFERENCING ->
                     throw new IllegalArgumentException(
@@ -131,49 +134,17 @@ final class VhdStore implements BlockStore {
         };
     }
 
-    /// Checks that every block has its place in the file for itself.
-    ///
-    /// @return where the next one can be
-    private static long checkBlocks(VhdHeader header, int[] table, long fileBytes) {
-        long blockBytes = header.bitmapBytes() + (long) header.blockBytes();
-        long end = (header.tableOffset() + header.entries() * 4L + 511) & -512;
-        // A table may have millions of entries: one array of them, sorted as unsigned numbers.
-        int[] sorted = new int[table.length];
-        int used = 0;
-        for (int entry : table) {
-            if (entry != VhdHeader.NOWHERE) {
-                sorted[used++] = entry ^ Integer.MIN_VALUE;
-            }
-        }
-        Arrays.sort(sorted, 0, used);
-        for (int i = 0; i < used; i++) {
-            long place = Integer.toUnsignedLong(sorted[i] ^ Integer.MIN_VALUE) * 512;
-            if (place < end) {
-                throw new IllegalArgumentException(
-                        "a block is at " + place + ", where the table or another block is");
-            }
-            end = place + blockBytes;
-        }
-        if (end > fileBytes) {
-            throw new IllegalArgumentException(
-                    "a block ends at " + end + ", beyond the end of the file at " + fileBytes);
-        }
-        return end;
-    }
-
     /// How many blocks there are, and of which size; for a fixed one it is one.
     CheckReport report() {
-        VhdHeader dynamic = header;
-        if (dynamic == null) {
-            return new CheckReport(List.of(), 0, 0, sizeBytes / 512, 512);
-        }
-        long used = Arrays.stream(table).filter(entry -> entry != VhdHeader.NOWHERE).count();
-        return new CheckReport(List.of(), 0, 0, used, dynamic.blockBytes());
+        VhdBlocks dynamic = blocks;
+        return dynamic == null
+                ? new CheckReport(List.of(), 0, 0, sizeBytes / 512, 512)
+                : new CheckReport(List.of(), 0, 0, dynamic.used(), dynamic.blockBytes());
     }
 
     /// `fixed` or `dynamic, blocks of N bytes`.
     String details() {
-        return header == null ? "fixed" : "dynamic, blocks of " + header.blockBytes() + " bytes";
+        return blocks == null ? "fixed" : "dynamic, blocks of " + blocks.blockBytes() + " bytes";
     }
 
     @Override
@@ -196,19 +167,42 @@ final class VhdStore implements BlockStore {
         long run(IoVector part, long place) throws IOException;
     }
 
+    /// Whether a range is within the disk, which may have become smaller since it was checked.
+    private boolean reaches(long offset, long length) {
+        return offset <= sizeBytes - length;
+    }
+
     @Override
     public long read(IoVector into, long offsetBytes) throws IOException {
-        return readBlocks(into, offsetBytes, reading, false);
+        long stamp = moving.readLock();
+        try {
+            return reaches(offsetBytes, into.remainingBytes())
+                    ? readBlocks(into, offsetBytes, reading, false)
+                    : 0;
+        } finally {
+            moving.unlockRead(stamp);
+        }
     }
 
     @Override
     public long readNoWait(IoVector into, long offsetBytes) throws IOException {
-        return readBlocks(into, offsetBytes, readingNoWait, true);
+        long stamp = moving.tryReadLock();
+        if (stamp == 0) {
+            return WOULD_BLOCK;
+        }
+        try {
+            return reaches(offsetBytes, into.remainingBytes())
+                    ? readBlocks(into, offsetBytes, readingNoWait, true)
+                    : WOULD_BLOCK;
+        } finally {
+            moving.unlockRead(stamp);
+        }
     }
 
     private long readBlocks(IoVector into, long offset, Transfer transfer, boolean noWait)
             throws IOException {
-        if (header == null) {
+        VhdBlocks dynamic = blocks;
+        if (dynamic == null) {
             return transfer.run(into, offset);
         }
         IoVector part = vectors.take();
@@ -216,8 +210,8 @@ final class VhdStore implements BlockStore {
             long done = 0;
             while (into.remainingBytes() > 0) {
                 long at = offset + done;
-                long size = Math.min(into.remainingBytes(), toEndOfBlock(header, at));
-                long place = place(header, at);
+                long size = Math.min(into.remainingBytes(), dynamic.toEndOfBlock(at));
+                long place = dynamic.place(at);
                 if (place < 0) {
                     into.putZeros(size);
                     done += size;
@@ -238,58 +232,153 @@ final class VhdStore implements BlockStore {
         }
     }
 
+    /// What reaches behind an end that has come nearer since is not written: a footer may be there.
     @Override
     public void write(IoVector from, long offsetBytes) throws IOException {
+        long stamp = moving.readLock();
         try {
-            writeBlocks(from, offsetBytes);
+            if (reaches(offsetBytes, from.remainingBytes())) {
+                writeBlocks(from, offsetBytes);
+            } else {
+                from.advance(from.remainingBytes());
+            }
         } catch (IOException e) {
-            failed = true;
+            fail();
             throw e;
+        } finally {
+            moving.unlockRead(stamp);
+        }
+    }
+
+    private void fail() {
+        failed = true;
+        if (blocks != null) {
+            blocks.fail();
         }
     }
 
     private void writeBlocks(IoVector from, long offset) throws IOException {
-        VhdHeader dynamic = header;
+        VhdBlocks dynamic = blocks;
         if (dynamic == null) {
             file.write(from, offset);
             return;
         }
         IoVector part = vectors.take();
         try {
-            writeBlocks(dynamic, from, offset, part);
+            long at = offset;
+            while (from.remainingBytes() > 0) {
+                long place = dynamic.placeToWrite(at);
+                part.clear();
+                long most = Math.min(from.remainingBytes(), dynamic.toEndOfBlock(at));
+                long size = part.addFrom(from, most);
+                file.write(part, place);
+                from.advance(size);
+                at += size;
+            }
         } finally {
             vectors.give(part);
         }
     }
 
-    private void writeBlocks(VhdHeader dynamic, IoVector from, long offset, IoVector part)
-            throws IOException {
-        long at = offset;
-        while (from.remainingBytes() > 0) {
-            long place = place(dynamic, at);
-            synchronized (growing) {
-                if (place < 0) {
-                    makeBlock(dynamic, (int) (at / dynamic.blockBytes()));
-                    place = place(dynamic, at);
-                }
-                fillBitmap(dynamic, (int) (at / dynamic.blockBytes()));
-            }
-            part.clear();
-            long size =
-                    part.addFrom(from, Math.min(from.remainingBytes(), toEndOfBlock(dynamic, at)));
-            file.write(part, place);
-            from.advance(size);
-            at += size;
+    @Override
+    public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
+        if (blocks != null) {
+            return WOULD_BLOCK; // the bitmaps may have to be looked at
+        }
+        long stamp = moving.tryReadLock();
+        if (stamp == 0) {
+            return WOULD_BLOCK;
+        }
+        try {
+            return reaches(offsetBytes, from.remainingBytes())
+                    ? file.writeNoWait(from, offsetBytes)
+                    : WOULD_BLOCK;
+        } finally {
+            moving.unlockRead(stamp);
         }
     }
 
     @Override
-    public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
-        VhdHeader dynamic = header;
-        if (dynamic == null) {
-            return file.writeNoWait(from, offsetBytes);
+    public int discardGranularityBytes() {
+        return holeBytes;
+    }
+
+    @Override
+    public boolean discardZeroes() {
+        return holeBytes > 0;
+    }
+
+    /// Makes holes in the file. The format has no word for a block that is given back, which could
+    /// be left out only by leaving a gap in the file.
+    @Override
+    public void discard(long offsetBytes, long size) throws IOException {
+        if (holeBytes == 0) {
+            throw new UnsupportedOperationException("holes in " + name());
         }
-        return WOULD_BLOCK; // the bitmaps may have to be looked at
+        long stamp = moving.readLock();
+        try {
+            long end = Math.min(offsetBytes + size, sizeBytes);
+            if (end <= offsetBytes) {
+                return;
+            }
+            if (blocks == null) {
+                file.zero(offsetBytes, end - offsetBytes);
+            } else {
+                blocks.zero(offsetBytes, end);
+            }
+        } finally {
+            moving.unlockRead(stamp);
+        }
+    }
+
+    @Override
+    public void resize(long newSizeBytes) throws IOException {
+        if (newSizeBytes > VhdFooter.MAX_BYTES) {
+            throw new IOException("a VHD has at most 2040 GiB");
+        }
+        long most = blocks == null ? 0 : (long) VhdHeader.MAX_ENTRIES * blocks.blockBytes();
+        if (blocks != null && newSizeBytes > most) {
+            throw new IOException(
+                    "a table of blocks of %d bytes reaches to %d bytes; convert the image"
+                            .formatted(blocks.blockBytes(), most));
+        }
+        if (failed) {
+            throw new IOException("it has failed before, and has to be opened again");
+        }
+        long before = sizeBytes;
+        if (newSizeBytes == before) {
+            return; // nothing is ever written behind it
+        }
+        boolean exclusive =
+                newSizeBytes < before || (blocks != null && blocks.needsEntries(newSizeBytes));
+        long stamp = exclusive ? moving.writeLock() : moving.readLock();
+        try {
+            if (blocks == null) {
+                footer = VhdTail.resize(file, numbers, footer, before, newSizeBytes);
+            } else {
+                resize(blocks, before, newSizeBytes);
+            }
+            sizeBytes = newSizeBytes;
+        } catch (IOException e) {
+            fail(); // what the file has now is not known
+            throw e;
+        } finally {
+            moving.unlock(stamp);
+        }
+    }
+
+    private static void resize(VhdBlocks dynamic, long before, long size) throws IOException {
+        if (size < before) {
+            dynamic.setSize(size);
+            dynamic.zero(size, before);
+            return;
+        }
+        if (dynamic.needsEntries(size)) {
+            dynamic.addEntries(size);
+        }
+        // What is behind the old end was never to be seen.
+        dynamic.zero(before, size);
+        dynamic.setSize(size);
     }
 
     @Override
@@ -297,104 +386,17 @@ final class VhdStore implements BlockStore {
         try {
             file.sync();
         } catch (IOException e) {
-            failed = true;
+            fail();
             throw e;
         }
     }
 
-    private static long toEndOfBlock(VhdHeader header, long offset) {
-        return header.blockBytes() - (offset & (header.blockBytes() - 1));
-    }
-
-    /// Place in the file of a byte of the disk; negative when it is in no block.
-    private synchronized long place(VhdHeader dynamic, long offset) {
-        int entry = table[(int) (offset / dynamic.blockBytes())];
-        return entry == VhdHeader.NOWHERE
-                ? -1
-                : Integer.toUnsignedLong(entry) * 512
-                        + dynamic.bitmapBytes()
-                        + (offset & (dynamic.blockBytes() - 1));
-    }
-
-    private void makeBlock(VhdHeader dynamic, int index) throws IOException {
-        synchronized (this) {
-            if (table[index] != VhdHeader.NOWHERE) {
-                return; // somebody else has made it
-            }
-        }
-        if (failed) {
-            throw new IOException(file.name() + " has failed before");
-        }
-        long blockBytes = dynamic.bitmapBytes() + (long) dynamic.blockBytes();
-        if (emptyBlocks == 0) {
-            grow(dynamic, blockBytes);
-        }
-        int entry = (int) (nextBlock / 512);
-        byte[] bytes = ByteBuffer.allocate(4).putInt(entry).array();
-        numbers.writeBytes(dynamic.tableOffset() + index * 4L, bytes);
-        fullBitmaps[index] = true;
-        nextBlock += blockBytes;
-        emptyBlocks--;
-        synchronized (this) {
-            table[index] = entry;
-        }
-    }
-
-    private void grow(VhdHeader dynamic, long blockBytes) throws IOException {
-        int count = (int) Math.max(1, Math.min(BLOCKS_AT_ONCE, (16L << 20) / blockBytes));
-        long end = nextBlock + count * blockBytes;
-        if (end / 512 >= 0xffffffffL) {
-            throw new IOException(file.name() + " is full: the format reaches no further");
-        }
-        // What is behind is no block: a footer, or what a crash left. It is not cut off before
-        // there
-        // is more behind it: then the last sector would be a guest's, and could look like a footer.
-        long before = file.sizeBytes();
-        if (before > nextBlock) {
-            file.zero(nextBlock, Math.min(before, end) - nextBlock);
-        }
-        file.truncate(end + VhdFooter.BYTES);
-        byte[] bitmap = new byte[dynamic.bitmapBytes()];
-        Arrays.fill(bitmap, (byte) 0xff);
-        for (int i = 0; i < count; i++) {
-            numbers.writeBytes(nextBlock + i * blockBytes, bitmap);
-        }
-        numbers.writeBytes(end, footer);
-        file.sync();
-        emptyBlocks = count;
-    }
-
-    /// A writer who knows bitmaps leaves the bits of sectors away that he has not written.
-    private void fillBitmap(VhdHeader dynamic, int index) throws IOException {
-        if (fullBitmaps[index]) {
-            return;
-        }
-        long at;
-        synchronized (this) {
-            at = Integer.toUnsignedLong(table[index]) * 512;
-        }
-        byte[] bitmap = numbers.readBytes(at, dynamic.bitmapBytes());
-        byte[] full = new byte[bitmap.length];
-        Arrays.fill(full, (byte) 0xff);
-        if (!Arrays.equals(bitmap, full)) {
-            numbers.writeBytes(at, full);
-        }
-        fullBitmaps[index] = true;
-    }
-
-    /// Gives back the empty blocks at the end. Everything is stable; a loss of power meanwhile
-    /// leaves the copy of the footer.
     @Override
     public void close() {
         try {
-            synchronized (growing) {
-                if (emptyBlocks > 0 && !failed) {
-                    file.truncate(nextBlock + VhdFooter.BYTES);
-                    numbers.writeBytes(nextBlock, footer);
-                }
+            if (blocks != null) {
+                blocks.close();
             }
-        } catch (IOException e) {
-            LOG.warn("{}: its end cannot be written: {}", file.name(), e.getMessage());
         } finally {
             file.close();
         }

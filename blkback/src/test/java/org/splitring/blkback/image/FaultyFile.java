@@ -21,7 +21,7 @@ import org.splitring.hypervisor.linux.LinuxException;
 
 /// A real file between whose image and the kernel calls fail, are short, or would have to wait, as
 /// a test says; and which knows what of it is stable. What a loss of power may leave is of every
-/// sector any version that it has had since it was stable.
+/// sector any version that it has had since it was stable, and any of the lengths.
 ///
 /// A write is stable when it returns if the file is open with `O_DSYNC`: the descriptor is asked.
 public final class FaultyFile implements FileCalls {
@@ -52,8 +52,9 @@ public final class FaultyFile implements FileCalls {
 
     private final Path path;
     private final Map<Kind, Integer> calls = new EnumMap<>(Kind.class);
-    private final byte[] now;
-    private final byte[] stable;
+    private byte[] now;
+    private byte[] stable;
+    private final List<Integer> sizes = new ArrayList<>(); // since it was stable
     private final List<List<byte[]>> since = new ArrayList<>(); // of each sector, versions
     private Kind faultKind = Kind.READ;
     private int faultAt; // 0 for none
@@ -147,9 +148,10 @@ public final class FaultyFile implements FileCalls {
 
     /// What a loss of power may leave.
     public byte[] afterPowerLoss(Random by) {
-        byte[] left = stable.clone();
+        int lengths = by.nextInt(sizes.size() + 1);
+        byte[] left = Arrays.copyOf(stable, lengths == 0 ? stable.length : sizes.get(lengths - 1));
         int mood = by.nextInt(4);
-        for (int s = 0; s < since.size(); s++) {
+        for (int s = 0; s < left.length / SECTOR; s++) {
             List<byte[]> versions = since.get(s);
             int chosen =
                     switch (mood) {
@@ -259,16 +261,40 @@ public final class FaultyFile implements FileCalls {
         }
     }
 
+    private void setLength(int sizeBytes) {
+        if (sizeBytes < now.length) {
+            changed(sizeBytes, new byte[now.length - sizeBytes], false);
+        }
+        now = Arrays.copyOf(now, sizeBytes);
+        while (since.size() * SECTOR < now.length) {
+            since.add(new ArrayList<>());
+        }
+        sizes.add(sizeBytes);
+        witness.run();
+    }
+
+    /// A synchronous write that needs a new length makes the one stable that the file has.
+    private void stabilise(int end) {
+        if (stable.length < end) {
+            stable = Arrays.copyOf(stable, now.length);
+            sizes.clear();
+        }
+    }
+
     private void changed(int offset, byte[] bytes, boolean isStable) {
-        int end = Math.min(offset + bytes.length, now.length); // what lies behind was made longer
-        if (end <= offset) {
-            return;
+        int end = offset + bytes.length;
+        if (end > now.length) {
+            setLength(end);
+        }
+        if (isStable) {
+            stabilise(end);
         }
         System.arraycopy(bytes, 0, now, offset, end - offset);
         for (int s = offset / SECTOR; s <= (end - 1) / SECTOR; s++) {
             since.get(s).add(Arrays.copyOfRange(now, s * SECTOR, (s + 1) * SECTOR));
             if (isStable) {
-                System.arraycopy(now, s * SECTOR, stable, s * SECTOR, SECTOR);
+                int length = Math.min(SECTOR, stable.length - s * SECTOR); // a short write ends it
+                System.arraycopy(now, s * SECTOR, stable, s * SECTOR, length);
                 since.get(s).clear();
             }
         }
@@ -296,7 +322,8 @@ public final class FaultyFile implements FileCalls {
             return -failed;
         }
         // The kernel is not asked: nobody pulls the plug here, and it would take its time.
-        System.arraycopy(now, 0, stable, 0, now.length);
+        stable = now.clone();
+        sizes.clear();
         since.forEach(List::clear);
         witness.run();
         return 0;
@@ -309,8 +336,8 @@ public final class FaultyFile implements FileCalls {
             return -failed;
         }
         int result = KERNEL.ftruncate(fd, sizeBytes);
-        if (result == 0 && sizeBytes < now.length) {
-            changed((int) sizeBytes, new byte[now.length - (int) sizeBytes], false);
+        if (result == 0) {
+            setLength((int) sizeBytes);
         }
         return result;
     }
@@ -323,7 +350,8 @@ public final class FaultyFile implements FileCalls {
         }
         int result = KERNEL.fallocate(fd, mode, offset, sizeBytes);
         if (result == 0 && offset < now.length) {
-            changed((int) offset, new byte[(int) sizeBytes], false);
+            long end = Math.min(offset + sizeBytes, now.length);
+            changed((int) offset, new byte[(int) (end - offset)], false);
         }
         return result;
     }

@@ -171,4 +171,48 @@ class Qcow2PowerLossTest {
         assertTrue(looked > 100, "only " + looked + " cases");
         assertTrue(judgedByQemu > 1, "QEMU has looked at " + judgedByQemu);
     }
+
+    /// Grows beyond what its tables have room for, shrinks, and grows again over what was cut off.
+    /// Each life begins with what was left at some moment of the one before.
+    @ParameterizedTest
+    @EnumSource(names = {"EMPTY_512", "EMPTY_4096", "BACKING"})
+    void anotherSizeIsThereOrNotAfterALossOfPower(Beginning beginning) throws Exception {
+        byte[][] begin = {image(beginning)};
+        for (int life = 0; life < 6; life++) {
+            RecordingFile file = new RecordingFile(begin[0], false);
+            BlockStore store = store(file, backing(beginning));
+            SectorHistory history = new SectorHistory(store, random);
+            String what = "seed " + seed + ", " + beginning + ", life " + life;
+            int lookedBefore = looked;
+            file.setWitness(
+                    at -> {
+                        if (beginning == Beginning.EMPTY_512 && crashes.nextInt(6) > 0) {
+                            return; // tables of such clusters change all the time
+                        }
+                        assertSurvives(at.afterKill(), history, true, beginning, what + ", kill");
+                        for (int i = 0; i < 3; i++) {
+                            byte[] left = at.afterPowerLoss(crashes);
+                            assertSurvives(left, history, false, beginning, what + ", power");
+                            if (crashes.nextInt(looked - lookedBefore) < 2) {
+                                begin[0] = left;
+                            }
+                        }
+                    });
+            for (int i = 0; i < 30; i++) {
+                switch (random.nextInt(6)) {
+                    case 0 -> {
+                        history.resize(store, 60 + random.nextInt(300));
+                        history.flush(store);
+                        history.resize(store, 200 + random.nextInt(6000));
+                    }
+                    case 1 -> history.discard(store);
+                    case 2 -> history.flush(store);
+                    default -> history.write(store);
+                }
+            }
+            store.close();
+        }
+        assertTrue(looked > 100, "only " + looked + " cases");
+        assertTrue(judgedByQemu > 1, "QEMU has looked at " + judgedByQemu);
+    }
 }

@@ -211,6 +211,11 @@ final class RecordingFile implements ImageFile {
     }
 
     @Override
+    public int holeBytes() {
+        return SECTOR;
+    }
+
+    @Override
     public synchronized void sync() throws IOException {
         call();
         witness.look(this);

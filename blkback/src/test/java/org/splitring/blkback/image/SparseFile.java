@@ -162,6 +162,11 @@ final class SparseFile implements ImageFile {
     }
 
     @Override
+    public int holeBytes() {
+        return CHUNK;
+    }
+
+    @Override
     public void sync() {
         written = true;
     }

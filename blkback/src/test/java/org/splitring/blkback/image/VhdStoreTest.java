@@ -60,7 +60,7 @@ class VhdStoreTest {
         try (BlockStore store = open(image, DiskAccess.READ_WRITE)) {
             assertEquals(SIZE, store.sizeBytes());
             model.readAll(store);
-            runWithoutDiscard(model, store, 100);
+            model.run(store, 200);
             model.readAll(store);
         }
         assertArrayEquals(model.bytes, contents(image, SIZE), "seed " + seed);
@@ -80,22 +80,12 @@ class VhdStoreTest {
         Files.write(image, made.afterKill());
         DiskModel model = new DiskModel(new byte[SIZE], random);
         try (BlockStore store = open(image, DiskAccess.READ_WRITE)) {
-            runWithoutDiscard(model, store, 100);
+            model.run(store, 200);
             store.sync();
         }
         assertTrue(
                 Qemu.img("info", "-f", "vpc", image.toString()).contains("(" + SIZE + " bytes)"));
         assertArrayEquals(model.bytes, contents(image, SIZE), "seed " + seed);
-    }
-
-    private static void runWithoutDiscard(DiskModel model, BlockStore store, int count)
-            throws IOException {
-        assertEquals(0, store.discardGranularityBytes());
-        for (int i = 0; i < count; i++) {
-            model.write(store);
-            model.read(store);
-        }
-        store.sync();
     }
 
     private RecordingFile made(boolean fixed, Consumer<ByteBuffer> change) throws IOException {
@@ -198,21 +188,25 @@ class VhdStoreTest {
         }
     }
 
-    @Test
-    void nothingThatWasFlushedIsLostWithThePower() throws Exception {
-        int size = 1200 * 512;
+    /// A dynamic disk with blocks that are small, so that there are many of them.
+    static byte[] smallBlocks(int sectors) throws IOException {
         RecordingFile made = new RecordingFile(new byte[0], false);
-        // Small blocks, so that there are many of them.
-        VhdHeader header = new VhdHeader(1536, size / 4096, 4096);
+        int size = sectors * 512;
+        VhdHeader header = new VhdHeader(1536, (size + 4095) / 4096, 4096);
         BigEndianFile numbers = new BigEndianFile(made);
         byte[] footer = VhdFooter.make(size, VhdFooter.DYNAMIC, new UUID(1, 2), 0);
-        byte[] table = new byte[1024];
+        byte[] table = new byte[(int) (header.tableEnd() - header.tableOffset())];
         Arrays.fill(table, (byte) 0xff);
         numbers.writeBytes(0, footer);
         numbers.writeBytes(512, header.make());
         numbers.writeBytes(1536, table);
-        numbers.writeBytes(2560, footer);
-        byte[] begin = made.afterKill();
+        numbers.writeBytes(header.tableEnd(), footer);
+        return made.afterKill();
+    }
+
+    @Test
+    void nothingThatWasFlushedIsLostWithThePower() throws Exception {
+        byte[] begin = smallBlocks(1200);
         for (int life = 0; life < 6; life++) {
             RecordingFile file = new RecordingFile(begin, false);
             BlockStore store = VhdStore.open(file);
@@ -230,7 +224,11 @@ class VhdStoreTest {
                         }
                     });
             for (int i = 0; i < 60; i++) {
-                history.write(store);
+                if (random.nextInt(6) == 0) {
+                    history.discard(store);
+                } else {
+                    history.write(store);
+                }
                 if (random.nextInt(6) == 0) {
                     history.flush(store);
                 }

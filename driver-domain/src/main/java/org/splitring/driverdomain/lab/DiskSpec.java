@@ -321,6 +321,13 @@ record DiskSpec(
             return switch (access) {
                 case "ro", "r" -> true;
                 case "rw", "w", "" -> false;
+                case "w!", "rw!", "!" ->
+                        throw new LabException(
+                                "access \""
+                                        + access
+                                        + "\" (written by several, with no guard, as xend had it)"
+                                        + " is refused: two writers that do not know of each other"
+                                        + " damage an image; use w, or ro for all");
                 default ->
                         throw new LabException(
                                 "access \"" + access + "\" is none of rw, w, ro and r");

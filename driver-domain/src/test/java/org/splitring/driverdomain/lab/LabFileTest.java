@@ -440,7 +440,14 @@ class LabFileTest {
         refused(disk("enbd:host,,xvda"), 2, "backend \"enbd:\" is not supported yet");
         refused(disk("vdev=xvda,backendtype=qdisk,target=web.img"), 2, "backendtype=qdisk");
         refused(disk("vdev=xvda,script=block-x,target=web.img"), 2, "script=block-x");
-        refused(disk("web.img,raw,xvda,w!"), 2, "access \"w!\"");
+        for (String shared : new String[] {"w!", "rw!", "!"}) {
+            refused(
+                    disk("web.img,raw,xvda," + shared),
+                    2,
+                    "access \"" + shared + "\"",
+                    "two writers that do not know of each other damage an image; use w, or ro");
+        }
+        refused(disk("web.img,raw,xvda,x"), 2, "access \"x\" is none of rw, w, ro and r");
         refused(disk("web.img,raw,vda"), 2, "vdev \"vda\"");
         refused(disk("web.img,raw"), 2, "vdev is missing");
         refused(disk("vdev=xvda"), 2, "target is missing");

@@ -8,8 +8,21 @@ import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 
 /// [FileCalls] of the C library, repeated when a signal interrupts them.
+///
+/// Reads and writes are made without asking for `errno` first, which costs no object
+/// ([Native#plainFunction]). One that fails has moved nothing, and is made again to learn why.
+/// Writes that are synchronous are made once: the kernel tells of a failed write to storage one
+/// time only.
 final class KernelFileCalls implements FileCalls {
+    /// For files that are open with `O_DSYNC`, or perhaps are.
+    static final FileCalls ONCE = new KernelFileCalls(false);
+
     private static final int IOV_MAX = 1024;
+
+    private static final MethodHandle PLAIN_PREADV2 =
+            Native.plainFunction("preadv2", LONG, INT, LONG, INT, LONG, INT);
+    private static final MethodHandle PLAIN_PWRITEV2 =
+            Native.plainFunction("pwritev2", LONG, INT, LONG, INT, LONG, INT);
 
     private static final MethodHandle PREADV2 =
             Native.function("preadv2", LONG, INT, LONG, INT, LONG, INT);
@@ -21,8 +34,35 @@ final class KernelFileCalls implements FileCalls {
     private static final MethodHandle FALLOCATE =
             Native.function("fallocate", INT, INT, INT, LONG, LONG);
 
+    private final boolean repeats;
+
+    /// @param repeats whether a transfer that failed may be made again
+    KernelFileCalls(boolean repeats) {
+        this.repeats = repeats;
+    }
+
     @Override
     public long preadv2(int fd, IoVector into, long fileOffset, int flags) {
+        if (repeats) {
+            long result;
+            try {
+                result =
+                        (long)
+                                PLAIN_PREADV2.invokeExact(
+                                        fd,
+                                        into.address(),
+                                        Math.min(into.size(), IOV_MAX),
+                                        fileOffset,
+                                        flags);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            } finally {
+                Reference.reachabilityFence(into);
+            }
+            if (result >= 0) {
+                return result;
+            }
+        }
         MemorySegment state = Native.state();
         long result;
         do {
@@ -49,6 +89,26 @@ final class KernelFileCalls implements FileCalls {
 
     @Override
     public long pwritev2(int fd, IoVector from, long fileOffset, int flags) {
+        if (repeats) {
+            long result;
+            try {
+                result =
+                        (long)
+                                PLAIN_PWRITEV2.invokeExact(
+                                        fd,
+                                        from.address(),
+                                        Math.min(from.size(), IOV_MAX),
+                                        fileOffset,
+                                        flags);
+            } catch (Throwable t) {
+                throw Native.unexpected(t);
+            } finally {
+                Reference.reachabilityFence(from);
+            }
+            if (result >= 0) {
+                return result;
+            }
+        }
         MemorySegment state = Native.state();
         long result;
         do {

@@ -36,6 +36,13 @@ final class Native {
         return link(name, -1, result, arguments);
     }
 
+    /// A function of which only the result is known, and not why it failed. Its handle takes no
+    /// state, and a call of it makes no object: the JDK makes one for each call that has a state,
+    /// and it is for the compiler to find out that nobody needs it.
+    static MethodHandle plainFunction(String name, ValueLayout result, ValueLayout... arguments) {
+        return LINKER.downcallHandle(symbol(name), FunctionDescriptor.of(result, arguments));
+    }
+
     /// As [#function], for a function with `...` in its prototype: from argument `firstVariadic`
     /// on. aarch64 and x86-64 Linux pass them alike today; the ABI of others does not.
     static MethodHandle variadic(

@@ -64,7 +64,11 @@ public final class VectoredFile implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom(path.toString());
             int result = Native.retried(state -> (int) OPEN.invokeExact(state, name, value, 0600));
-            return new VectoredFile(path, Fd.check("open " + path, result), calls);
+            boolean synchronous = Arrays.asList(flags).contains(OpenFlag.DSYNC);
+            return new VectoredFile(
+                    path,
+                    Fd.check("open " + path, result),
+                    synchronous && calls.equals(FileCalls.KERNEL) ? KernelFileCalls.ONCE : calls);
         }
     }
 
@@ -72,7 +76,7 @@ public final class VectoredFile implements AutoCloseable {
     ///
     /// @param path for messages
     public static VectoredFile adopt(Path path, int fd) {
-        return new VectoredFile(path, fd, FileCalls.KERNEL);
+        return new VectoredFile(path, fd, KernelFileCalls.ONCE); // it may be synchronous
     }
 
     public int fd() {

@@ -1,0 +1,104 @@
+package org.splitring.hypervisor.linux;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// A read or write makes no object: not even one that the compiler mostly finds out to be of no
+/// use. So it is measured in a machine whose compiler does not look for such.
+@Timeout(60)
+class FileCallsAllocationTest {
+    private static final int CALLS = 20_000;
+    private static final List<OpenFlag> DSYNC = List.of(OpenFlag.READ_WRITE, OpenFlag.DSYNC);
+
+    @TempDir Path folder;
+
+    /// What the other machine runs: prints how many bytes were allocated.
+    public static final class Transfers {
+        private Transfers() {}
+
+        public static void main(String[] arguments) throws Exception {
+            var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+            try (VectoredFile file =
+                            VectoredFile.open(
+                                    Path.of(arguments[0]), OpenFlag.READ_WRITE, OpenFlag.CREATE);
+                    Arena arena = Arena.ofConfined()) {
+                MemorySegment memory = arena.allocate(4096, 4096);
+                IoVector vector = new IoVector(1);
+                transfer(file, memory, vector);
+                long before = threads.getCurrentThreadAllocatedBytes();
+                transfer(file, memory, vector);
+                System.out.println(threads.getCurrentThreadAllocatedBytes() - before);
+            }
+        }
+
+        private static void transfer(VectoredFile file, MemorySegment memory, IoVector vector)
+                throws LinuxException {
+            for (int i = 0; i < CALLS; i++) {
+                vector.clear();
+                vector.add(memory, 0, 4096);
+                if ((i & 1) == 0) {
+                    file.write(vector, 0);
+                } else {
+                    file.read(vector, 0);
+                }
+            }
+        }
+    }
+
+    @Test
+    void transfersAllocateNothingWhateverTheCompilerDoes() throws Exception {
+        Process process =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-XX:+UseSerialGC",
+                                "-XX:-DoEscapeAnalysis",
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                Transfers.class.getName(),
+                                folder.resolve("file").toString())
+                        .redirectErrorStream(true)
+                        .start();
+        String output =
+                new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        assertTrue(process.waitFor(30, TimeUnit.SECONDS));
+        assertEquals(0, process.exitValue(), output);
+        long bytes = Long.parseLong(output);
+        assertTrue(bytes < 1024, bytes + " bytes for " + CALLS + " transfers");
+    }
+
+    /// A transfer that fails still says why, synchronous or not.
+    @Test
+    void aTransferThatFailsSaysWhy() throws Exception {
+        Path path = Files.write(folder.resolve("file"), new byte[4096]);
+        IoVector vector = new IoVector(1);
+        for (List<OpenFlag> flags : List.of(List.of(OpenFlag.READ_WRITE), DSYNC)) {
+            vector.clear();
+            vector.add(Arena.ofAuto().allocate(4096), 0, 4096);
+            try (VectoredFile file = VectoredFile.open(path, flags.toArray(OpenFlag[]::new))) {
+                LinuxException e =
+                        assertThrows(LinuxException.class, () -> file.write(vector, -4096));
+                assertEquals(Errno.EINVAL, e.errno());
+                assertEquals(
+                        Errno.EINVAL,
+                        assertThrows(LinuxException.class, () -> file.read(vector, -4096)).errno());
+                assertEquals(4096, vector.remainingBytes());
+                file.write(vector, 0);
+                assertEquals(0, vector.remainingBytes());
+            }
+        }
+    }
+}

@@ -10,9 +10,9 @@ import java.lang.ref.Reference;
 /// [FileCalls] of the C library, repeated when a signal interrupts them.
 ///
 /// Reads and writes are made without asking for `errno` first, which costs no object
-/// ([Native#plainFunction]). One that fails has moved nothing, and is made again to learn why.
-/// Writes that are synchronous are made once: the kernel tells of a failed write to storage one
-/// time only.
+/// ([Native#plainFunction]). One that fails has moved nothing, and is made again to learn why. Two
+/// kinds are made once: synchronous writes, since the kernel tells of a failed write to storage one
+/// time only; and reads that must not wait, since the one that may wait finds out.
 final class KernelFileCalls implements FileCalls {
     /// For files that are open with `O_DSYNC`, or perhaps are.
     static final FileCalls ONCE = new KernelFileCalls(false);
@@ -61,6 +61,9 @@ final class KernelFileCalls implements FileCalls {
             }
             if (result >= 0) {
                 return result;
+            }
+            if (flags == VectoredFile.RWF_NOWAIT) {
+                return -Errno.EAGAIN; // hardly ever anything else; reading again says what
             }
         }
         MemorySegment state = Native.state();

@@ -27,7 +27,7 @@ public final class VectoredFile implements AutoCloseable {
     /// Answer of [#writeNoWait] when asking again is of no use.
     public static final long NOT_SUPPORTED = -2;
 
-    private static final int RWF_NOWAIT = 8;
+    static final int RWF_NOWAIT = 8;
     private static final int SEEK_END = 2;
     private static final int FALLOC_FL_KEEP_SIZE = 1;
     private static final int FALLOC_FL_PUNCH_HOLE = 2;

@@ -74,7 +74,12 @@ class Bed implements AutoCloseable {
     }
 
     private static List<String> command(String program, String... arguments) {
-        List<String> command = new ArrayList<>(JavaProgram.command(program, "-XX:+UseSerialGC"));
+        List<String> command = 
+                new ArrayList<>(
+                        JavaProgram.command(
+                                program,
+                                "-XX:+UseSerialGC",
+                                "-Dio.netty.leakDetection.level=disabled")); // as the launcher
         command.addAll(List.of(arguments));
         return command;
     }

@@ -78,7 +78,7 @@ class KernelTransfersTest {
             try (ServedVbd back = lab.backend(disk);
                     ConnectedVbd front = lab.frontend(2)) {
                 work.with(store, disk, front);
-                assertEquals(0, back.metrics().inline());
+                assertTrue(back.metrics().rdReq() + back.metrics().wrReq() > 0);
             }
         }
     }

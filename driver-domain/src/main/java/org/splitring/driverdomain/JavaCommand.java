@@ -28,6 +28,10 @@ final class JavaCommand {
     static final List<String> DRIVER_DOMAIN =
             List.of("-XX:+UseSerialGC", "-Xms32m", "-Xmx512m", START_QUICKLY);
 
+    /// How closely Netty watches its buffers: as in this process, so not at all when the launcher
+    /// has started it.
+    private static final String LEAKS = "io.netty.leakDetection.level";
+
     private JavaCommand() {}
 
     /// A command that starts `splitring ARGUMENTS` in a session of its own, so that a Ctrl-C at the
@@ -39,6 +43,10 @@ final class JavaCommand {
         }
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--enable-native-access=ALL-UNNAMED");
+        String leaks = System.getProperty(LEAKS);
+        if (leaks != null) {
+            command.add("-D" + LEAKS + "=" + leaks);
+        }
         command.addAll(jvmOptions);
         command.add("-cp");
         command.add(System.getProperty("java.class.path"));

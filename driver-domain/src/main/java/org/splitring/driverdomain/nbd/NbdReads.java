@@ -165,6 +165,7 @@ final class NbdReads {
                 boolean last = request.moved == request.length;
                 replies.data(request, request.offset + piece.offset, piece.length, last);
             }
+            replies.handOver();
             channel.write(data(piece)).addListener(piece);
         }
         streaming = null;

@@ -150,7 +150,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     @Override
     public void channelReadComplete(ChannelHandlerContext context) {
         direct = null; // an attempt that read nothing has released it
-        channel.flush();
+        flushReplies();
     }
 
     private void keep(ByteBuf in) {
@@ -491,9 +491,14 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         }
         ranges.pass();
         reads.startWaiting();
-        channel.flush();
+        flushReplies();
         readOn();
         closeWhenIdle();
+    }
+
+    private void flushReplies() {
+        replies.handOver();
+        channel.flush();
     }
 
     private void readOn() {
@@ -536,6 +541,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
 
     private void closeWhenIdle() {
         if (reading == Reading.ENDED && active == 0 && !closed) {
+            replies.handOver();
             // After what has been written: the listener runs when the socket has taken it all.
             channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
         }
@@ -583,6 +589,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             rest.release();
         }
         partialHeader.release();
+        replies.release();
         giveBackWhenQuiet();
     }
 

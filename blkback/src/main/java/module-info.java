@@ -7,6 +7,7 @@ module org.splitring.blkback {
     requires org.slf4j;
 
     exports org.splitring.blkback;
+    exports org.splitring.blkback.nbd; // the numbers of the protocol, for a server too
     exports org.splitring.blkback.image; // what a disk is made of, and the work on images at rest
 
     provides BackendDriver with

@@ -74,7 +74,7 @@ class Bed implements AutoCloseable {
     }
 
     private static List<String> command(String program, String... arguments) {
-        List<String> command = 
+        List<String> command =
                 new ArrayList<>(
                         JavaProgram.command(
                                 program,

@@ -27,18 +27,7 @@ import org.splitring.hypervisor.linux.StreamSocket;
 /// The bytes of a WRITE follow its request, those of a READ its reply. One thread receives; any
 /// thread sends, one at a time.
 final class NbdConnection implements AutoCloseable {
-    static final int READ = 0;
-    static final int WRITE = 1;
-    static final int DISCONNECT = 2;
-    static final int FLUSH = 3;
-    static final int TRIM = 4;
-    static final int WRITE_ZEROES = 6;
-    static final int FUA = 1;
 
-    private static final int REQUEST_MAGIC = 0x25609513;
-    private static final int REPLY_MAGIC = 0x67446698;
-    private static final int REQUEST_BYTES = 28;
-    private static final int REPLY_BYTES = 16;
     private static final int TICK_MILLIS = 500;
 
     static final ValueLayout.OfShort U16 =
@@ -49,9 +38,11 @@ final class NbdConnection implements AutoCloseable {
             ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
 
     private final StreamSocket socket;
-    private final MemorySegment reply = Arena.ofAuto().allocate(REPLY_BYTES, 8); // who receives
+    private final MemorySegment reply =
+            Arena.ofAuto().allocate(NbdProtocol.REPLY_BYTES, 8); // who receives
     private final IoVector replyVector = new IoVector(1);
-    private final MemorySegment request = Arena.ofAuto().allocate(REQUEST_BYTES, 8); // this
+    private final MemorySegment request =
+            Arena.ofAuto().allocate(NbdProtocol.REQUEST_BYTES, 8); // this
     private final IoVector requestVector = new IoVector(2);
     private int error;
 
@@ -124,14 +115,14 @@ final class NbdConnection implements AutoCloseable {
             @Nullable MemorySegment payload,
             long at)
             throws IOException {
-        request.set(U32, 0, REQUEST_MAGIC);
+        request.set(U32, 0, NbdProtocol.REQUEST_MAGIC);
         request.set(U16, 4, (short) flags);
         request.set(U16, 6, (short) type);
         request.set(U64, 8, cookie);
         request.set(U64, 16, offset);
         request.set(U32, 24, length);
         requestVector.clear();
-        requestVector.add(request, 0, REQUEST_BYTES);
+        requestVector.add(request, 0, NbdProtocol.REQUEST_BYTES);
         if (payload != null) {
             requestVector.add(payload, at, length);
         }
@@ -180,10 +171,10 @@ final class NbdConnection implements AutoCloseable {
     /// @return its cookie; [#error] is that of this reply then
     long receiveReply(Patience patience) throws IOException {
         replyVector.clear();
-        replyVector.add(reply, 0, REPLY_BYTES);
+        replyVector.add(reply, 0, NbdProtocol.REPLY_BYTES);
         receiveAll(replyVector, patience);
         int magic = reply.get(U32, 0);
-        if (magic != REPLY_MAGIC) {
+        if (magic != NbdProtocol.REPLY_MAGIC) {
             throw new NbdRefusal("the server sent %08x where a reply begins".formatted(magic));
         }
         error = reply.get(U32, 4);
@@ -199,10 +190,10 @@ final class NbdConnection implements AutoCloseable {
     synchronized void disconnect() {
         try {
             request.fill((byte) 0);
-            request.set(U32, 0, REQUEST_MAGIC);
-            request.set(U16, 6, (short) DISCONNECT);
+            request.set(U32, 0, NbdProtocol.REQUEST_MAGIC);
+            request.set(U16, 6, (short) NbdProtocol.CMD_DISC);
             requestVector.clear();
-            requestVector.add(request, 0, REQUEST_BYTES);
+            requestVector.add(request, 0, NbdProtocol.REQUEST_BYTES);
             socket.send(requestVector);
         } finally {
             shutDown();

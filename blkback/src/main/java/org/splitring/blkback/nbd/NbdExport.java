@@ -11,24 +11,16 @@ import org.splitring.blkback.DiskImage;
 /// @param preferredBytes block size that suits it: a power of two, at least a sector
 /// @param maxPayloadBytes most bytes of a READ or WRITE: whole sectors
 record NbdExport(long sizeBytes, int flags, int preferredBytes, int maxPayloadBytes) {
-    static final int HAS_FLAGS = 1;
-    static final int READ_ONLY = 1 << 1;
-    static final int SEND_FLUSH = 1 << 2;
-    static final int SEND_FUA = 1 << 3;
-    static final int SEND_TRIM = 1 << 5;
-    static final int SEND_WRITE_ZEROES = 1 << 6;
 
     /// Most that is asked for at once, whatever the server would take.
     static final int LARGEST_PAYLOAD = 1 << 20;
-
-    private static final int LARGEST_PREFERRED = 32 << 20; // doc/proto.md
 
     /// Takes what was received.
     ///
     /// @param blockSizes minimum, preferred, maximum as unsigned 32 bits; empty when the server
     ///     did not say
     static NbdExport of(long size, int flags, int[] blockSizes) throws NbdRefusal {
-        if ((flags & HAS_FLAGS) == 0) {
+        if ((flags & NbdProtocol.HAS_FLAGS) == 0) {
             throw new NbdRefusal("the server says nothing about what it can do");
         }
         if (size < 0) {
@@ -51,7 +43,7 @@ record NbdExport(long sizeBytes, int flags, int preferredBytes, int maxPayloadBy
         if (Long.bitCount(min) != 1
                 || Long.bitCount(preferred) != 1
                 || preferred < min
-                || preferred > LARGEST_PREFERRED
+                || preferred > NbdProtocol.MAX_PAYLOAD_BYTES
                 || max < min) {
             throw new NbdRefusal(
                     "block sizes of %d, %d and %d bytes cannot be".formatted(min, preferred, max));
@@ -84,7 +76,7 @@ record NbdExport(long sizeBytes, int flags, int preferredBytes, int maxPayloadBy
                             + " bytes instead of "
                             + other.sizeBytes);
         }
-        if (flagsInUse != 0 && has(READ_ONLY)) {
+        if (flagsInUse != 0 && has(NbdProtocol.READ_ONLY)) {
             throw new NbdRefusal("the server came back read-only");
         }
         int missing = other.flags & flagsInUse & ~flags;
@@ -107,19 +99,19 @@ record NbdExport(long sizeBytes, int flags, int preferredBytes, int maxPayloadBy
 
     private static String words(int flags) {
         List<String> words = new ArrayList<>();
-        if ((flags & READ_ONLY) != 0) {
+        if ((flags & NbdProtocol.READ_ONLY) != 0) {
             words.add("read-only");
         }
-        if ((flags & SEND_FLUSH) != 0) {
+        if ((flags & NbdProtocol.SEND_FLUSH) != 0) {
             words.add("flush");
         }
-        if ((flags & SEND_FUA) != 0) {
+        if ((flags & NbdProtocol.SEND_FUA) != 0) {
             words.add("FUA");
         }
-        if ((flags & SEND_TRIM) != 0) {
+        if ((flags & NbdProtocol.SEND_TRIM) != 0) {
             words.add("trim");
         }
-        if ((flags & SEND_WRITE_ZEROES) != 0) {
+        if ((flags & NbdProtocol.SEND_WRITE_ZEROES) != 0) {
             words.add("write zeroes");
         }
         return String.join(", ", words);

@@ -19,20 +19,6 @@ import org.splitring.hypervisor.linux.IoVector;
 ///     server   0003e889045565a9, option (u32), type (u32), length (u32), data     any number of
 // them
 final class NbdHandshake {
-    private static final long NBD_MAGIC = 0x4E42444D41474943L;
-    private static final long OPTION_MAGIC = 0x49484156454F5054L; // IHAVEOPT
-    private static final long OLDSTYLE_MAGIC = 0x00420281861253L;
-    private static final long REPLY_MAGIC = 0x0003E889045565A9L;
-    private static final int FIXED_NEWSTYLE = 1;
-    private static final int NO_ZEROES = 2;
-    private static final int EXPORT_NAME = 1;
-    private static final int GO = 7;
-    private static final int ACK = 1;
-    private static final int INFO = 3;
-    private static final int INFO_EXPORT = 0;
-    private static final int INFO_BLOCK_SIZE = 3;
-    private static final int ERROR = 1 << 31;
-    private static final int UNSUPPORTED = ERROR + 1;
     private static final int ZEROES = 124;
 
     /// Of replies to one option, and of the data of one: more than any needs.
@@ -73,22 +59,25 @@ final class NbdHandshake {
 
     private NbdExport agree(String export) throws IOException {
         receive(8);
-        if (data.get(NbdConnection.U64, 0) != NBD_MAGIC) {
+        if (data.get(NbdConnection.U64, 0) != NbdProtocol.NBDMAGIC) {
             throw new NbdRefusal("whoever listens there is no NBD server");
         }
         receive(8);
         long style = data.get(NbdConnection.U64, 0);
-        if (style != OPTION_MAGIC) {
+        if (style != NbdProtocol.IHAVEOPT) {
             throw new NbdRefusal(
-                    style == OLDSTYLE_MAGIC
+                    style == NbdProtocol.OLDSTYLE_MAGIC
                             ? "the server speaks the oldstyle protocol, which has no exports"
                             : "whoever listens there is no NBD server");
         }
         receive(2);
         int offered = Short.toUnsignedInt(data.get(NbdConnection.U16, 0));
-        boolean fixed = (offered & FIXED_NEWSTYLE) != 0;
-        boolean noZeroes = (offered & NO_ZEROES) != 0;
-        data.set(NbdConnection.U32, 0, offered & (FIXED_NEWSTYLE | NO_ZEROES));
+        boolean fixed = (offered & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
+        boolean noZeroes = (offered & NbdProtocol.FLAG_NO_ZEROES) != 0;
+        data.set(
+                NbdConnection.U32,
+                0,
+                offered & (NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES));
         send(4);
         byte[] name = export.getBytes(StandardCharsets.UTF_8);
         if (!fixed || !go(name, export)) {
@@ -100,16 +89,16 @@ final class NbdHandshake {
     /// @return `false` when the server does not know the option
     private boolean go(byte[] name, String export) throws IOException {
         int length = 4 + name.length + 2 + 2;
-        option(GO, length);
+        option(NbdProtocol.OPT_GO, length);
         data.set(NbdConnection.U32, 16, name.length);
         MemorySegment.copy(name, 0, data, ValueLayout.JAVA_BYTE, 20, name.length);
         data.set(NbdConnection.U16, 20L + name.length, (short) 1);
-        data.set(NbdConnection.U16, 22L + name.length, (short) INFO_BLOCK_SIZE);
+        data.set(NbdConnection.U16, 22L + name.length, (short) NbdProtocol.INFO_BLOCK_SIZE);
         send(16 + length);
         for (int i = 0; i < MAX_REPLIES; i++) {
             receive(20);
-            if (data.get(NbdConnection.U64, 0) != REPLY_MAGIC
-                    || data.get(NbdConnection.U32, 8) != GO) {
+            if (data.get(NbdConnection.U64, 0) != NbdProtocol.OPTION_REPLY_MAGIC
+                    || data.get(NbdConnection.U32, 8) != NbdProtocol.OPT_GO) {
                 throw new NbdRefusal("the server's answer to option GO is none");
             }
             int type = data.get(NbdConnection.U32, 12);
@@ -123,19 +112,19 @@ final class NbdHandshake {
                                 + " are taken");
             }
             receive(bytes);
-            if (type == UNSUPPORTED) {
+            if (type == NbdProtocol.REP_ERR_UNSUP) {
                 return false;
             }
             if (type < 0) {
                 throw refusal(type, bytes, export);
             }
-            if (type == ACK) {
+            if (type == NbdProtocol.REP_ACK) {
                 if (!hasExport) {
                     throw new NbdRefusal("the server agrees and does not say how large it is");
                 }
                 return true;
             }
-            if (type == INFO) {
+            if (type == NbdProtocol.REP_INFO) {
                 info(bytes);
             } else {
                 throw new NbdRefusal("the server answers option GO with type " + type);
@@ -146,18 +135,20 @@ final class NbdHandshake {
 
     private void info(int bytes) throws NbdRefusal {
         int kind = bytes < 2 ? -1 : Short.toUnsignedInt(data.get(NbdConnection.U16, 0));
-        if (kind == INFO_EXPORT && bytes == 12) {
+        if (kind == NbdProtocol.INFO_EXPORT && bytes == 12) {
             size = data.get(NbdConnection.U64, 2);
             flags = Short.toUnsignedInt(data.get(NbdConnection.U16, 10));
             hasExport = true;
-        } else if (kind == INFO_BLOCK_SIZE && bytes == 14) {
+        } else if (kind == NbdProtocol.INFO_BLOCK_SIZE && bytes == 14) {
             blockSizes =
                     new int[] {
                         data.get(NbdConnection.U32, 2),
                         data.get(NbdConnection.U32, 6),
                         data.get(NbdConnection.U32, 10)
                     };
-        } else if (kind < 0 || kind == INFO_EXPORT || kind == INFO_BLOCK_SIZE) {
+        } else if (kind < 0
+                || kind == NbdProtocol.INFO_EXPORT
+                || kind == NbdProtocol.INFO_BLOCK_SIZE) {
             throw new NbdRefusal("the server sent information of " + bytes + " bytes");
         }
     }
@@ -169,7 +160,7 @@ final class NbdHandshake {
         String said = DiskException.printable(new String(message, StandardCharsets.UTF_8));
         String words = said.isEmpty() ? "" : " (\"" + said + "\")";
         String quoted = "export \"" + DiskException.printable(export) + "\"";
-        return switch (type - ERROR) {
+        return switch (type - NbdProtocol.REP_ERR) {
             case 2 -> new NbdRefusal("the server's rules forbid " + quoted + words);
             case 5 -> new NbdRefusal("the server wants TLS, which is not supported" + words);
             case 6 -> new NbdRefusal("the server has no " + quoted + words);
@@ -180,13 +171,13 @@ final class NbdHandshake {
                             "the server refuses "
                                     + quoted
                                     + " with error "
-                                    + (type - ERROR)
+                                    + (type - NbdProtocol.REP_ERR)
                                     + words);
         };
     }
 
     private void exportName(byte[] name, String export, boolean noZeroes) throws IOException {
-        option(EXPORT_NAME, name.length);
+        option(NbdProtocol.OPT_EXPORT_NAME, name.length);
         MemorySegment.copy(name, 0, data, ValueLayout.JAVA_BYTE, 16, name.length);
         send(16 + name.length);
         try {
@@ -205,7 +196,7 @@ final class NbdHandshake {
     }
 
     private void option(int option, int length) {
-        data.set(NbdConnection.U64, 0, OPTION_MAGIC);
+        data.set(NbdConnection.U64, 0, NbdProtocol.IHAVEOPT);
         data.set(NbdConnection.U32, 8, option);
         data.set(NbdConnection.U32, 12, length);
     }

@@ -135,7 +135,7 @@ final class NbdLink implements AutoCloseable {
     }
 
     private void send(NbdConnection used, NbdRequest request) throws IOException {
-        boolean payload = request.type == NbdConnection.WRITE;
+        boolean payload = request.type == NbdProtocol.CMD_WRITE;
         used.send(
                 request.flags,
                 request.type,
@@ -227,7 +227,7 @@ final class NbdLink implements AutoCloseable {
                 if (error == SHUTTING_DOWN) {
                     return "the server is shutting down";
                 }
-                if (request.type == NbdConnection.READ && error == 0) {
+                if (request.type == NbdProtocol.CMD_READ && error == 0) {
                     from.receiveAll(request.vector(), patience);
                 }
                 outage = false;
@@ -257,7 +257,7 @@ final class NbdLink implements AutoCloseable {
         if (request.entry < 0) {
             return;
         }
-        if (error == 0 && export.has(NbdExport.SEND_FLUSH) && request.flags == 0) {
+        if (error == 0 && export.has(NbdProtocol.SEND_FLUSH) && request.flags == 0) {
             log.acknowledged(request.entry);
         } else {
             log.forget(request.entry);

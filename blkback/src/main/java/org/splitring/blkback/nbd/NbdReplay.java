@@ -41,7 +41,7 @@ final class NbdReplay {
             int start = log.start(entry);
             connection.send(
                     0,
-                    start < 0 ? NbdConnection.WRITE_ZEROES : NbdConnection.WRITE,
+                    start < 0 ? NbdProtocol.CMD_WRITE_ZEROES : NbdProtocol.CMD_WRITE,
                     entry,
                     log.offset(entry),
                     log.length(entry),

@@ -92,12 +92,14 @@ final class NbdRequest {
     String words() {
         String what =
                 switch (type) {
-                    case NbdConnection.READ -> "read";
-                    case NbdConnection.WRITE -> "write";
-                    case NbdConnection.FLUSH -> "flush";
-                    case NbdConnection.TRIM -> "trim";
+                    case NbdProtocol.CMD_READ -> "read";
+                    case NbdProtocol.CMD_WRITE -> "write";
+                    case NbdProtocol.CMD_FLUSH -> "flush";
+                    case NbdProtocol.CMD_TRIM -> "trim";
                     default -> "write of zeros";
                 };
-        return type == NbdConnection.FLUSH ? what : what + " of " + length + " bytes at " + offset;
+        return type == NbdProtocol.CMD_FLUSH
+                ? what
+                : what + " of " + length + " bytes at " + offset;
     }
 }

@@ -54,8 +54,8 @@ public final class NbdStore implements BlockStore {
         this.syncEachWrite = syncEachWrite;
         this.log = log;
         this.link = link;
-        boolean fua = syncEachWrite || !export.has(NbdExport.SEND_FLUSH);
-        this.writeFlags = fua && export.has(NbdExport.SEND_FUA) ? NbdConnection.FUA : 0;
+        boolean fua = syncEachWrite || !export.has(NbdProtocol.SEND_FLUSH);
+        this.writeFlags = fua && export.has(NbdProtocol.SEND_FUA) ? NbdProtocol.CMD_FLAG_FUA : 0;
     }
 
     /// Connects to a server, which has to be there now.
@@ -89,10 +89,12 @@ public final class NbdStore implements BlockStore {
             long end = System.nanoTime() + times.handshake();
             connection = NbdConnection.connect(source.server(), end);
             NbdExport export = NbdHandshake.agree(connection, source.export(), end);
-            if (!readOnly && export.has(NbdExport.READ_ONLY)) {
+            if (!readOnly && export.has(NbdProtocol.READ_ONLY)) {
                 throw new NbdRefusal("the export is read-only, and the disk is not");
             }
-            if (!readOnly && !export.has(NbdExport.SEND_FLUSH) && !export.has(NbdExport.SEND_FUA)) {
+            if (!readOnly
+                    && !export.has(NbdProtocol.SEND_FLUSH)
+                    && !export.has(NbdProtocol.SEND_FUA)) {
                 LOG.warn(
                         "{}: the server has neither FLUSH nor FUA: flushed data may be lost",
                         source.name());
@@ -114,10 +116,10 @@ public final class NbdStore implements BlockStore {
         if (readOnly) {
             return 0;
         }
-        return NbdExport.SEND_FLUSH
-                | NbdExport.SEND_FUA
-                | (export.has(NbdExport.SEND_TRIM)
-                        ? NbdExport.SEND_TRIM | NbdExport.SEND_WRITE_ZEROES
+        return NbdProtocol.SEND_FLUSH
+                | NbdProtocol.SEND_FUA
+                | (export.has(NbdProtocol.SEND_TRIM)
+                        ? NbdProtocol.SEND_TRIM | NbdProtocol.SEND_WRITE_ZEROES
                         : 0);
     }
 
@@ -157,7 +159,7 @@ public final class NbdStore implements BlockStore {
                 if (length < wanted) { // more pieces than fit
                     length -= length % DiskImage.SECTOR_SIZE;
                 }
-                fill(request, NbdConnection.READ, 0, at, length, -1);
+                fill(request, NbdProtocol.CMD_READ, 0, at, length, -1);
                 check(request, link.transact(request, into));
                 into.advance(length);
                 done += length;
@@ -180,7 +182,7 @@ public final class NbdStore implements BlockStore {
             int length = (int) Math.min(from.remainingBytes(), export.maxPayloadBytes());
             long entry = begin(at, length, false);
             from.take(log.memory(), log.start(entry), length);
-            transact(NbdConnection.WRITE, writeFlags, at, length, entry);
+            transact(NbdProtocol.CMD_WRITE, writeFlags, at, length, entry);
             at += length;
         }
         if (syncEachWrite && writeFlags == 0) {
@@ -196,13 +198,13 @@ public final class NbdStore implements BlockStore {
     /// Without FLUSH there is nothing to do: writes had FUA, or cannot be made stable.
     @Override
     public void sync() throws IOException {
-        if (readOnly || !export.has(NbdExport.SEND_FLUSH)) {
+        if (readOnly || !export.has(NbdProtocol.SEND_FLUSH)) {
             return;
         }
         checkWritable();
         long flush = log.beginFlush();
         try {
-            transact(NbdConnection.FLUSH, 0, 0, 0, -1);
+            transact(NbdProtocol.CMD_FLUSH, 0, 0, 0, -1);
         } catch (IOException e) {
             synchronized (log) {
                 flushFailure = flushFailure == null ? e.getMessage() : flushFailure;
@@ -215,7 +217,7 @@ public final class NbdStore implements BlockStore {
     /// The server's preferred block size, where it takes TRIM.
     @Override
     public int discardGranularityBytes() {
-        return readOnly || !export.has(NbdExport.SEND_TRIM)
+        return readOnly || !export.has(NbdProtocol.SEND_TRIM)
                 ? 0
                 : Math.min(export.preferredBytes(), LARGEST_GRANULARITY);
     }
@@ -223,7 +225,7 @@ public final class NbdStore implements BlockStore {
     /// With WRITE_ZEROES, which gives storage back too where the server can do that.
     @Override
     public boolean discardZeroes() {
-        return discardGranularityBytes() > 0 && export.has(NbdExport.SEND_WRITE_ZEROES);
+        return discardGranularityBytes() > 0 && export.has(NbdProtocol.SEND_WRITE_ZEROES);
     }
 
     @Override
@@ -238,7 +240,7 @@ public final class NbdStore implements BlockStore {
             int length = (int) Math.min(sizeBytes - done, LARGEST_DISCARD - at % LARGEST_DISCARD);
             // What a TRIM leaves behind is not known anyway: it need not be sent again.
             long entry = zeroes ? begin(at, length, true) : -1;
-            int type = zeroes ? NbdConnection.WRITE_ZEROES : NbdConnection.TRIM;
+            int type = zeroes ? NbdProtocol.CMD_WRITE_ZEROES : NbdProtocol.CMD_TRIM;
             transact(type, writeFlags, at, length, entry);
             done += length;
         }

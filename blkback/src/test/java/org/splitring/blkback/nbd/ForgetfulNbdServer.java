@@ -29,11 +29,11 @@ import org.splitring.blkback.image.NbdSource;
 /// The knobs are set before a client comes.
 final class ForgetfulNbdServer implements AutoCloseable {
     static final int ALL =
-            NbdExport.HAS_FLAGS
-                    | NbdExport.SEND_FLUSH
-                    | NbdExport.SEND_FUA
-                    | NbdExport.SEND_TRIM
-                    | NbdExport.SEND_WRITE_ZEROES;
+            NbdProtocol.HAS_FLAGS
+                    | NbdProtocol.SEND_FLUSH
+                    | NbdProtocol.SEND_FUA
+                    | NbdProtocol.SEND_TRIM
+                    | NbdProtocol.SEND_WRITE_ZEROES;
 
     final Path socket;
     volatile int flags = ALL;
@@ -167,9 +167,9 @@ final class ForgetfulNbdServer implements AutoCloseable {
                 long cookie = in.readLong();
                 long offset = in.readLong();
                 int length = in.readInt();
-                byte[] data = new byte[type == NbdConnection.WRITE ? length : 0];
+                byte[] data = new byte[type == NbdProtocol.CMD_WRITE ? length : 0];
                 in.readFully(data);
-                if (type == NbdConnection.DISCONNECT) {
+                if (type == NbdProtocol.CMD_DISC) {
                     disconnects.incrementAndGet();
                     return;
                 }
@@ -260,7 +260,7 @@ final class ForgetfulNbdServer implements AutoCloseable {
             if (life != now) {
                 return; // it died before it came to this
             }
-            if (request.type() != NbdConnection.READ && nextError != 0) {
+            if (request.type() != NbdProtocol.CMD_READ && nextError != 0) {
                 error = nextError;
                 nextError = 0;
             } else {
@@ -283,21 +283,21 @@ final class ForgetfulNbdServer implements AutoCloseable {
         int at = (int) request.offset();
         int end = at + request.length();
         switch (request.type()) {
-            case NbdConnection.READ -> {
+            case NbdProtocol.CMD_READ -> {
                 byte[] data = new byte[request.length()];
                 System.arraycopy(cache, at, data, 0, data.length);
                 return data;
             }
-            case NbdConnection.WRITE -> {
+            case NbdProtocol.CMD_WRITE -> {
                 System.arraycopy(request.data(), 0, cache, at, request.length());
                 writes.incrementAndGet();
                 changed(request, at, end);
             }
-            case NbdConnection.WRITE_ZEROES, NbdConnection.TRIM -> {
+            case NbdProtocol.CMD_WRITE_ZEROES, NbdProtocol.CMD_TRIM -> {
                 Arrays.fill(cache, at, end, (byte) 0);
                 changed(request, at, end);
             }
-            case NbdConnection.FLUSH -> {
+            case NbdProtocol.CMD_FLUSH -> {
                 flushes.incrementAndGet();
                 stable = cache.clone();
                 unstable.clear();
@@ -308,7 +308,7 @@ final class ForgetfulNbdServer implements AutoCloseable {
     }
 
     private void changed(Request request, int at, int end) {
-        if ((request.flags() & NbdConnection.FUA) != 0) {
+        if ((request.flags() & NbdProtocol.CMD_FLAG_FUA) != 0) {
             fuaWrites.incrementAndGet();
             System.arraycopy(cache, at, stable, at, end - at);
         } else {

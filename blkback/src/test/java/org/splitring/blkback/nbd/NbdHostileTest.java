@@ -39,7 +39,7 @@ import org.splitring.hypervisor.linux.LinuxException;
 @Timeout(30)
 class NbdHostileTest {
     private static final long OPTION_REPLY = 0x0003E889045565A9L;
-    private static final int FLAGS = NbdExport.HAS_FLAGS | NbdExport.SEND_FLUSH;
+    private static final int FLAGS = NbdProtocol.HAS_FLAGS | NbdProtocol.SEND_FLUSH;
 
     @TempDir Path folder;
     private ServerSocketChannel listening;
@@ -396,7 +396,7 @@ class NbdHostileTest {
         long cookie = in.readLong();
         in.readLong();
         int length = in.readInt();
-        if (type == NbdConnection.WRITE) {
+        if (type == NbdProtocol.CMD_WRITE) {
             in.readFully(new byte[length]);
         }
         return cookie;

@@ -302,7 +302,7 @@ class NbdReconnectTest {
         try (NbdStore store = open(30_000)) {
             StoreBytes.write(store, 0, new byte[512]);
             server.crash();
-            server.flags = ForgetfulNbdServer.ALL | NbdExport.READ_ONLY;
+            server.flags = ForgetfulNbdServer.ALL | NbdProtocol.READ_ONLY;
             server.start();
             assertTrue(failure(store).contains("came back read-only"), failure(store));
             assertEquals(1, server.writes.get(), "nothing was sent again");
@@ -313,7 +313,7 @@ class NbdReconnectTest {
     void aServerThatComesBackWithoutFlushEndsTheDisk() throws Exception {
         try (NbdStore store = open(30_000)) {
             server.crash();
-            server.flags = ForgetfulNbdServer.ALL & ~NbdExport.SEND_FLUSH;
+            server.flags = ForgetfulNbdServer.ALL & ~NbdProtocol.SEND_FLUSH;
             server.start();
             assertTrue(failure(store).contains("came back without flush"), failure(store));
         }

@@ -309,7 +309,7 @@ class NbdStoreTest {
     @Test
     void withoutFlushEachWriteHasFua() throws Exception {
         try (ForgetfulNbdServer server = forgetful()) {
-            server.flags = ForgetfulNbdServer.ALL & ~NbdExport.SEND_FLUSH;
+            server.flags = ForgetfulNbdServer.ALL & ~NbdProtocol.SEND_FLUSH;
             server.start();
             try (NbdStore store = open(server.source())) {
                 StoreBytes.write(store, 0, random(4096));
@@ -325,7 +325,7 @@ class NbdStoreTest {
     @Test
     void withoutFlushAndFuaWritesGoOn() throws Exception {
         try (ForgetfulNbdServer server = forgetful()) {
-            server.flags = NbdExport.HAS_FLAGS;
+            server.flags = NbdProtocol.HAS_FLAGS;
             server.start();
             try (NbdStore store = open(server.source())) {
                 assertEquals("an NBD server's export", store.details());
@@ -346,7 +346,7 @@ class NbdStoreTest {
                 StoreBytes.write(store, 0, random(4096));
                 assertEquals(1, server.fuaWrites.get());
             }
-            server.flags = ForgetfulNbdServer.ALL & ~NbdExport.SEND_FUA;
+            server.flags = ForgetfulNbdServer.ALL & ~NbdProtocol.SEND_FUA;
             try (NbdStore store =
                     NbdStore.open(source, DiskAccess.READ_WRITE, true, TIMES, 1 << 20)) {
                 StoreBytes.write(store, 4096, random(4096));
@@ -360,7 +360,7 @@ class NbdStoreTest {
     @Test
     void trimAloneDiscardsAndPromisesNoZeros() throws Exception {
         try (ForgetfulNbdServer server = forgetful()) {
-            server.flags = ForgetfulNbdServer.ALL & ~NbdExport.SEND_WRITE_ZEROES;
+            server.flags = ForgetfulNbdServer.ALL & ~NbdProtocol.SEND_WRITE_ZEROES;
             server.start();
             try (NbdStore store = open(server.source())) {
                 assertTrue(store.discardGranularityBytes() > 0);

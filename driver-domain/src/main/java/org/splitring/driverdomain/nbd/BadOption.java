@@ -1,5 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
+import org.splitring.blkback.nbd.NbdProtocol;
+
 /// An option that is answered with an error. Any client can cause it at any rate, so it carries no
 /// stack.
 final class BadOption extends Exception {

@@ -8,6 +8,10 @@ package org.splitring.driverdomain.nbd;
 /// @param wildcard whether a query asks for all contexts of its namespace, or there is none
 record MetaContextQuery(String export, boolean named, boolean wildcard) {
     static final String ALLOCATION = "base:allocation";
+
+    /// What the server calls it in replies.
+    static final int NUMBER = 1;
+
     private static final String NAMESPACE = "base:";
 
     static MetaContextQuery read(OptionData data) throws BadOption {

@@ -1,5 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
+import org.splitring.blkback.nbd.NbdProtocol;
+
 /// A disk under the name that clients ask for.
 ///
 /// @param name of at most 4096 bytes in UTF-8, for example `xvda`

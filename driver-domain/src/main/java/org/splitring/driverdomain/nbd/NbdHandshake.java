@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// The option phase of one client: greeting, client flags, options, until one of them enters the
 /// transmission phase; [NbdTransmission] then takes this handler's place.
@@ -278,7 +279,7 @@ final class NbdHandshake extends ByteToMessageDecoder {
         NbdExport export = export(query.export());
         if (query.named()) {
             allocationOf = export;
-            metaContext(ctx, NbdProtocol.ALLOCATION_CONTEXT);
+            metaContext(ctx, MetaContextQuery.NUMBER);
         }
         reply(ctx, NbdProtocol.REP_ACK, ctx.alloc().buffer(0));
     }

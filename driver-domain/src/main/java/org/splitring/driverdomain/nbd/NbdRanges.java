@@ -1,6 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
 import java.util.ArrayDeque;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// TRIM, WRITE_ZEROES and CACHE of one client: requests for a range, without data.
 ///

@@ -4,6 +4,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.channel.Channel;
 import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Writes replies to one client, but for the data of READs, which [NbdReads] sends behind what is
 /// written here. Short ones are gathered and given to the socket together ([#handOver]): in one
@@ -95,7 +96,7 @@ final class NbdReplies {
     /// have written there since.
     private void blockStatus(NbdRequest request) {
         chunk(request, NbdProtocol.CHUNK_BLOCK_STATUS, true, 12, 12)
-                .writeInt(NbdProtocol.ALLOCATION_CONTEXT)
+                .writeInt(MetaContextQuery.NUMBER)
                 .writeInt((int) request.range)
                 .writeInt(NbdProtocol.STATE_DATA);
     }

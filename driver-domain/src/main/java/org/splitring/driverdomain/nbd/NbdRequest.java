@@ -84,6 +84,6 @@ final class NbdRequest implements Completion {
     /// End of a flush or a discard.
     @Override
     public void done(int blkifStatus) {
-        transmission.operationDone(this, NbdProtocol.error(blkifStatus));
+        transmission.operationDone(this, Piece.error(blkifStatus));
     }
 }

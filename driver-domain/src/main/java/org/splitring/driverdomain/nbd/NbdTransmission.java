@@ -10,6 +10,7 @@ import io.netty.util.concurrent.Future;
 import java.util.ArrayDeque;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// The transmission phase of one client: requests in, disk operations, replies out.
 ///

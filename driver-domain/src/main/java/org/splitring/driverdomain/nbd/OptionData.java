@@ -4,6 +4,7 @@ import io.netty.buffer.ByteBuf;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Reads the data of an option, in which every length and every byte is the client's.
 final class OptionData {

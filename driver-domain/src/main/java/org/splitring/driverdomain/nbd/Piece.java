@@ -5,7 +5,9 @@ import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelFutureListener;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.nbd.NbdProtocol;
 import org.splitring.blkfront.Completion;
+import org.splitring.wire.BlkifStatus;
 
 /// One buffer of a client's share, seen as disk memory and as Netty memory: the same pages, so that
 /// data goes from the socket to the pages and back without another copy.
@@ -52,8 +54,17 @@ final class Piece implements Completion, ChannelFutureListener {
     public void done(int blkifStatus) {
         NbdTransmission owner = transmission;
         if (owner != null) {
-            owner.pieceDone(this, NbdProtocol.error(blkifStatus));
+            owner.pieceDone(this, error(blkifStatus));
         }
+    }
+
+    /// The error number for the status of a blkif response: 0, or EIO, or ENOTSUP.
+    static int error(int blkifStatus) {
+        return switch (blkifStatus) {
+            case BlkifStatus.OKAY -> 0;
+            case BlkifStatus.EOPNOTSUPP -> NbdProtocol.ENOTSUP;
+            default -> NbdProtocol.EIO;
+        };
     }
 
     @Override

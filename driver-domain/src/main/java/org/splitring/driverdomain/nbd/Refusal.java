@@ -1,5 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
+import org.splitring.blkback.nbd.NbdProtocol;
+
 /// Why a request is not carried out: the error number, and words for clients that take structured
 /// replies.
 enum Refusal {

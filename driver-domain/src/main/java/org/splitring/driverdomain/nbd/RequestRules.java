@@ -1,6 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Which requests are carried out. Every number in them is the client's.
 final class RequestRules {

@@ -19,6 +19,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Options that no client of good will sends: each has an error or the end of the connection for
 /// an answer, and none reaches a disk.

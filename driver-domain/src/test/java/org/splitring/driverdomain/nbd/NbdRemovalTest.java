@@ -20,6 +20,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Disks come to a running server and are taken away from it.
 @Timeout(60)

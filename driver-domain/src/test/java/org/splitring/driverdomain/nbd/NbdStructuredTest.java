@@ -28,6 +28,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Clients that have asked for structured replies.
 @Timeout(60)

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.nbd.NbdProtocol;
 import org.splitring.driverdomain.TestCertificates;
 
 /// A server that wants TLS.

@@ -14,6 +14,7 @@ import java.util.Objects;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLSocket;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.nbd.NbdProtocol;
 
 /// A client that sends any bytes it likes: for hostile tests.
 public final class RawNbdClient implements AutoCloseable {

@@ -77,6 +77,7 @@ final class DiskQueue implements RingWork {
     private final PersistentGrants persistent;
     private final boolean keepsGrants;
 
+    private long nanos; // the time when something last began or ended
     private long unpublishedBytes; // moved on the loop, answered, and not told the frontend
 
     // What the gauges have of this ring.
@@ -125,6 +126,7 @@ final class DiskQueue implements RingWork {
     @Override
     public int poll(int budget) {
         int taken = 0;
+        nanos = loop.nanoTime();
         while (taken < budget) {
             int count = Math.min(ring.unconsumedRequests(), budget - taken);
             if (count == 0) {
@@ -196,6 +198,7 @@ final class DiskQueue implements RingWork {
         ring.copyRequest(slotCopy);
         DiskRequest slot = free[--freeCount];
         slot.written = false; // its place may have been a barrier's
+        slot.takenNanos = nanos;
         CheckedRequest request = slot.request;
         gate.noteRequest();
         reader.read(slotCopy, request, slot.segments);
@@ -303,6 +306,7 @@ final class DiskQueue implements RingWork {
             giveToWorker(slot);
         } else {
             VbdCounters.add(counters.inline, 1);
+            nanos = loop.nanoTime();
             unpublishedBytes += slot.request.sectors * DiskImage.SECTOR_SIZE;
             answer(slot, DiskRequest.statusOf(outcome));
         }
@@ -403,6 +407,7 @@ final class DiskQueue implements RingWork {
 
     private void answerFinished() {
         DiskRequest newest = finished.getAndSet(null);
+        nanos = loop.nanoTime();
         // Turned round: the one that finished first is answered first.
         DiskRequest oldest = null;
         while (newest != null) {
@@ -441,6 +446,9 @@ final class DiskQueue implements RingWork {
             }
             segments.persistentCount = 0;
         }
+        if (slot.request.status == BlkifStatus.OKAY) { // it was begun
+            latency(slot.request.operation).record(nanos - slot.takenNanos);
+        }
         if (segments != slot.ownSegments) {
             segments.next = freeLarge;
             freeLarge = segments;
@@ -463,6 +471,15 @@ final class DiskQueue implements RingWork {
                 slot.request.operation,
                 status);
         free[freeCount++] = slot;
+    }
+
+    private LatencyHistogram latency(int operation) {
+        return switch (operation) {
+            case BlkifOp.READ -> counters.readLatency;
+            case BlkifOp.FLUSH_DISKCACHE -> counters.flushLatency;
+            case BlkifOp.DISCARD -> counters.discardLatency;
+            default -> counters.writeLatency;
+        };
     }
 
     /// Other rings of the same device count into the same gauges.

@@ -26,6 +26,9 @@ final class DiskRequest implements DiskTransfer, FlushListener {
     /// The answer, set by whoever finishes the work.
     int status;
 
+    /// When it was taken from the ring, by the clock of the loop.
+    long takenNanos;
+
     /// Whether it counts among what changes the disk and is under way.
     boolean changing;
 

@@ -56,6 +56,10 @@ final class VbdBackend implements BackendHooks {
         this.features = wanted.withDiscard(wanted.discard() && disk.discardGranularityBytes() > 0);
     }
 
+    VbdCounters counters() {
+        return counters;
+    }
+
     VbdMetrics metrics() {
         return counters.snapshot();
     }

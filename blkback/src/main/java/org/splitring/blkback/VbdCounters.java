@@ -19,6 +19,10 @@ final class VbdCounters {
     final AtomicLong inFlight = new AtomicLong();
     final AtomicLong persistent = new AtomicLong();
     final AtomicLong limited = new AtomicLong();
+    final LatencyHistogram readLatency = new LatencyHistogram();
+    final LatencyHistogram writeLatency = new LatencyHistogram(); // of barriers too
+    final LatencyHistogram flushLatency = new LatencyHistogram();
+    final LatencyHistogram discardLatency = new LatencyHistogram();
 
     /// Adds without a locked instruction: there is one writer.
     static void add(AtomicLong counter, long amount) {
@@ -41,6 +45,10 @@ final class VbdCounters {
         meters.counter("inline", this, all -> all.inline.getAcquire());
         meters.gauge("persistent.grants", this, all -> all.persistent.getAcquire());
         meters.gauge("in.flight", this, all -> all.inFlight.getAcquire());
+        readLatency.register(meters, "read");
+        writeLatency.register(meters, "write");
+        flushLatency.register(meters, "flush");
+        discardLatency.register(meters, "discard");
     }
 
     VbdMetrics snapshot() {

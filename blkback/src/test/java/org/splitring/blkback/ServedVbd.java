@@ -97,6 +97,10 @@ final class ServedVbd implements AutoCloseable {
     }
 
     /// What the device has done since it was created. Any thread.
+    VbdCounters counters() {
+        return device.counters();
+    }
+
     VbdMetrics metrics() {
         return device.metrics();
     }

@@ -22,8 +22,11 @@ public final class DeviceMeters {
     private final Tags tags;
     private final Set<Meter> made = ConcurrentHashMap.newKeySet();
 
+    /// For tests of a driver; otherwise the context has them.
+    ///
     /// @param side `frontend` or `backend`
-    DeviceMeters(MeterRegistry registry, String side, String deviceClass, DomId guest, int device) {
+    public DeviceMeters(
+            MeterRegistry registry, String side, String deviceClass, DomId guest, int device) {
         this.registry = registry;
         prefix = "splitring." + deviceClass + ".";
         tags =
@@ -41,8 +44,13 @@ public final class DeviceMeters {
     /// A counter that somebody else keeps.
     ///
     /// @param source is not kept alive by the meter
-    public <T> void counter(String name, T source, ToDoubleFunction<T> value) {
-        note(FunctionCounter.builder(prefix + name, source, value).tags(tags).register(registry));
+    /// @param more tags, by name and value
+    public <T> void counter(
+            String name, T source, ToDoubleFunction<T> value, String... more) {
+        note(
+                FunctionCounter.builder(prefix + name, source, value)
+                        .tags(tags.and(more))
+                        .register(registry));
     }
 
     /// A value that goes up and down.

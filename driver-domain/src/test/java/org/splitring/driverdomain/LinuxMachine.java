@@ -35,7 +35,8 @@ final class LinuxMachine {
                     "drivers/virtio/virtio_pci",
                     "net/core/failover",
                     "drivers/net/net_failover",
-                    "drivers/net/virtio_net");
+                    "drivers/net/virtio_net",
+                    "drivers/block/virtio_blk");
 
     private static final String LEASE =
             """
@@ -53,13 +54,29 @@ final class LinuxMachine {
 
     private LinuxMachine() {}
 
-    /// Starts one.
+    /// Starts one with a network interface, `eth0`.
     ///
     /// @param dir for its files
     /// @param netdev QEMU's, with the id `cable`
-    /// @param script what it does once its interface `eth0` is there; then it stops
+    /// @param script what it does; then it stops
     static PeerProcess start(Path dir, String netdev, String mac, String script)
             throws IOException {
+        return start(
+                dir,
+                List.of(
+                        "-netdev",
+                        netdev,
+                        "-device",
+                        "virtio-net-pci,netdev=cable,romfile=,mac=" + mac),
+                "$b ip link set lo up\n$b ip link set eth0 up\n" + script);
+    }
+
+    /// Starts one.
+    ///
+    /// @param dir for its files
+    /// @param devices QEMU's options for them
+    /// @param script what it does once they are there, with `$b` for busybox; then it stops
+    static PeerProcess start(Path dir, List<String> devices, String script) throws IOException {
         String qemu = ExternalTools.require("qemu-system-x86_64", "qemu-system-x86").toString();
         Path busybox = ExternalTools.require("busybox", "busybox");
         Path root = Path.of(System.getProperty("splitring.kernel.root", "/"));
@@ -69,32 +86,30 @@ final class LinuxMachine {
         Files.write(
                 disk,
                 new LinuxMachine().system(root.resolve("lib/modules/" + version), busybox, script));
-        return PeerProcess.start(
-                dir,
-                List.of(
-                        qemu,
-                        "-machine",
-                        "pc,accel=tcg",
-                        "-cpu",
-                        "max",
-                        "-m",
-                        "192",
-                        "-nodefaults",
-                        "-display",
-                        "none",
-                        "-no-reboot",
-                        "-serial",
-                        "stdio",
-                        "-kernel",
-                        kernel.toString(),
-                        "-initrd",
-                        disk.toString(),
-                        "-append",
-                        "console=ttyS0 quiet panic=-1 mitigations=off",
-                        "-netdev",
-                        netdev,
-                        "-device",
-                        "virtio-net-pci,netdev=cable,romfile=,mac=" + mac));
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                qemu,
+                                "-machine",
+                                "pc,accel=tcg",
+                                "-cpu",
+                                "max",
+                                "-m",
+                                "192",
+                                "-nodefaults",
+                                "-display",
+                                "none",
+                                "-no-reboot",
+                                "-serial",
+                                "stdio",
+                                "-kernel",
+                                kernel.toString(),
+                                "-initrd",
+                                disk.toString(),
+                                "-append",
+                                "console=ttyS0 quiet panic=-1 mitigations=off"));
+        command.addAll(devices);
+        return PeerProcess.start(dir, command);
     }
 
     private static Path kernel(Path boot) throws IOException {
@@ -139,8 +154,6 @@ final class LinuxMachine {
                 $b mount -t sysfs sys /sys
                 $b mount -t devtmpfs dev /dev
                 for m in %s; do [ ! -e /$m.ko ] || $b insmod /$m.ko; done
-                $b ip link set lo up
-                $b ip link set eth0 up
                 %s
                 $b poweroff -f
                 """

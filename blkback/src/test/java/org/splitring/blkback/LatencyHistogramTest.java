@@ -98,8 +98,7 @@ class LatencyHistogramTest {
     @Test
     void readsWritesFlushesAndDiscardsAreCountedWithTheirTimes() throws Exception {
         for (boolean inline : new boolean[] {true, false}) {
-            DiskImage disk =
-                    DiskImage.of(new SlowReads(inline), DiskMode.WRITEBACK, Runnable::run);
+            DiskImage disk = DiskImage.of(new SlowReads(inline), DiskMode.WRITEBACK, Runnable::run);
             try (VbdLab lab = new VbdLab();
                     ServedVbd back = lab.backend(disk);
                     ConnectedVbd front = lab.frontend(0)) {

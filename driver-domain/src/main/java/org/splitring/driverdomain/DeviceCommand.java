@@ -86,7 +86,8 @@ final class DeviceCommand {
 
     /// Attaches a disk in xl's syntax; a relative path is one from here.
     void attachDisk(String text) throws CommandException, LabException, InterruptedException {
-        LabDisk disk = LabDisk.parse(text, Path.of(""));
+        Path labFile = lab(runDirectory.path()).file();
+        LabDisk disk = LabDisk.parse(text, Path.of(""), labFile, domain);
         RunDirectory.checkSocketPath(
                 RunDirectory.nbdSocket(runDirectory.path(), domain, disk.device().name()));
         try (RunningStore running = RunningStore.connect(runDirectory.path())) {
@@ -94,16 +95,42 @@ final class DeviceCommand {
             if (disk.base().isPresent()) {
                 makeOverlay(disk);
             }
-            attach(running, DeviceNodes.disk(guest, disk));
+            if (disk.createBytes().isPresent()) {
+                attachMemory(running, guest, disk);
+            } else {
+                attach(running, DeviceNodes.disk(guest, disk));
+            }
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private void attachMemory(RunningStore running, DomId guest, LabDisk disk)
+            throws CommandException, StoreException, InterruptedException {
+        DeviceNodes.Attached device = DeviceNodes.disk(guest, disk);
+        if (new DeviceNodes(running.store()).knows(device.paths())) {
+            throw taken(DeviceNodes.name(device)); // whose memory it is
+        }
+        try {
+            MadeImages.makeInMemory(disk);
+            boolean attached = false;
+            try {
+                attach(running, device);
+                attached = true;
+            } finally {
+                if (!attached) {
+                    MadeImages.delete(disk);
+                }
+            }
+        } catch (DiskException e) {
+            throw new CommandException("disk: " + e.getMessage(), e);
         }
     }
 
     private void makeOverlay(LabDisk disk) throws CommandException, LabException {
         List<Path> folders = lab(runDirectory.path()).backingFolders();
         try {
-            Overlays.Made made = Overlays.make(disk, new BackingFolders(folders));
+            MadeImages.Made made = MadeImages.make(disk, new BackingFolders(folders));
             if (made.isNew()) {
                 out().println("made image " + made.image() + ", based on " + made.base());
             }

@@ -1,5 +1,6 @@
 package org.splitring.driverdomain;
 
+import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +16,7 @@ import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
+import org.splitring.driverdomain.lab.MemoryDisks;
 import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.store.Store;
@@ -185,6 +187,9 @@ final class HeldDisks implements AutoCloseable {
         }
         try {
             disk.hold().close();
+            if (MemoryDisks.isOne(disk.image())) {
+                MadeImages.delete(Path.of(disk.image().name()));
+            }
         } catch (DiskException e) {
             news.accept("domain " + domain.name() + ": " + disk.name() + ": " + e.getMessage());
         }

@@ -29,6 +29,7 @@ import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 import org.splitring.driverdomain.lab.LabTls;
+import org.splitring.driverdomain.lab.MemoryDisks;
 import org.splitring.driverdomain.nbd.NbdTls;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.AttachServer;
@@ -188,7 +189,7 @@ final class RunningLab implements AutoCloseable {
         undoings.push(() -> leave(taken));
         noteLab(taken);
         adoptGuests();
-        makeImages();
+        makeImages(entrance);
         StoreTree tree = openStore(taken);
         Store control = tree.connection(DomId.ZERO, watches);
         undoings.push(control::close);
@@ -368,12 +369,23 @@ final class RunningLab implements AutoCloseable {
     }
 
     /// Makes images that are missing; they are taken away again when the start fails.
-    private void makeImages() throws CommandException {
+    private void makeImages(Entrance entrance) throws CommandException {
         BackingFolders folders = new BackingFolders(lab.backingFolders());
+        undoings.push(
+                () -> {
+                    if (up && !handingOver) {
+                        MemoryDisks.deleteAll(lab.file());
+                    }
+                });
+        boolean goesOn =
+                entrance == Entrance.TAKE_OVER
+                        || processes.stream().anyMatch(GuestProcess::isAdopted);
         for (LabDomain domain : lab.domains()) {
             for (LabDisk disk : domain.disks()) {
                 if (disk.base().isPresent()) {
                     makeOverlay(disk, folders);
+                } else if (MemoryDisks.isOne(disk.source())) {
+                    makeInMemory(disk, goesOn);
                 } else if (disk.source() instanceof FileSource image
                         && disk.createBytes().isPresent()
                         && !Files.exists(image.path())) {
@@ -383,9 +395,23 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
+    /// @param goesOn whether a guest may be using the disk already
+    private void makeInMemory(LabDisk disk, boolean goesOn) throws CommandException {
+        try {
+            if (goesOn && Files.exists(Path.of(disk.source().name()))) {
+                return;
+            }
+            MadeImages.delete(disk); // a lab that was not stopped in order has left it
+            MadeImages.makeInMemory(disk);
+            undoings.push(() -> deleteUnlessUp(Path.of(disk.source().name())));
+        } catch (DiskException e) {
+            throw new CommandException(disk.place() + ": " + e.getMessage(), e);
+        }
+    }
+
     private void makeOverlay(LabDisk disk, BackingFolders folders) throws CommandException {
         try {
-            Overlays.Made made = Overlays.make(disk, folders);
+            MadeImages.Made made = MadeImages.make(disk, folders);
             if (made.isNew()) {
                 undoings.push(() -> deleteUnlessUp(made.image()));
                 news.accept("made image " + made.image() + ", based on " + made.base());

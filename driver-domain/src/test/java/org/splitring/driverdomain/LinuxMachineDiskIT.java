@@ -62,7 +62,9 @@ class LinuxMachineDiskIT {
     private List<String> drive(String vdev) {
         return List.of(
                 "-blockdev",
-                "driver=nbd,node-name=" + vdev + ",discard=unmap,server.type=unix,server.path="
+                "driver=nbd,node-name="
+                        + vdev
+                        + ",discard=unmap,server.type=unix,server.path="
                         + lab.run().resolve("web/" + vdev + ".nbd"),
                 "-device",
                 "virtio-blk-pci,drive=" + vdev);
@@ -70,8 +72,7 @@ class LinuxMachineDiskIT {
 
     @Test
     void aFileSystemOnAnExportIsGoodAndADiscardReachesTheImage() throws Exception {
-        List<String> drives =
-                Stream.of("xvda", "xvdb").flatMap(v -> drive(v).stream()).toList();
+        List<String> drives = Stream.of("xvda", "xvdb").flatMap(v -> drive(v).stream()).toList();
         try (PeerProcess machine = LinuxMachine.start(dir, drives, SCRIPT)) {
             machine.awaitSaid("all said", Duration.ofSeconds(90));
             String said = machine.said();

@@ -28,6 +28,8 @@ import org.splitring.blkback.image.NbdSource;
 /// `nbd:` and `nbd+unix:` begin the name of a server's export ([NbdSource]), also in its place,
 /// whatever `=` stands in it.
 ///
+/// `memory:SIZE` is a disk in memory ([MemoryDisks]).
+///
 /// Not xl's are `cache` ([DiskMode]), `overlay` (a qcow2 image that takes the writes, so that the
 /// target stays as it is), and `bps`, `iops`, `burst` and `weight` ([DiskLimits]).
 ///
@@ -245,6 +247,9 @@ record DiskSpec(
                                                             + "\" is no name of a disk, such as"
                                                             + " xvda, xvdb1, sda or hda"));
             boolean readOnly = readOnly(or(values[3], ""));
+            if (MemoryDisks.isOne(target.path())) {
+                checkMemory(format, readOnly || cdrom);
+            }
             if (target.path().isEmpty()) {
                 throw new LabException("target is missing in \"" + text + "\"");
             }
@@ -261,6 +266,19 @@ record DiskSpec(
                     cdrom,
                     mode,
                     DiskLimits.parse(limits[0], limits[1], limits[2], limits[3]));
+        }
+
+        private void checkMemory(ImageFormat format, boolean neverWritten) throws LabException {
+            if (format != ImageFormat.RAW) {
+                throw new LabException(
+                        "format \"" + format.label() + "\": a disk in memory is raw");
+            }
+            if (neverWritten) {
+                throw new LabException("a disk in memory begins empty: it cannot be read-only");
+            }
+            if (!overlay.isEmpty()) {
+                throw new LabException("overlay " + overlay + ": a disk in memory needs none");
+            }
         }
 
         private void checkOverlay(Target target, boolean neverWritten) throws LabException {

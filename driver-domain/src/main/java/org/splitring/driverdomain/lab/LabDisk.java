@@ -34,17 +34,38 @@ public record LabDisk(
                 device, source, base, readOnly, discard, cdrom, mode, limits, createBytes, other);
     }
 
-    /// A disk in xl's syntax, without a lab file. The image is not looked at.
+    /// A disk in xl's syntax that does not stand in the lab file. The image is not looked at.
     ///
     /// @param folder what a relative path is relative to
+    /// @param labFile of the lab that gets it
+    /// @param domain that gets it
     /// @throws LabException with a message that says what is wrong
-    public static LabDisk parse(String text, Path folder) throws LabException {
-        return of(DiskSpec.parse(text), folder, OptionalLong.empty(), "disk");
+    public static LabDisk parse(String text, Path folder, Path labFile, String domain)
+            throws LabException {
+        DiskSpec spec = DiskSpec.parse(text);
+        return of(spec, target(spec, folder, labFile, domain), folder, created(spec), "disk");
     }
 
-    static LabDisk of(DiskSpec spec, Path folder, OptionalLong createBytes, String place)
+    /// What the target names.
+    static DiskSource target(DiskSpec spec, Path folder, Path labFile, String domain)
             throws LabException {
-        DiskSource target = spec.source(folder);
+        return MemoryDisks.isOne(spec.target())
+                ? MemoryDisks.image(labFile, domain, spec.device())
+                : spec.source(folder);
+    }
+
+    /// The size of a disk that is made because it is in memory.
+    static OptionalLong created(DiskSpec spec) throws LabException {
+        return MemoryDisks.isOne(spec.target())
+                ? OptionalLong.of(MemoryDisks.sizeBytes(spec.target()))
+                : OptionalLong.empty();
+    }
+
+    /// @param target what the target names
+    /// @param folder what the path of an overlay is relative to
+    static LabDisk of(
+            DiskSpec spec, DiskSource target, Path folder, OptionalLong createBytes, String place)
+            throws LabException {
         Optional<FileSource> overlay = spec.overlay(folder);
         Optional<FileSource> base =
                 overlay.isPresent() && target instanceof FileSource file

@@ -443,13 +443,13 @@ public final class LabFile {
         try {
             DiskSpec spec = DiskSpec.parse(text);
             Path folder = file.toAbsolutePath().resolveSibling("");
-            OptionalLong size = OptionalLong.empty();
-            if (spec.source(folder) instanceof FileSource image
-                    && imageSizes.containsKey(image.path())) {
+            DiskSource target = LabDisk.target(spec, folder, file, path.get(1));
+            OptionalLong size = LabDisk.created(spec);
+            if (target instanceof FileSource image && imageSizes.containsKey(image.path())) {
                 imagesUsed.add(image.path());
                 size = OptionalLong.of(imageSizes.getOrDefault(image.path(), 0L));
             }
-            LabDisk disk = LabDisk.of(spec, folder, size, place);
+            LabDisk disk = LabDisk.of(spec, target, folder, size, place);
             if (disk.base().isPresent()) {
                 FileSource base = disk.base().get();
                 checkBase(base.path());

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -326,17 +327,47 @@ class LabFileTest {
                         "tap2:tapdisk:qcow2:web.img,qcow2,xvda", ImageFormat.QCOW2,
                         "format=qcow2,vdev=xvda,target=web.img", ImageFormat.QCOW2);
         for (Map.Entry<String, ImageFormat> spec : specs.entrySet()) {
-            LabDisk disk = LabDisk.parse(spec.getKey(), dir);
+            LabDisk disk = parsed(spec.getKey());
             assertEquals(
                     new FileSource(spec.getValue(), dir.resolve("web.img")),
                     disk.source(),
                     spec.getKey());
         }
-        assertEquals("/dev/vg/web", LabDisk.parse("phy:vg/web,,xvda", dir).source().toString());
-        assertEquals("/dev/sda", LabDisk.parse("phy:/dev/sda,,xvda", dir).source().toString());
+        assertEquals("/dev/vg/web", parsed("phy:vg/web,,xvda").source().toString());
+        assertEquals("/dev/sda", parsed("phy:/dev/sda,,xvda").source().toString());
         assertEquals(
                 "qcow2:" + dir.resolve("web.img"),
-                LabDisk.parse("web.img,qcow2,xvda", dir).source().toString());
+                parsed("web.img,qcow2,xvda").source().toString());
+    }
+
+    private LabDisk parsed(String text) throws LabException {
+        return LabDisk.parse(text, dir, file, "web");
+    }
+
+    @Test
+    void aDiskInMemoryHasANameOfItsOwnAndASize() throws IOException, LabException {
+        Lab lab =
+                read(
+                        """
+                        [domains.a]
+                        disk = ["memory:64MiB,,xvda", "vdev=xvdb,target=memory:512"]
+                        [domains.b]
+                        disk = ["memory:1G,raw,xvda,rw"]
+                        """);
+        List<LabDisk> disks = new ArrayList<>(lab.domains().get(0).disks());
+        disks.addAll(lab.domains().get(1).disks());
+        assertEquals(
+                List.of(64L << 20, 512L, 1L << 30),
+                disks.stream().map(disk -> disk.createBytes().orElseThrow()).toList());
+        assertEquals(3, disks.stream().map(LabDisk::source).distinct().count());
+        assertTrue(disks.stream().map(LabDisk::source).allMatch(MemoryDisks::isOne));
+        assertFalse(MemoryDisks.isOne(parsed("web.img,,xvda").source()));
+        refused(disk("memory:64X,,xvda"), 2, "not of the form memory:SIZE");
+        refused(disk("memory:0,,xvda"), 2, "whole number of sectors");
+        refused(disk("memory:700,,xvda"), 2, "whole number of sectors");
+        refused(disk("memory:64M,qcow2,xvda"), 2, "a disk in memory is raw");
+        refused(disk("memory:64M,,xvda,ro"), 2, "cannot be read-only");
+        refused(disk("memory:64M,,xvda,rw,overlay=a.qcow2"), 2, "needs none");
     }
 
     @Test

@@ -45,8 +45,7 @@ public final class DeviceMeters {
     ///
     /// @param source is not kept alive by the meter
     /// @param more tags, by name and value
-    public <T> void counter(
-            String name, T source, ToDoubleFunction<T> value, String... more) {
+    public <T> void counter(String name, T source, ToDoubleFunction<T> value, String... more) {
         note(
                 FunctionCounter.builder(prefix + name, source, value)
                         .tags(tags.and(more))

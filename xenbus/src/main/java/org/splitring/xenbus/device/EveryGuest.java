@@ -34,6 +34,7 @@ public final class EveryGuest implements AutoCloseable {
     private final List<Watch> watches = new ArrayList<>();
     private final Map<DomId, BackendBus> buses = new HashMap<>();
     private final Set<DomId> leaving = new HashSet<>(); // still in buses
+    private final Set<DomId> gone = new HashSet<>(); // whose folders may be there still
     private boolean closing;
 
     private EveryGuest(
@@ -110,6 +111,8 @@ public final class EveryGuest implements AutoCloseable {
                     }
                 }
             }
+            gone.retainAll(there);
+            there.removeAll(gone);
             for (DomId guest : there) {
                 if (!buses.containsKey(guest)) {
                     buses.put(guest, BackendBus.open(host, guest, classes, folders, options));
@@ -147,12 +150,12 @@ public final class EveryGuest implements AutoCloseable {
     }
 
     /// A guest is gone, whatever the store still says of its devices: everything of it is given
-    /// back.
+    /// back, and what stands there is not looked at again.
     public void guestGone(DomId guest) {
         tasks.execute(
                 () -> {
                     BackendBus bus = buses.get(guest);
-                    if (bus != null) {
+                    if (bus != null && gone.add(guest)) {
                         end(guest, bus.guestGone());
                     }
                 });

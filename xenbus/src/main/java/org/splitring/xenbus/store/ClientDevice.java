@@ -8,16 +8,23 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Queue;
 import org.splitring.hypervisor.attached.FdWatch;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.Fd;
 import org.splitring.hypervisor.linux.OpenFlag;
 import org.splitring.hypervisor.linux.VectoredFile;
+import org.splitring.xenbus.SerialTasks;
 
 /// A client's way through `/dev/xen/xenbus`: the kernel passes messages on to the store, with the
-/// rights of this domain. A write takes a whole message and does not wait; a read gives what has
-/// come.
+/// rights of this domain.
+///
+/// One request at a time: a write of WATCH or UNWATCH waits inside the kernel for the store, with a
+/// lock that the kernel's own reader of answers takes to pass on the answer to any other request of
+/// this file. With both under way, neither the file nor anything else of this kernel's hears from
+/// the store again (Linux 6.1, `xenbus_file_write` and `xenbus_dev_queue_reply`).
 final class ClientDevice implements ClientTransport {
     private static final int BYTES = 1 << 16; // a message has 4112 at most
 
@@ -28,7 +35,10 @@ final class ClientDevice implements ClientTransport {
     private final MemorySegment outgoing = Arena.ofAuto().allocate(BYTES);
     private final ByteBuf in = Unpooled.buffer(256, 1 << 20);
     private final FdWatch watch;
-    private boolean closed; // guarded by this
+    private final SerialTasks writes = new SerialTasks("xenbus", Thread::startVirtualThread);
+    private final Queue<WireMessage> waiting = new ArrayDeque<>(); // guarded by itself
+    private boolean underWay; // guarded by waiting
+    private boolean closed; // guarded by waiting
 
     @SuppressWarnings("ThisEscaped") // the last statement; nothing comes before it is registered
     private ClientDevice(StoreWireClient client, NettyDeviceLoop loop, int fd) {
@@ -55,9 +65,35 @@ final class ClientDevice implements ClientTransport {
     }
 
     @Override
-    public synchronized void send(WireMessage message) {
-        if (closed) {
-            return;
+    public void send(WireMessage message) {
+        synchronized (waiting) {
+            waiting.add(message);
+            if (underWay) {
+                return;
+            }
+            underWay = true;
+        }
+        writes.execute(this::writeNext);
+    }
+
+    @Override
+    public void answered() {
+        synchronized (waiting) {
+            underWay = !waiting.isEmpty();
+            if (!underWay) {
+                return;
+            }
+        }
+        writes.execute(this::writeNext); // it may wait, so not on the loop
+    }
+
+    private void writeNext() {
+        WireMessage message;
+        synchronized (waiting) {
+            message = waiting.poll();
+            if (closed || message == null) {
+                return;
+            }
         }
         ByteBuf bytes = message.encode(UnpooledByteBufAllocator.DEFAULT);
         try {
@@ -97,10 +133,15 @@ final class ClientDevice implements ClientTransport {
     }
 
     @Override
-    public synchronized void close() {
-        if (!closed) {
+    public void close() {
+        synchronized (waiting) {
+            if (closed) {
+                return;
+            }
             closed = true;
-            watch.stop(() -> Fd.close(fd));
+            waiting.clear();
         }
+        // After the last write: its number must not be another file's by then.
+        writes.execute(() -> watch.stop(() -> Fd.close(fd)));
     }
 }

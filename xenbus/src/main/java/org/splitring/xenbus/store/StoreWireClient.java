@@ -502,6 +502,7 @@ public final class StoreWireClient implements Store {
             }
             return;
         }
+        transport.answered();
         CompletableFuture<WireMessage> answer;
         synchronized (lock) {
             answer = answers.remove(message.requestId());

@@ -19,6 +19,7 @@ import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.SerialTasks;
 import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.Watch;
 
@@ -131,7 +132,9 @@ public final class BackendBus implements AutoCloseable {
                 }
             }
         } catch (StoreException e) {
-            LOG.warn("backends of {}: {}", guest, e.getMessage());
+            if (e.error() != StoreError.EIO) { // the store is gone: Store.onLost says it once
+                LOG.warn("backends of {}: {}", guest, e.getMessage());
+            }
         }
     }
 

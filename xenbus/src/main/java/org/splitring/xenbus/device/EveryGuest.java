@@ -13,6 +13,7 @@ import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.SerialTasks;
+import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.Watch;
 
@@ -125,7 +126,9 @@ public final class EveryGuest implements AutoCloseable {
                         }
                     });
         } catch (StoreException e) {
-            LOG.warn("guests: {}", e.getMessage());
+            if (e.error() != StoreError.EIO) { // the store is gone: Store.onLost says it once
+                LOG.warn("guests: {}", e.getMessage());
+            }
         }
     }
 

@@ -249,19 +249,23 @@ class XenIT {
         xen.guest(
                 "web",
                 "(while dd if=/tmp/a of=/dev/xvda bs=64k seek=0 oflag=direct 2>/dev/null; do :;"
-                        + " done; echo over >/tmp/over) >/dev/null 2>&1 &");
+                        + " done) >/dev/null 2>&1 &");
         xen.dom0("sleep 3; kill -9 $(pidof java)");
         xen.await("grep -q ended /root/backend.log");
         xen.startBackend("--uplink=xenbr0 --store=/dev/xen/xenbus"); // as in a driver domain
-        // Linux's blkfront does not connect again to a disk in use: it fails, and does not hang.
+        // Linux's blkfront does not connect again: the disk ends, and what was under way with it.
         xen.guest(
                 "web",
-                "for i in $(seq 200); do test -e /tmp/over && exit 0; sleep 0.3; done; exit 1");
-        xen.run("xl block-detach web xvda");
+                "for i in $(seq 200); do grep -q xvda /proc/partitions || exit 0; sleep 0.3;"
+                        + " done; exit 1");
+        xen.dom0("xl block-detach web xvda"); // it holds the image
         xen.dom0(
                 "xl block-attach web format=raw,vdev=xvde,access=rw,"
                         + SCRIPT
                         + ",target=/root/a.img");
+        xen.guest(
+                "web",
+                "for i in $(seq 200); do test -b /dev/xvde && exit 0; sleep 0.3; done; exit 1");
         assertEquals(
                 flushed,
                 xen.guest("web", "dd if=/dev/xvde bs=1M skip=40 count=8 2>/dev/null | sha256sum"));

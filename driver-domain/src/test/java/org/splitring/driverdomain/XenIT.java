@@ -259,7 +259,8 @@ class XenIT {
                 "for i in $(seq 200); do grep -q xvda /proc/partitions || exit 0; sleep 0.3;"
                         + " done; exit 1");
         assertEquals(
-                flushed, xen.dom0("dd if=/root/a.img bs=1M skip=40 count=8 2>/dev/null | sha256sum"));
+                flushed,
+                xen.dom0("dd if=/root/a.img bs=1M skip=40 count=8 2>/dev/null | sha256sum"));
         xen.dom0("xl destroy web");
     }
 

@@ -12,6 +12,7 @@ module org.splitring.ringbuffers {
     exports org.splitring.hypervisor.attached;
     exports org.splitring.hypervisor.linux;
     exports org.splitring.hypervisor.local;
+    exports org.splitring.hypervisor.xen;
     exports org.splitring.ring;
     exports org.splitring.wire;
 }

@@ -21,7 +21,7 @@ import org.splitring.xenbus.device.DeviceException;
 ///   `qcow2:/images/web.qcow2`; or an export of an NBD server ([NbdSource])
 /// - `mode`: `w`, or `r` for a disk that is not changed
 /// - `cache`: when a write is safe: `writeback`, `writethrough`, `unsafe` or `direct` ([DiskMode])
-/// - `type`: `file`, or `qdisk` when there is a format; nothing else
+/// - `type`: `file`, or `qdisk` when there is a format; xl writes `phy` for what is raw
 /// - `device-type`: `disk`, or `cdrom`, which is read-only and removable; `removable`: `1` for
 ///   other disks that the guest is to see as such
 /// - `rate`: limits of bytes and operations a second ([DiskRate]), at any time
@@ -77,7 +77,7 @@ public final class VbdBackendDriver implements BackendDriver {
 
     @Override
     public BackendHooks create(BackendContext context) throws DeviceException {
-        oneOf(context, "type", List.of("file", "qdisk"));
+        oneOf(context, "type", List.of("file", "qdisk", "phy"));
         boolean cdrom = oneOf(context, "device-type", List.of("disk", "cdrom")).equals("cdrom");
         boolean removable = oneOf(context, "removable", List.of("0", "1")).equals("1");
         int kind =

@@ -15,6 +15,7 @@ import picocli.CommandLine.ParseResult;
         version = "splitring 0.1.0",
         subcommands = {
             UpCommand.class,
+            BackendCommand.class,
             DownCommand.class,
             ConsoleCommand.class,
             ReplaceCommand.class,

@@ -5,6 +5,7 @@ import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.EventChannelStatus;
+import org.splitring.hypervisor.EventGate;
 
 /// A port of the driver domain.
 final class DriverPort extends PortEnd implements EventChannel {

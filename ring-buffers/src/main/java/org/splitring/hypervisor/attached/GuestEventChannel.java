@@ -5,6 +5,7 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.EventChannelStatus;
+import org.splitring.hypervisor.EventGate;
 import org.splitring.hypervisor.linux.EventFd;
 import org.splitring.hypervisor.linux.Pipe;
 

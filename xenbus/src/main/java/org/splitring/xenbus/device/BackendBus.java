@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -18,6 +19,7 @@ import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
 import org.splitring.xenbus.SerialTasks;
 import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.store.StoreError;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.Watch;
 
@@ -34,6 +36,7 @@ public final class BackendBus implements AutoCloseable {
     private final BackendHost host;
     private final DomId guest;
     private final DeviceClasses classes;
+    private final Map<String, String> folders; // name in the store, class
     private final BackendOptions options;
     private final SerialTasks tasks;
     private final CompletableFuture<Void> closed = new CompletableFuture<>();
@@ -47,10 +50,15 @@ public final class BackendBus implements AutoCloseable {
     private record Instance(BackendMachine machine, BackendContext context) {}
 
     private BackendBus(
-            BackendHost host, DomId guest, DeviceClasses classes, BackendOptions options) {
+            BackendHost host,
+            DomId guest,
+            DeviceClasses classes,
+            Map<String, String> folders,
+            BackendOptions options) {
         this.host = host;
         this.guest = guest;
         this.classes = classes;
+        this.folders = Map.copyOf(folders);
         this.options = options;
         tasks = new SerialTasks("backends of " + guest, host.executor());
     }
@@ -61,14 +69,27 @@ public final class BackendBus implements AutoCloseable {
     public static BackendBus open(
             BackendHost host, DomId guest, DeviceClasses classes, BackendOptions options)
             throws StoreException {
-        BackendBus bus = new BackendBus(host, guest, classes, options);
+        Map<String, String> folders = new TreeMap<>();
+        classes.names().forEach(name -> folders.put(name, name));
+        return open(host, guest, classes, folders, options);
+    }
+
+    /// Serves the guest's devices in certain folders only.
+    ///
+    /// @param folders name of each folder below `backend`, and the class of the devices in it:
+    ///     `qdisk` may have `vbd`
+    public static BackendBus open(
+            BackendHost host,
+            DomId guest,
+            DeviceClasses classes,
+            Map<String, String> folders,
+            BackendOptions options)
+            throws StoreException {
+        BackendBus bus = new BackendBus(host, guest, classes, folders, options);
         try {
-            for (String deviceClass : classes.names()) {
+            for (String name : bus.folders.keySet()) {
                 bus.watches.add(
-                        host.store()
-                                .watch(
-                                        bus.folder(deviceClass),
-                                        path -> bus.changed(deviceClass, path)));
+                        host.store().watch(bus.folder(name), path -> bus.changed(name, path)));
             }
         } catch (StoreException e) {
             bus.close();
@@ -77,40 +98,43 @@ public final class BackendBus implements AutoCloseable {
         return bus;
     }
 
-    private String folder(String deviceClass) {
-        return DevicePaths.domain(host.domain().id()) + "/backend/" + deviceClass + "/" + guest;
+    private String folder(String name) {
+        return DevicePaths.domain(host.domain().id()) + "/backend/" + name + "/" + guest;
     }
 
     /// States and keys of a device are its machine's business: only its folder counts here.
-    private void changed(String deviceClass, String path) {
-        String folder = folder(deviceClass);
+    private void changed(String name, String path) {
+        String folder = folder(name);
         String below = path.startsWith(folder + "/") ? path.substring(folder.length() + 1) : "";
         if (!below.contains("/") || below.endsWith("/state")) {
-            tasks.execute(() -> look(deviceClass));
+            tasks.execute(() -> look(name));
         }
     }
 
-    private void look(String deviceClass) {
+    private void look(String name) {
         if (closing) {
             return;
         }
         DomId own = host.domain().id();
+        String deviceClass = folders.getOrDefault(name, name);
         try {
             Set<DevicePaths> there = new HashSet<>();
-            for (String name : host.store().list(folder(deviceClass))) {
-                if (name.matches("[0-9]{1,9}")) {
-                    int device = Integer.parseInt(name);
-                    there.add(new DevicePaths(deviceClass, guest, own, device));
+            for (String entry : host.store().list(folder(name))) {
+                if (entry.matches("[0-9]{1,9}")) {
+                    int device = Integer.parseInt(entry);
+                    there.add(new DevicePaths(deviceClass, name, guest, own, device));
                 }
             }
-            refused.removeIf(p -> p.backendType().equals(deviceClass) && !there.contains(p));
+            refused.removeIf(p -> p.backendType().equals(name) && !there.contains(p));
             for (DevicePaths paths : there) {
                 if (!instances.containsKey(paths) && !refused.contains(paths)) {
                     begin(paths);
                 }
             }
         } catch (StoreException e) {
-            LOG.warn("backends of {}: {}", guest, e.getMessage());
+            if (e.error() != StoreError.EIO) { // the store is gone: Store.onLost says it once
+                LOG.warn("backends of {}: {}", guest, e.getMessage());
+            }
         }
     }
 
@@ -122,7 +146,7 @@ public final class BackendBus implements AutoCloseable {
                 || keys.text("online").orElse("1").equals("0")) {
             return; // not made yet, or on its way out
         }
-        BackendDriver driver = classes.get(paths.backendType()).orElseThrow().backend();
+        BackendDriver driver = classes.get(paths.type()).orElseThrow().backend();
         BackendContext context = new BackendContext(host, paths);
         boolean begun = false;
         try {

@@ -9,6 +9,9 @@ interface ClientTransport {
     /// Sends a message. Any thread; waits for nobody.
     void send(WireMessage message);
 
+    /// A request has its answer. On the thread that reads them.
+    default void answered() {}
+
     /// Ends the connection. Any thread; closing twice does nothing.
     void close();
 }

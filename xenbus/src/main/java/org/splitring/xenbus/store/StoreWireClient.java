@@ -20,6 +20,7 @@ import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.XenstorePage;
+import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.wire.XsdSockmsgLayout;
 
 /// A connection to the store with Xen's wire format, over a stream socket or the xenstore page:
@@ -75,7 +76,15 @@ public final class StoreWireClient implements Store {
     /// @throws IOException when nobody listens there, or we may not
     public static StoreWireClient connect(Path socket, EventLoop loop, Executor watchExecutor)
             throws IOException {
-        StoreWireClient client = new StoreWireClient(DomId.ZERO, watchExecutor);
+        return connect(socket, DomId.ZERO, loop, watchExecutor);
+    }
+
+    /// As [#connect(Path, EventLoop, Executor)], where the store runs in another domain than 0.
+    ///
+    /// @param domain that this is, which the socket's store calls its own
+    public static StoreWireClient connect(
+            Path socket, DomId domain, EventLoop loop, Executor watchExecutor) throws IOException {
+        StoreWireClient client = new StoreWireClient(domain, watchExecutor);
         client.transport = ClientSocket.connect(socket, loop, client);
         return client;
     }
@@ -94,6 +103,26 @@ public final class StoreWireClient implements Store {
         StoreWireClient client = new StoreWireClient(domain, watchExecutor);
         client.transport = ClientPage.open(page, loop, client);
         return client;
+    }
+
+    /// Speaks to the store through the kernel, as user space of any domain can: `/dev/xen/xenbus`.
+    ///
+    /// @param domain that this is, whose rights the connection has
+    /// @param loop as in [#open]
+    /// @param watchExecutor runs listeners
+    /// @throws IOException when the device cannot be opened
+    public static StoreWireClient overDevice(
+            Path device, DomId domain, NettyDeviceLoop loop, Executor watchExecutor)
+            throws IOException {
+        StoreWireClient client = new StoreWireClient(domain, watchExecutor);
+        client.transport = ClientDevice.open(device, loop, client);
+        return client;
+    }
+
+    /// Whether the store serves a domain: not before it is built, nor once it is dying.
+    public boolean isIntroduced(DomId guest) throws StoreException {
+        byte[] answer = call(XsdSockmsgLayout.IS_DOMAIN_INTRODUCED, 0, guest.toString());
+        return answer.length > 0 && answer[0] == 'T';
     }
 
     /// The store will not answer any more: calls fail from now on, and watches fire a last time.
@@ -473,6 +502,7 @@ public final class StoreWireClient implements Store {
             }
             return;
         }
+        transport.answered();
         CompletableFuture<WireMessage> answer;
         synchronized (lock) {
             answer = answers.remove(message.requestId());

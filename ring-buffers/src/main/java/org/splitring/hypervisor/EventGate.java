@@ -1,14 +1,13 @@
-package org.splitring.hypervisor.attached;
+package org.splitring.hypervisor;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
-import org.splitring.hypervisor.DeviceLoop;
 
 /// The receiving end of a port: an event is pending or not, masked or not, and goes to its listener
 /// on the listener's loop. No lock, so that nothing a listener does can block the other end
-/// (hostile catalogue H-063).
-final class EventGate {
+/// (hostile catalogue H-063). For platforms.
+public final class EventGate {
     private static final int PENDING = 1;
     private static final int MASKED = 2;
     private static final int LISTENING = 4;
@@ -35,8 +34,11 @@ final class EventGate {
 
     private final Runnable dispatch = this::dispatch;
 
-    /// See [org.splitring.hypervisor.EventChannel#listen].
-    void listen(DeviceLoop loop, Runnable onEvent) {
+    /// Nothing pending, not masked, nobody listening.
+    public EventGate() {}
+
+    /// See [EventChannel#listen].
+    public void listen(DeviceLoop loop, Runnable onEvent) {
         if (this.loop != null) {
             throw new IllegalStateException("the port has a listener");
         }
@@ -52,7 +54,7 @@ final class EventGate {
     ///
     /// @return `false` when one was pending already and cannot be delivered now: the sender is
     /// noisy
-    boolean deliver() {
+    public boolean deliver() {
         int before = (int) STATE.getAndBitwiseOr(this, PENDING);
         if ((before & (MASKED | LISTENING | CLOSED)) == LISTENING) {
             DeviceLoop to = loop;
@@ -81,12 +83,12 @@ final class EventGate {
         }
     }
 
-    void mask() {
+    public void mask() {
         int ignored = (int) STATE.getAndBitwiseOr(this, MASKED);
     }
 
     /// Allows delivery; `true` when an event was pending, which is now on its way.
-    boolean unmask() {
+    public boolean unmask() {
         int before = (int) STATE.getAndBitwiseAnd(this, ~MASKED);
         DeviceLoop to = loop;
         if ((before & (PENDING | LISTENING | CLOSED)) == (PENDING | LISTENING) && to != null) {
@@ -98,15 +100,15 @@ final class EventGate {
     }
 
     /// Closes; `false` when it was closed before.
-    boolean close() {
+    public boolean close() {
         return ((int) STATE.getAndBitwiseOr(this, CLOSED) & CLOSED) == 0;
     }
 
-    boolean isClosed() {
+    public boolean isClosed() {
         return (state & CLOSED) != 0;
     }
 
-    @Nullable DeviceLoop loop() {
+    public @Nullable DeviceLoop loop() {
         return loop;
     }
 }

@@ -1,0 +1,319 @@
+package org.splitring.driverdomain;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.MethodOrderer;
+import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Linux's own frontends under the real Xen, on our backends: `./mvnw verify -Pxen`.
+///
+/// One boot serves all of it, so the tests build on each other in the order of their numbers: the
+/// backend of the third lives until the last.
+@Tag("xen")
+@TestMethodOrder(MethodOrderer.OrderAnnotation.class)
+@Timeout(value = 20, unit = TimeUnit.MINUTES)
+class XenIT {
+    private static final String SCRIPT = "script=hotplug-splitring";
+    private static final String VBD = "/local/domain/0/backend/vbd/";
+
+    @TempDir static Path dir;
+    private static XenTestbed xen;
+
+    @BeforeAll
+    static void boot() throws IOException, InterruptedException {
+        xen = XenTestbed.boot(dir);
+        Path script = Path.of("src/main/xen/hotplug-splitring");
+        xen.dom0(
+                "cat >/etc/xen/scripts/hotplug-splitring <<'END'\n"
+                        + Files.readString(script)
+                        + "END\nchmod +x /etc/xen/scripts/hotplug-splitring");
+        xen.dom0("truncate -s 64M /root/a.img /root/b.img /root/c.img");
+    }
+
+    @AfterAll
+    static void stop() throws IOException, InterruptedException {
+        if (xen != null) {
+            xen.stop();
+        }
+    }
+
+    private static String domid(String name) {
+        return xen.dom0("xl domid " + name);
+    }
+
+    private static void isOneLine(XenTestbed.Answer answer, String... words) {
+        assertEquals(1, answer.code(), answer.text());
+        assertEquals(1, answer.text().strip().lines().count(), answer.text());
+        for (String word : words) {
+            assertTrue(answer.text().contains(word), answer.text());
+        }
+    }
+
+    @Test
+    @Order(1)
+    void whatIsMissingIsOneLineWithTheRemedy() {
+        XenTestbed.Answer noDevice =
+                xen.backendHere(
+                        "mv /dev/xen/gntdev /dev/xen/away;",
+                        "; code=$?;" + " mv /dev/xen/away /dev/xen/gntdev; exit $code");
+        isOneLine(noDevice, "/dev/xen/gntdev", "modprobe xen-gntdev");
+        XenTestbed.Answer noStore = xen.backendHere("", "--store=/run/nowhere");
+        isOneLine(noStore, "/run/nowhere", "xenstored");
+    }
+
+    @Test
+    @Order(2)
+    void anotherUserIsToldToBeRoot() {
+        isOneLine(
+                xen.backendHere("setpriv --reuid=65534 --regid=65534 --clear-groups", ""),
+                "/dev/xen/evtchn",
+                "root");
+    }
+
+    @Test
+    @Order(3)
+    void aGuestStartsWithDisksAndAnInterfaceOfXlsFile() {
+        xen.startBackend("--uplink=xenbr0");
+        xen.dom0(
+                "guest create web vcpus=2 ip=192.168.77.2/24"
+                        + " extra='xen_blkfront.max_ring_page_order=2 xen_blkfront.max_queues=2'"
+                        + " disk=format=raw,vdev=xvda,access=rw,"
+                        + SCRIPT
+                        + ",target=/root/a.img disk=format=raw,vdev=xvdb,access=ro,"
+                        + SCRIPT
+                        + ",target=/root/b.img vif=bridge=xenbr0,mac=00:16:3e:01:02:03,"
+                        + SCRIPT);
+        String front = "/local/domain/" + domid("web") + "/device/vbd/51712/";
+        assertEquals("2", xen.dom0("xenstore-read " + front + "multi-queue-num-queues"));
+        assertEquals("2", xen.dom0("xenstore-read " + front + "ring-page-order"));
+        assertEquals("1", xen.dom0("xenstore-read " + front + "feature-persistent"));
+        assertEquals(
+                "4", xen.dom0("xenstore-list " + front + "queue-1 | grep -c '^ring-ref[0-3]$'"));
+        String said = xen.guest("web", "dmesg | grep blkfront:");
+        assertTrue(
+                said.contains(
+                        "xvda: flush diskcache: enabled; persistent grants: enabled;"
+                                + " indirect descriptors: enabled"),
+                said);
+    }
+
+    @Test
+    @Order(4)
+    void aFileSystemIsMadeWrittenMountedAgainAndVerified() {
+        String sum =
+                xen.guest(
+                        "web",
+                        "test -b /dev/xvda && /usr/sbin/mke2fs -q -t ext4 /dev/xvda && mount /dev/xvda /mnt &&"
+                                + " dd if=/dev/urandom of=/mnt/file bs=1M count=12 2>/dev/null &&"
+                                + " sha256sum </mnt/file && umount /mnt");
+        assertEquals(
+                sum,
+                xen.guest(
+                        "web",
+                        "echo 3 >/proc/sys/vm/drop_caches; mount /dev/xvda /mnt &&"
+                                + " sha256sum </mnt/file && umount /mnt"));
+        // Not only the guest sees it: it is in the image.
+        assertEquals(
+                sum,
+                xen.dom0(
+                        "mkdir -p /root/look && mount -o ro,loop,noload /root/a.img /root/look &&"
+                                + " sha256sum </root/look/file; umount /root/look"));
+    }
+
+    @Test
+    @Order(5)
+    void aReadOnlyDiskRefusesWrites() {
+        assertEquals("1", xen.guest("web", "cat /sys/block/xvdb/ro"));
+        String refused =
+                xen.run("guest run web 'dd if=/dev/zero of=/dev/xvdb bs=4k count=1'").text();
+        assertTrue(refused.contains("Operation not permitted"), refused);
+        assertEquals("0", xen.dom0("tr -d '\\0' </root/b.img | wc -c"));
+    }
+
+    @Test
+    @Order(6)
+    void discardGivesStorageBack() {
+        xen.guest("web", "dd if=/dev/urandom of=/dev/xvda bs=1M count=32 2>/dev/null; sync");
+        int before = Integer.parseInt(xen.dom0("du -k /root/a.img | cut -f1"));
+        xen.guest("web", "blkdiscard -o 0 -l $((16*1024*1024)) /dev/xvda");
+        int after = Integer.parseInt(xen.dom0("du -k /root/a.img | cut -f1"));
+        assertTrue(before - after >= 16 * 1024, before + " KiB before, after " + after);
+        assertEquals(
+                "0",
+                xen.guest(
+                        "web",
+                        "dd if=/dev/xvda bs=1M count=16 2>/dev/null |"
+                                + " tr -d \"\\\\0\" | wc -c"));
+    }
+
+    @Test
+    @Order(7)
+    void aDiskGrowsWhileTheGuestUsesIt() {
+        assertEquals("131072", xen.guest("web", "cat /sys/block/xvda/size"));
+        String node = VBD + domid("web") + "/51712/resize";
+        xen.dom0("xenstore-write " + node + " " + (96 << 20));
+        xen.await("xenstore-read " + node + "-status | grep -q done");
+        assertEquals("196608", xen.guest("web", "sleep 1; cat /sys/block/xvda/size"));
+    }
+
+    @Test
+    @Order(8)
+    void diskAndInterfaceComeAndGo() {
+        xen.dom0(
+                "xl block-attach web format=raw,vdev=xvdc,access=rw,"
+                        + SCRIPT
+                        + ",target=/root/c.img");
+        xen.guest("web", "dd if=/dev/xvda of=/dev/xvdc bs=1M count=4 skip=20 2>/dev/null; sync");
+        assertEquals(
+                xen.guest("web", "dd if=/dev/xvda bs=1M count=4 skip=20 2>/dev/null | sha256sum"),
+                xen.dom0("head -c 4M /root/c.img | sha256sum"));
+        xen.dom0("xl block-detach web xvdc");
+        xen.dom0("xl network-attach web bridge=other mac=00:16:3e:01:02:04 " + SCRIPT);
+        xen.guest("web", "test -d /sys/class/net/eth1");
+        xen.dom0("xl network-detach web 1");
+        String left = xen.dom0("xenstore-ls -f /local/domain/0/backend");
+        assertFalse(left.contains("51744") || left.contains("/vif/" + domid("web") + "/1"), left);
+    }
+
+    @Test
+    @Order(9)
+    void aDiskThatCannotBeIsRefusedWithTheReason() {
+        XenTestbed.Answer refused =
+                xen.run(
+                        "xl block-attach web format=raw,vdev=xvdd,access=rw,"
+                                + SCRIPT
+                                + ",target=/root/none.img");
+        assertNotEquals(0, refused.code());
+        String error = "/local/domain/0/error/backend/vbd/" + domid("web") + "/51760/error";
+        String reason = xen.run("xenstore-read " + error).text();
+        assertTrue(reason.contains("/root/none.img"), reason + refused.text());
+        xen.run("xl block-detach web xvdd");
+    }
+
+    @Test
+    @Order(10)
+    void framesPassBetweenGuestAndDom0ThroughSwitchAndUplink() {
+        String front = "/local/domain/" + domid("web") + "/device/vif/0/";
+        assertEquals("1", xen.dom0("xenstore-read " + front + "feature-sg"));
+        assertEquals("1", xen.dom0("xenstore-read " + front + "feature-gso-tcpv4"));
+        xen.dom0("xenstore-exists " + front + "queue-1/event-channel-rx");
+        String features = xen.guest("web", "ethtool -k eth0");
+        assertTrue(features.contains("tcp-segmentation-offload: on"), features);
+        String pinged = xen.guest("web", "ping -c 4 -s 1400 192.168.77.1");
+        assertTrue(pinged.contains(" 0% packet loss"), pinged);
+        // Larger than the MTU: the guest leaves segmenting to us, and checksums blank.
+        xen.dom0(
+                "(timeout 60 tcpdump -ni xenbr0 -c 1 'tcp and greater 2000' >/root/large.log"
+                        + " 2>&1; echo code $? >>/root/large.log) >/dev/null 2>&1 &");
+        xen.dom0(
+                "dd if=/dev/urandom of=/root/sent bs=1M count=2 2>/dev/null;"
+                        + " (cd /root; timeout 100 busybox httpd -p 8000 -h /root)");
+        String sum = xen.dom0("sha256sum </root/sent");
+        assertEquals(
+                sum, xen.guest("web", "wget -q -O - http://192.168.77.1:8000/sent | sha256sum"));
+        xen.dom0("(timeout 60 busybox nc -l -p 8001 | sha256sum >/root/got.sum) >/dev/null 2>&1 &");
+        String up =
+                xen.guest(
+                        "web",
+                        "dd if=/dev/urandom of=/tmp/up bs=1M count=2 2>/dev/null;"
+                                + " nc 192.168.77.1 8001 </tmp/up & sleep 20; kill $! 2>/dev/null;"
+                                + " sha256sum </tmp/up");
+        xen.await("test -s /root/got.sum");
+        assertEquals(up, xen.dom0("cat /root/got.sum"));
+        xen.await("grep -q 'code 0' /root/large.log");
+    }
+
+    @Test
+    @Order(11)
+    void anotherBackendAfterAKillLosesNothingThatWasFlushed() {
+        String flushed =
+                xen.guest(
+                        "web",
+                        "dd if=/dev/urandom of=/tmp/a bs=1M count=8 2>/dev/null;"
+                                + " dd if=/tmp/a of=/dev/xvda bs=1M seek=40 conv=fsync 2>/dev/null;"
+                                + " sha256sum </tmp/a");
+        xen.guest(
+                "web",
+                "(while dd if=/tmp/a of=/dev/xvda bs=64k seek=0 oflag=direct 2>/dev/null; do :;"
+                        + " done) >/dev/null 2>&1 &");
+        xen.dom0("sleep 3; kill -9 $(pidof java)");
+        xen.await("grep -q ended /root/backend.log");
+        xen.startBackend("--uplink=xenbr0 --store=/dev/xen/xenbus"); // as in a driver domain
+        // Linux's blkfront does not connect again: the disk ends, and what was under way with it.
+        xen.guest(
+                "web",
+                "for i in $(seq 200); do grep -q xvda /proc/partitions || exit 0; sleep 0.3;"
+                        + " done; exit 1");
+        assertEquals(
+                flushed,
+                xen.dom0("dd if=/root/a.img bs=1M skip=40 count=8 2>/dev/null | sha256sum"));
+        xen.dom0("xl destroy web");
+    }
+
+    @Test
+    @Order(12)
+    void aDestroyedGuestLeavesNothing() {
+        String pid = xen.dom0("pidof java");
+        xen.dom0(
+                "guest create web disk=format=raw,vdev=xvda,access=rw,"
+                        + SCRIPT
+                        + ",target=/root/a.img");
+        xen.guest(
+                "web",
+                "(while dd if=/dev/xvda of=/dev/null bs=64k iflag=direct 2>/dev/null; do"
+                        + " :; done) >/dev/null 2>&1 &");
+        xen.await("grep -q gntdev /proc/" + pid + "/maps");
+        xen.dom0("xl destroy web");
+        xen.await("! grep -q gntdev /proc/" + pid + "/maps");
+        xen.await("! ls -l /proc/" + pid + "/fd | grep -E -q 'xen/(evtchn|gntdev)'");
+        assertEquals("", xen.dom0("xl list | grep -E 'null|web' || :"));
+        assertEquals(
+                "",
+                xen.dom0(
+                        "xenstore-ls -f /local/domain/0/backend | grep -E '/(vbd|vif)/[0-9]' || :"));
+    }
+
+    @Test
+    @Order(13)
+    void aGuestThatCrashesLeavesNothing() {
+        String pid = xen.dom0("pidof java");
+        xen.dom0(
+                "guest create odd disk=format=raw,vdev=xvda,access=rw,"
+                        + SCRIPT
+                        + ",target=/root/c.img");
+        xen.dom0("(guest run odd 'echo c >/proc/sysrq-trigger' >/dev/null 2>&1 & sleep 1)");
+        xen.await("! xl list | grep -E -q 'odd|null'");
+        xen.await("! grep -q gntdev /proc/" + pid + "/maps");
+        xen.await("! ls -l /proc/" + pid + "/fd | grep -E -q 'xen/(evtchn|gntdev)'");
+    }
+
+    @Test
+    @Order(14)
+    void theLogHasNoTracesAndAStoreThatGoesAwayIsOneLine() {
+        xen.dom0("kill $(pidof java)");
+        xen.await("grep -q ended /root/backend.log");
+        String before = xen.backendLog();
+        assertTrue(before.endsWith("ended 143") || before.endsWith("ended 0"), before);
+        assertFalse(before.contains("\tat ") || before.contains("Exception"), before);
+        xen.startBackend("");
+        xen.dom0("kill -9 $(pidof oxenstored xenstored)");
+        xen.await("grep -q ended /root/backend.log");
+        String log = xen.backendLog();
+        assertTrue(log.endsWith("ended 1"), log);
+        assertTrue(log.contains("has gone away") && !log.contains("\tat "), log);
+    }
+}

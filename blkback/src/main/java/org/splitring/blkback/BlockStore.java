@@ -42,12 +42,19 @@ public interface BlockStore extends AutoCloseable {
     /// @return bytes written, perhaps fewer than asked, or [#WOULD_BLOCK]
     long writeNoWait(IoVector from, long offsetBytes) throws IOException;
 
-    /// The open file in which byte n of the store is byte n of the file, so that a transfer may be
-    /// left to the kernel; [#read] and [#write] do the same with what the kernel refuses.
+    /// The open file in which byte n of the store is byte n of the file, when a transfer is better
+    /// left to the kernel than done by a thread; [#read] and [#write] do the same with what the
+    /// kernel refuses.
     ///
-    /// @return `null` when it is no such store
-    default @Nullable VectoredFile plainFile() {
+    /// @return `null` when it is no such store, or a thread is better
+    default @Nullable VectoredFile plainFile(boolean write) {
         return null;
+    }
+
+    /// Whether writes that wait had better come one at a time, since the storage does them so in
+    /// any case, and several threads would only keep each other busy.
+    default boolean writesAlone() {
+        return false;
     }
 
     /// Makes everything stable whose write has returned before this call.

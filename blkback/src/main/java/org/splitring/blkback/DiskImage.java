@@ -265,8 +265,13 @@ public final class DiskImage implements AutoCloseable {
     }
 
     /// The file to which a transfer may be left, see [BlockStore#plainFile].
-    @Nullable VectoredFile plainFile() {
-        return store.plainFile();
+    @Nullable VectoredFile plainFile(boolean write) {
+        return store.plainFile(write);
+    }
+
+    /// Whether writes that wait had better come one at a time.
+    boolean writesAlone() {
+        return store.writesAlone();
     }
 
     /// Whether a write may be started that is left to the kernel.

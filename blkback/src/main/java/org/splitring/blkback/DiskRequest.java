@@ -93,8 +93,20 @@ final class DiskRequest implements DiskTransfer, FlushListener {
 
     @Override
     public boolean isPlain() {
-        plainFile = request.operation == BlkifOp.DISCARD ? null : disk.plainFile();
-        return plainFile != null && (request.operation == BlkifOp.READ || disk.takesWrites());
+        boolean read = request.operation == BlkifOp.READ;
+        plainFile =
+                request.operation == BlkifOp.DISCARD
+                                || segments.vector.remainingBytes() > KernelTransfers.LARGEST_BYTES
+                        ? null
+                        : disk.plainFile(!read);
+        return plainFile != null && (read || disk.takesWrites());
+    }
+
+    @Override
+    public boolean isAlone() {
+        return request.operation != BlkifOp.READ
+                && request.operation != BlkifOp.DISCARD
+                && disk.writesAlone();
     }
 
     @Override

@@ -18,6 +18,9 @@ interface DiskTransfer extends DiskWork {
     /// Whether the kernel can do it alone. Asked once, before it is given away.
     boolean isPlain();
 
+    /// Whether it had better wait until the others of its disk that say so are done.
+    boolean isAlone();
+
     /// Queues what is left of it.
     void submit(IoUring ring, long token);
 

@@ -1,5 +1,6 @@
 package org.splitring.blkback;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -15,7 +16,8 @@ import org.splitring.hypervisor.linux.LinuxException;
 /// each of which has a [WorkShare]: while several have work that waits, each gets bytes in
 /// proportion to its weight, in turns ([FairTurns]).
 ///
-/// Transfers that the kernel can do alone are left to it ([KernelTransfers]) where it lets us; all
+/// Writes of a disk that says so are done one at a time. Transfers that the kernel can do alone are
+// left to it ([KernelTransfers]) where it lets us; all
 /// other work, and all work where it does not, is done by threads.
 ///
 /// Giving work allocates nothing: a monitor, unlike the locks and queues of the library, needs no
@@ -79,10 +81,12 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     /// What one disk gets.
     private final class Share implements WorkShare {
         private final FairTurns<Runnable>.Line line;
+        private final Alone alone;
         private final FairTurns<DiskTransfer>.@Nullable Line kernelLine;
 
         Share(int weight) {
             line = turns.new Line(check(weight));
+            alone = new Alone(line);
             KernelTransfers transfers = kernel;
             kernelLine = transfers == null ? null : transfers.line(weight);
         }
@@ -108,23 +112,86 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
                             && work instanceof DiskTransfer transfer
                             && transfer.isPlain()
                             && transfers.give(kernelLine, transfer);
-            if (!given) {
+            if (given) {
+                return;
+            }
+            if (work instanceof DiskTransfer transfer && transfer.isAlone()) {
+                giveAlone(transfer);
+            } else {
                 giveToThread(line, work);
             }
         }
+
+        private void giveAlone(DiskTransfer transfer) {
+            synchronized (lock) {
+                if (closed) {
+                    throw ended();
+                }
+                alone.queue.add(transfer);
+                if (alone.queue.size() == 1 && !alone.running) {
+                    giveToThread(line, alone);
+                }
+            }
+        }
+    }
+
+    /// Transfers of one disk that are done one at a time.
+    private final class Alone implements DiskWork {
+        private final FairTurns<Runnable>.Line line;
+
+        // Guarded by lock.
+        private final ArrayDeque<DiskTransfer> queue = new ArrayDeque<>(64);
+        private boolean running;
+
+        Alone(FairTurns<Runnable>.Line line) {
+            this.line = line;
+        }
+
+        @Override
+        public long costBytes() { // asked with the lock held
+            return queue.getFirst().costBytes();
+        }
+
+        @Override
+        public void run() {
+            DiskTransfer next;
+            synchronized (lock) {
+                next = queue.removeFirst();
+                running = true;
+            }
+            try {
+                next.run();
+            } finally {
+                synchronized (lock) {
+                    running = false;
+                    if (!queue.isEmpty()) {
+                        line.add(this); // this thread itself looks for work next
+                    }
+                }
+            }
+        }
+    }
+
+    private static RejectedExecutionException ended() {
+        return new RejectedExecutionException("the disk workers have ended");
     }
 
     private void giveToThread(FairTurns<Runnable>.Line line, Runnable work) {
         synchronized (lock) {
             if (closed) {
-                throw new RejectedExecutionException("the disk workers have ended");
+                throw ended();
             }
-            line.add(work);
-            if (turns.size() <= idle) {
-                lock.notify();
-            } else if (threads.size() < maxThreads) {
-                startThread();
-            }
+            addWork(line, work);
+        }
+    }
+
+    /// With the lock.
+    private void addWork(FairTurns<Runnable>.Line line, Runnable work) {
+        line.add(work);
+        if (turns.size() <= idle) {
+            lock.notify();
+        } else if (threads.size() < maxThreads) {
+            startThread();
         }
     }
 

@@ -94,8 +94,13 @@ public final class FileStore implements BlockStore {
     }
 
     @Override
-    public @Nullable VectoredFile plainFile() {
-        return file.plain();
+    public @Nullable VectoredFile plainFile(boolean write) {
+        return file.plain(write);
+    }
+
+    @Override
+    public boolean writesAlone() {
+        return file.writesAlone();
     }
 
     @Override

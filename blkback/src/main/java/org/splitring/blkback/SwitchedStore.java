@@ -68,8 +68,13 @@ final class SwitchedStore implements BlockStore {
     }
 
     @Override
-    public @Nullable VectoredFile plainFile() {
-        return now.plainFile();
+    public @Nullable VectoredFile plainFile(boolean write) {
+        return now.plainFile(write);
+    }
+
+    @Override
+    public boolean writesAlone() {
+        return now.writesAlone();
     }
 
     @Override

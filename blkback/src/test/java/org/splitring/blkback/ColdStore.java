@@ -61,7 +61,7 @@ class ColdStore implements BlockStore {
     }
 
     @Override
-    public @Nullable VectoredFile plainFile() {
+    public @Nullable VectoredFile plainFile(boolean write) {
         beforeTransfer.run();
         return plain;
     }

@@ -9,8 +9,12 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.splitring.hypervisor.linux.IoUring;
 
 /// Who gets the threads that wait for storage when several disks want them. One thread, and more
 /// work than it can do before the first is done.
@@ -99,6 +103,79 @@ class DiskWorkersTest {
         List<String> after = order.subList(200, 240);
         long ofFirst = after.subList(0, 20).stream().filter("first"::equals).count();
         assertTrue(ofFirst >= 9 && ofFirst <= 11, after.toString());
+    }
+
+    /// Work that is done one at a time of its disk.
+    private record Lonely(Runnable work) implements DiskTransfer {
+        @Override
+        public boolean isPlain() {
+            return false;
+        }
+
+        @Override
+        public boolean isAlone() {
+            return true;
+        }
+
+        @Override
+        public void submit(IoUring ring, long token) {
+            throw new AssertionError("not plain");
+        }
+
+        @Override
+        public Next completed(int result) {
+            throw new AssertionError("not plain");
+        }
+
+        @Override
+        public long costBytes() {
+            return 4096;
+        }
+
+        @Override
+        public void run() {
+            work.run();
+        }
+    }
+
+    @Test
+    void whatIsToBeAloneComesInOrderAndLeavesThreadsToOthers() throws Exception {
+        AtomicInteger underWay = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        List<Integer> done = Collections.synchronizedList(new ArrayList<>());
+        try (DiskWorkers workers = new DiskWorkers(2)) {
+            WorkShare writes = workers.share(100);
+            for (int i = 0; i < 100; i++) {
+                int number = i;
+                writes.execute(
+                        new Lonely(
+                                () -> {
+                                    most.accumulateAndGet(underWay.incrementAndGet(), Math::max);
+                                    if (number == 0) {
+                                        await(begin);
+                                    }
+                                    done.add(number);
+                                    underWay.decrementAndGet();
+                                    if (number == 50) {
+                                        throw new IllegalStateException("a mistake of its own");
+                                    }
+                                }));
+            }
+            CountDownLatch other = new CountDownLatch(1);
+            workers.share(100).execute(other::countDown);
+            assertTrue(other.await(20, TimeUnit.SECONDS), "one thread is free");
+            begin.countDown();
+        }
+        assertEquals(1, most.get());
+        assertEquals(IntStream.range(0, 100).boxed().toList(), done);
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Test

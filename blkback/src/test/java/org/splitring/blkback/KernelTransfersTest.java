@@ -3,6 +3,7 @@ package org.splitring.blkback;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -29,6 +30,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.image.HostFile;
 import org.splitring.hypervisor.linux.IoUring;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.OpenFlag;
@@ -113,7 +115,7 @@ class KernelTransfersTest {
 
     private static void use(ConnectedVbd front, byte[] bytes, int from, Random random) {
         for (int i = 0; i < 300; i++) {
-            int sectors = 1 + random.nextInt(512);
+            int sectors = 1 + random.nextInt(128);
             int start = from + 512 * random.nextInt(SIZE / 4 / 512 - sectors);
             byte[] data = new byte[512 * sectors];
             if (random.nextBoolean()) {
@@ -234,6 +236,11 @@ class KernelTransfersTest {
         }
 
         @Override
+        public boolean isAlone() {
+            return false;
+        }
+
+        @Override
         public void submit(IoUring ring, long token) {
             submissions++;
             ring.read(file, vector, 0, token);
@@ -287,6 +294,31 @@ class KernelTransfersTest {
         }
         assertEquals(0, ended.getCount());
         assertEquals(4000, told.size());
+    }
+
+    /// Which way a transfer of a raw image goes.
+    @Test
+    void writesToThePageCacheAreLeftToAThreadAndComeOneByOne() throws Exception {
+        makeImage();
+        boolean inMemory = Files.getFileStore(folder).type().equals("tmpfs");
+        try (FileStore file = FileStore.open(image(), DiskAccess.READ_WRITE, false)) {
+            assertEquals(inMemory, file.plainFile(false) == null);
+            assertNull(file.plainFile(true));
+            assertEquals(!inMemory, file.writesAlone());
+        }
+        try (FileStore synchronous = FileStore.open(image(), DiskAccess.READ_WRITE, true)) {
+            assertFalse(synchronous.writesAlone(), "they wait for storage, side by side");
+        }
+        FileStore opened;
+        try {
+            opened = FileStore.of(HostFile.openDirect(image(), DiskAccess.READ_WRITE));
+        } catch (DiskException e) {
+            return; // a file system without direct access
+        }
+        try (FileStore direct = opened) {
+            assertEquals(inMemory, direct.plainFile(true) == null);
+            assertFalse(direct.writesAlone());
+        }
     }
 
     @Test

@@ -281,10 +281,18 @@ public final class HostFile implements ImageFile {
 
     /// The file as the kernel has it, for transfers that are left to it.
     ///
-    /// @return `null` when its bytes are moved by something else, or nothing ever waits for it
-    public @Nullable VectoredFile plain() {
+    /// @return `null` when its bytes are moved by something else, nothing ever waits for it, or for
+    ///     writes that go to the page cache: the kernel lets a thread of its own wait for those
+    public @Nullable VectoredFile plain(boolean write) {
         VectoredFile used = direct == null ? file : direct;
-        return inMemory || !used.isPlain() ? null : used;
+        boolean waits = direct != null || !write;
+        return waits && !inMemory && used.isPlain() ? used : null;
+    }
+
+    /// Whether the kernel does writes one at a time anyway: those to the page cache of a plain
+    /// file hold its lock. Threads that want it spin, as long as its holder runs.
+    public boolean writesAlone() {
+        return direct == null && !inMemory && !syncEachWrite && status.isRegular();
     }
 
     @Override

@@ -17,8 +17,8 @@ import org.splitring.hypervisor.linux.LinuxException;
 /// proportion to its weight, in turns ([FairTurns]).
 ///
 /// Writes of a disk that says so are done one at a time. Transfers that the kernel can do alone are
-// left to it ([KernelTransfers]) where it lets us; all
-/// other work, and all work where it does not, is done by threads.
+/// left to it ([KernelTransfers]) where it lets us; all other work, and all work where it does not,
+/// is done by threads.
 ///
 /// Giving work allocates nothing: a monitor, unlike the locks and queues of the library, needs no
 /// node for a waiter. What waits is bounded by the rings of those disks, since a request stays in

@@ -94,11 +94,7 @@ final class DiskRequest implements DiskTransfer, FlushListener {
     @Override
     public boolean isPlain() {
         boolean read = request.operation == BlkifOp.READ;
-        plainFile =
-                request.operation == BlkifOp.DISCARD
-                                || segments.vector.remainingBytes() > KernelTransfers.LARGEST_BYTES
-                        ? null
-                        : disk.plainFile(!read);
+        plainFile = request.operation == BlkifOp.DISCARD ? null : disk.plainFile(!read);
         return plainFile != null && (read || disk.takesWrites());
     }
 

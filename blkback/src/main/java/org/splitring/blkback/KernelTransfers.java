@@ -22,10 +22,6 @@ final class KernelTransfers implements AutoCloseable {
     /// enough that the weights of disks decide what comes next.
     static final int DEPTH = 64;
 
-    /// What is larger is done by threads: the kernel cuts it, does not do so without waiting, and
-    /// then waits in a thread of its own.
-    static final long LARGEST_BYTES = 64 << 10;
-
     private static final Logger LOG = LoggerFactory.getLogger(KernelTransfers.class);
     private static final long SIGNAL = Long.MAX_VALUE;
     private static final long RETRY_NANOS = 1_000_000;

@@ -10,13 +10,14 @@ import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DescriptorLoop;
 
 /// Waits for one descriptor on a loop, edge-triggered. State is the loop's own.
 ///
 /// What Netty does not forgive is dealt with here: a handle that throws stops the whole loop for a
 /// second and loses events of others; a registration is found by its descriptor number, so it ends
 /// before the number goes back to the kernel; and there is no pausing but cancelling.
-public final class FdWatch implements EpollIoHandle {
+public final class FdWatch implements EpollIoHandle, DescriptorLoop.Waiting {
     private static final Logger LOG = LoggerFactory.getLogger(FdWatch.class);
 
     private final NettyDeviceLoop loop;
@@ -87,8 +88,8 @@ public final class FdWatch implements EpollIoHandle {
         }
     }
 
-    /// Stops for good, then runs `afterwards`, on the loop: the place to close the descriptor. Any
-    /// thread. Also when the loop has ended.
+    /// {@inheritDoc} Also when the loop has ended.
+    @Override
     public void stop(Runnable afterwards) {
         if (loop.inLoop()) {
             stopNow(afterwards);

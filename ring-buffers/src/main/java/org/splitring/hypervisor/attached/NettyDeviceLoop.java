@@ -3,11 +3,11 @@ package org.splitring.hypervisor.attached;
 import io.netty.channel.IoEventLoop;
 import io.netty.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.DescriptorLoop;
 
 /// A device loop that is a Netty event loop on epoll: event channels, sockets and files that are
 /// descriptors share one thread. Made by [NettyDeviceLoops].
-public final class NettyDeviceLoop implements DeviceLoop {
+public final class NettyDeviceLoop implements DescriptorLoop {
     private final FairIoEventLoop eventLoop;
     private final long spinNanos;
 
@@ -29,6 +29,11 @@ public final class NettyDeviceLoop implements DeviceLoop {
         } else {
             eventLoop.execute(task);
         }
+    }
+
+    @Override
+    public FdWatch awaitReadable(int fd, Runnable onReady, Runnable onFailure) {
+        return FdWatch.reading(this, fd, onReady, onFailure);
     }
 
     @Override

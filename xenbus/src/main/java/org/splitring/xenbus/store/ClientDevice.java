@@ -10,8 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Queue;
-import org.splitring.hypervisor.attached.FdWatch;
-import org.splitring.hypervisor.attached.NettyDeviceLoop;
+import org.splitring.hypervisor.DescriptorLoop;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.Fd;
 import org.splitring.hypervisor.linux.OpenFlag;
@@ -29,31 +28,28 @@ final class ClientDevice implements ClientTransport {
     private static final int BYTES = 1 << 16; // a message has 4112 at most
 
     private final StoreWireClient client;
-    private final NettyDeviceLoop loop;
+    private final DescriptorLoop loop;
     private final int fd;
     private final MemorySegment incoming = Arena.ofAuto().allocate(BYTES);
     private final MemorySegment outgoing = Arena.ofAuto().allocate(BYTES);
     private final ByteBuf in = Unpooled.buffer(256, 1 << 20);
-    private final FdWatch watch;
+    private final DescriptorLoop.Waiting watch;
     private final SerialTasks writes = new SerialTasks("xenbus", Thread::startVirtualThread);
     private final Queue<WireMessage> waiting = new ArrayDeque<>(); // guarded by itself
     private boolean underWay; // guarded by waiting
     private boolean closed; // guarded by waiting
 
     @SuppressWarnings("ThisEscaped") // the last statement; nothing comes before it is registered
-    private ClientDevice(StoreWireClient client, NettyDeviceLoop loop, int fd) {
+    private ClientDevice(StoreWireClient client, DescriptorLoop loop, int fd) {
         this.client = client;
         this.loop = loop;
         this.fd = fd;
         watch =
-                FdWatch.reading(
-                        loop,
-                        fd,
-                        this::ready,
-                        () -> client.fail("the store is not heard any more"));
+                loop.awaitReadable(
+                        fd, this::ready, () -> client.fail("the store is not heard any more"));
     }
 
-    static ClientDevice open(Path path, NettyDeviceLoop loop, StoreWireClient client)
+    static ClientDevice open(Path path, DescriptorLoop loop, StoreWireClient client)
             throws IOException {
         int fd = VectoredFile.open(path, OpenFlag.READ_WRITE, OpenFlag.NON_BLOCKING).fd();
         return new ClientDevice(client, loop, fd);
@@ -123,7 +119,7 @@ final class ClientDevice implements ClientTransport {
                 close();
                 return;
             }
-            in.writeBytes(incoming.asSlice(0, count).asByteBuffer());
+            in.writeBytes(incoming.asSlice(0, count).toArray(ValueLayout.JAVA_BYTE));
             if (!client.received(in)) {
                 in.clear();
                 close();

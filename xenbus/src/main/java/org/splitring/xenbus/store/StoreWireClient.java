@@ -17,10 +17,10 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.Semaphore;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.splitring.hypervisor.DescriptorLoop;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.XenstorePage;
-import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.wire.XsdSockmsgLayout;
 
 /// A connection to the store with Xen's wire format, over a stream socket or the xenstore page:
@@ -112,7 +112,7 @@ public final class StoreWireClient implements Store {
     /// @param watchExecutor runs listeners
     /// @throws IOException when the device cannot be opened
     public static StoreWireClient overDevice(
-            Path device, DomId domain, NettyDeviceLoop loop, Executor watchExecutor)
+            Path device, DomId domain, DescriptorLoop loop, Executor watchExecutor)
             throws IOException {
         StoreWireClient client = new StoreWireClient(domain, watchExecutor);
         client.transport = ClientDevice.open(device, loop, client);

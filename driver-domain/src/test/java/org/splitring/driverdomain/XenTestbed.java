@@ -63,7 +63,7 @@ final class XenTestbed {
                 String to = lib.resolve(name).toString();
                 assertEquals(
                         0, jar.run(System.out, System.err, "-cf", to, "-C", entry, "."), entry);
-            } else if (name.matches(LIBRARIES)) {
+            } else if (name.matches(LIBRARIES) || isOurs(path)) {
                 Files.copy(path, lib.resolve(name));
             } else {
                 continue;
@@ -90,6 +90,12 @@ final class XenTestbed {
                         + main
                         + " \"$@\"\n");
         assertTrue(launcher.toFile().setExecutable(true, false));
+    }
+
+    /// Whether it is the jar of another module, which a build makes before it comes to this one.
+    private static boolean isOurs(Path path) {
+        Path folder = path.getParent();
+        return folder != null && folder.endsWith("target") && path.toString().endsWith(".jar");
     }
 
     /// The folder above `target`, in which the classes are.

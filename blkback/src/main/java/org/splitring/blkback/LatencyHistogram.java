@@ -20,10 +20,11 @@ final class LatencyHistogram {
 
     /// Notes a request.
     void record(long nanos) {
-        int bits = Long.SIZE - Long.numberOfLeadingZeros(Math.max(0, nanos) >>> FIRST_BITS);
+        long took = Math.max(0, nanos);
+        int bits = Long.SIZE - Long.numberOfLeadingZeros(took >>> FIRST_BITS);
         int bucket = Math.min(bits, BUCKETS - 1);
         counts.setRelease(bucket, counts.getPlain(bucket) + 1);
-        VbdCounters.add(sumNanos, nanos);
+        VbdCounters.add(sumNanos, took);
     }
 
     /// What every request of a bucket took less than, in nanoseconds; without bound for the last.

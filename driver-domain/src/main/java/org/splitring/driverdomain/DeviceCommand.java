@@ -86,8 +86,7 @@ final class DeviceCommand {
 
     /// Attaches a disk in xl's syntax; a relative path is one from here.
     void attachDisk(String text) throws CommandException, LabException, InterruptedException {
-        Path labFile = lab(runDirectory.path()).file();
-        LabDisk disk = LabDisk.parse(text, Path.of(""), labFile, domain);
+        LabDisk disk = LabDisk.parse(text, Path.of(""), labFile(runDirectory.path()), domain);
         RunDirectory.checkSocketPath(
                 RunDirectory.nbdSocket(runDirectory.path(), domain, disk.device().name()));
         try (RunningStore running = RunningStore.connect(runDirectory.path())) {
@@ -164,10 +163,14 @@ final class DeviceCommand {
     }
 
     private static Lab lab(Path runDir) throws CommandException, LabException {
+        return LabFile.read(labFile(runDir));
+    }
+
+    private static Path labFile(Path runDir) throws CommandException {
         try {
             Optional<Path> file = RunDirectory.lab(runDir);
             if (file.isPresent()) {
-                return LabFile.read(file.get());
+                return file.get();
             }
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be read: " + e, e);

@@ -48,15 +48,6 @@ class DiskFormatsIT {
         return ended.output();
     }
 
-    private void io(String vdev, String... commands) throws Exception {
-        for (String command : commands) {
-            Ended ended =
-                    lab.tool("qemu-io", "qemu-utils", "-f", "raw", "-c", command, lab.uri(vdev));
-            assertEquals(0, ended.code(), ended.output());
-            assertTrue(!ended.output().contains("verification failed"), ended.output());
-        }
-    }
-
     private void lab(String first) throws Exception {
         Files.writeString(
                 lab.lab(),
@@ -79,7 +70,12 @@ class DiskFormatsIT {
         lab("backing_folders = [\"templates\"]");
         lab.up();
         for (String vdev : new String[] {"xvda", "xvdb", "xvdc"}) {
-            io(vdev, "read -P 0 0 1M", "write -P 17 100k 900k", "flush", "write -P 18 2M 300k");
+            lab.io(
+                    lab.uri(vdev),
+                    "read -P 0 0 1M",
+                    "write -P 17 100k 900k",
+                    "flush",
+                    "write -P 18 2M 300k");
         }
         ProcessHandle killed = lab.driverDomain();
         killed.destroyForcibly();
@@ -87,7 +83,11 @@ class DiskFormatsIT {
         Ended again = lab.splitring("replace", "--run-dir", lab.run().toString());
         assertEquals(0, again.code(), again.output());
         for (String vdev : new String[] {"xvda", "xvdb", "xvdc"}) {
-            io(vdev, "read -P 17 100k 900k", "read -P 18 2M 300k", "write -P 19 3M 64k");
+            lab.io(
+                    lab.uri(vdev),
+                    "read -P 17 100k 900k",
+                    "read -P 18 2M 300k",
+                    "write -P 19 3M 64k");
         }
         lab.down();
         Path a = dir.resolve("a.qcow2");

@@ -45,16 +45,12 @@ class DiskOverlayIT {
         lab.cleanUp();
     }
 
-    private String io(String domain, String vdev, String command) throws Exception {
-        String uri = "nbd+unix:///?socket=" + lab.run().resolve(domain).resolve(vdev + ".nbd");
-        Ended ended = lab.tool("qemu-io", "qemu-utils", "-f", "raw", "-c", command, uri);
-        assertEquals(0, ended.code(), ended.output());
-        return ended.output();
+    private void io(String domain, String vdev, String command) throws Exception {
+        lab.io(lab.uri(domain, vdev), command);
     }
 
     private void holds(String domain, String vdev, int pattern, String range) throws Exception {
-        String said = io(domain, vdev, "read -P " + pattern + " " + range);
-        assertTrue(!said.contains("verification failed"), said);
+        io(domain, vdev, "read -P " + pattern + " " + range);
     }
 
     private Ended refusedUp() throws Exception {

@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -102,7 +103,20 @@ final class LabUnderTest {
 
     /// A disk of the domain `web`.
     String uri(String vdev) {
-        return "nbd+unix:///?socket=" + run.resolve("web/" + vdev + ".nbd");
+        return uri("web", vdev);
+    }
+
+    String uri(String domain, String vdev) {
+        return "nbd+unix:///?socket=" + run.resolve(domain + "/" + vdev + ".nbd");
+    }
+
+    /// Runs commands of `qemu-io`, each for itself; reads find what they expect.
+    void io(String uri, String... commands) throws Exception {
+        for (String command : commands) {
+            Ended ended = tool("qemu-io", "qemu-utils", "-f", "raw", "-c", command, uri);
+            assertEquals(0, ended.code(), ended.output());
+            assertFalse(ended.output().contains("verification failed"), ended.output());
+        }
     }
 
     void up() throws Exception {

@@ -50,15 +50,6 @@ class MemoryDiskIT {
         return images().stream().filter(image -> !before.contains(image)).toList();
     }
 
-    private void io(String vdev, String... commands) throws Exception {
-        for (String command : commands) {
-            Ended ended =
-                    lab.tool("qemu-io", "qemu-utils", "-f", "raw", "-c", command, lab.uri(vdev));
-            assertEquals(0, ended.code(), ended.output());
-            assertTrue(!ended.output().contains("verification failed"), ended.output());
-        }
-    }
-
     private Ended attach(String disk) throws Exception {
         return lab.splitring("block-attach", "--run-dir", lab.run() + "", "web", disk);
     }
@@ -66,33 +57,33 @@ class MemoryDiskIT {
     @Test
     void itOutlivesADriverDomainAndIsGoneWithTheLab() throws Exception {
         lab.up();
-        io("xvda", "read -P 0 0 8M", "write -P 17 1M 3M");
+        lab.io(lab.uri("xvda"), "read -P 0 0 8M", "write -P 17 1M 3M");
         ProcessHandle killed = lab.driverDomain();
         killed.destroyForcibly();
         killed.onExit().join();
         Ended again = lab.splitring("replace", "--run-dir", lab.run() + "");
         assertEquals(0, again.code(), again.output());
-        io("xvda", "read -P 17 1M 3M", "read -P 0 0 1M");
+        lab.io(lab.uri("xvda"), "read -P 17 1M 3M", "read -P 0 0 1M");
 
         Ended attached = attach("memory:4MiB,,xvdb");
         assertEquals(0, attached.code(), attached.output());
-        io("xvdb", "write -P 18 0 4M", "read -P 18 0 4M");
+        lab.io(lab.uri("xvdb"), "write -P 18 0 4M", "read -P 18 0 4M");
         assertEquals(2, mine().size());
         Ended twice = attach("memory:4MiB,,xvdb");
         assertEquals(1, twice.code(), twice.output());
         assertTrue(twice.output().contains("has a device vbd/xvdb already"), twice.output());
-        io("xvdb", "read -P 18 0 4M");
+        lab.io(lab.uri("xvdb"), "read -P 18 0 4M");
         Ended detached = lab.splitring("block-detach", "--run-dir", lab.run() + "", "web", "xvdb");
         assertEquals(0, detached.code(), detached.output());
         assertEquals(1, mine().size());
         attached = attach("memory:4MiB,,xvdb");
         assertEquals(0, attached.code(), attached.output());
-        io("xvdb", "read -P 0 0 4M"); // another one
+        lab.io(lab.uri("xvdb"), "read -P 0 0 4M"); // another one
         lab.down();
         assertEquals(List.of(), mine());
 
         lab.up();
-        io("xvda", "read -P 0 0 8M");
+        lab.io(lab.uri("xvda"), "read -P 0 0 8M");
         lab.down();
         assertEquals(List.of(), mine());
     }

@@ -10,10 +10,12 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.spi.ToolProvider;
+import org.awaitility.Awaitility;
 import org.splitring.testkit.ExternalTools;
 
 /// The machine with the real Xen of `testkit/xen`, with this program in its dom0.
@@ -143,14 +145,14 @@ final class XenTestbed {
                         .redirectErrorStream(true)
                         .redirectOutput(program.resolveSibling("learn.log").toFile())
                         .start();
-        boolean up = false;
-        for (int tries = 0; tries < 300 && process.isAlive() && !up; tries++) {
-            up = Files.readString(program.resolveSibling("learn.log")).contains("stop it with");
-            Thread.sleep(200);
-        }
+        Path log = program.resolveSibling("learn.log");
+        Awaitility.await()
+                .atMost(Duration.ofMinutes(1))
+                .until(() -> !process.isAlive() || Files.readString(log).contains("stop it with"));
+        boolean up = process.isAlive();
         process.destroy();
         assertTrue(process.waitFor(2, TimeUnit.MINUTES));
-        assertTrue(up, Files.readString(program.resolveSibling("learn.log")));
+        assertTrue(up, Files.readString(log));
     }
 
     private static Answer call(int minutes, String... words)

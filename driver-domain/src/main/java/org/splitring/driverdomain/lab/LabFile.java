@@ -13,14 +13,12 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
-import org.splitring.blkback.DiskEngine;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
@@ -52,7 +50,7 @@ import tools.jackson.dataformat.toml.TomlMapper;
 ///
 /// Above all tables `backing_folders = ["../templates"]` may say where the files may be that images
 /// are based on, besides the folders of the images and of the targets of disks with an overlay; and
-/// `disk_engine = "threads"`, that no `io_uring` is used ([DiskEngine]).
+/// `disk_engine = "threads"`, that no `io_uring` is used ([LabSettings]).
 public final class LabFile {
     /// What a domain may be called: its name is a folder in the run directory.
     private static final Pattern DOMAIN_NAME = Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}");
@@ -63,8 +61,6 @@ public final class LabFile {
 
     private static final List<String> TOP_KEYS =
             List.of("domains", "networks", "images", "nbd_tls", "backing_folders", "disk_engine");
-    private static final List<String> ENGINES = List.of("io_uring", "threads");
-    private static final List<String> TLS_KEYS = List.of("certificate", "key", "client_ca");
     private static final List<String> DOMAIN_KEYS =
             List.of("memory", "disk", "vif", "devices", "p9", "guest", "export");
     private static final List<String> IMAGE_KEYS = List.of("size");
@@ -88,6 +84,7 @@ public final class LabFile {
 
     private final Map<Integer, String> ports = new HashMap<>();
     private final NetworkTables networks;
+    private final LabSettings settings = new LabSettings(this);
 
     /// Where the targets of disks with overlays are.
     private final Set<Path> overlaid = new LinkedHashSet<>();
@@ -152,7 +149,7 @@ public final class LabFile {
         if (domains.size() > MAX_DOMAINS) {
             throw new LabException(file + ": more than " + MAX_DOMAINS + " domains");
         }
-        Optional<LabTls> tls = tls(root.path("nbd_tls"));
+        Optional<LabTls> tls = settings.tls(root.path("nbd_tls"));
         List<LabDomain> result = new ArrayList<>();
         for (Map.Entry<String, JsonNode> entry : domains.properties()) {
             result.add(domain(entry.getKey(), entry.getValue(), tls));
@@ -169,73 +166,10 @@ public final class LabFile {
         networks.checkSettings();
         return new Lab(
                 file,
-                diskEngine(root.path("disk_engine")),
-                backingFolders(root.path("backing_folders")),
+                settings.diskEngine(root.path("disk_engine")),
+                settings.backingFolders(root.path("backing_folders"), overlaid),
                 networks.networks(),
                 result);
-    }
-
-    private DiskEngine diskEngine(JsonNode node) throws LabException {
-        String value = node.isMissingNode() ? ENGINES.getFirst() : text(node);
-        if (!ENGINES.contains(value)) {
-            throw bad(
-                    List.of("disk_engine"),
-                    "\"" + value + "\" is none of " + String.join(", ", ENGINES));
-        }
-        return DiskEngine.valueOf(value.toUpperCase(Locale.ROOT));
-    }
-
-    private List<Path> backingFolders(JsonNode node) throws LabException {
-        List<String> path = List.of("backing_folders");
-        if (node.isMissingNode()) {
-            return List.copyOf(overlaid);
-        }
-        if (!node.isArray()) {
-            throw bad(path, "must be a list of folders, such as [\"../templates\"]");
-        }
-        Set<Path> folders = new LinkedHashSet<>(overlaid);
-        for (JsonNode element : node.values()) {
-            if (!element.isString()) {
-                throw bad(path, "\"" + text(element) + "\" is not a string");
-            }
-            Path folder = resolve(element.stringValue(), path);
-            if (!Files.isDirectory(folder)) {
-                throw bad(path, folder + " is not a folder");
-            }
-            folders.add(folder);
-        }
-        return List.copyOf(folders);
-    }
-
-    private Optional<LabTls> tls(JsonNode table) throws LabException {
-        List<String> path = List.of("nbd_tls");
-        if (table.isMissingNode()) {
-            return Optional.empty();
-        }
-        checkKeys(table, path, TLS_KEYS);
-        Optional<Path> certificate = pem(table, path, "certificate");
-        Optional<Path> key = pem(table, path, "key");
-        if (certificate.isEmpty() || key.isEmpty()) {
-            String missing = certificate.isEmpty() ? "certificate" : "key";
-            throw bad(path, missing + " is missing");
-        }
-        return Optional.of(new LabTls(certificate.get(), key.get(), pem(table, path, "client_ca")));
-    }
-
-    private Optional<Path> pem(JsonNode table, List<String> path, String key) throws LabException {
-        JsonNode node = table.path(key);
-        if (node.isMissingNode()) {
-            return Optional.empty();
-        }
-        List<String> here = under(path, key);
-        if (!node.isString()) {
-            throw bad(here, "\"" + text(node) + "\" is not a path");
-        }
-        Path file = resolve(node.stringValue(), here);
-        if (!Files.isRegularFile(file)) {
-            throw bad(here, file + " is not a file");
-        }
-        return Optional.of(file);
     }
 
     private void images(JsonNode images) throws LabException {
@@ -525,7 +459,7 @@ public final class LabFile {
         return keys;
     }
 
-    private Path resolve(String name, List<String> path) throws LabException {
+    Path resolve(String name, List<String> path) throws LabException {
         try {
             return file.toAbsolutePath().resolveSibling(name).normalize();
         } catch (InvalidPathException e) {

@@ -1,11 +1,7 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -22,22 +18,6 @@ import java.util.List;
 /// [#segment] may be used by any thread; the rest by one at a time.
 @SuppressWarnings("restricted")
 public final class AddressRange implements AutoCloseable {
-    static final int PROT_READ = 1;
-    static final int PROT_WRITE = 2;
-
-    private static final int PROT_NONE = 0;
-    private static final int MAP_SHARED = 0x1;
-    private static final int MAP_PRIVATE = 0x2;
-    private static final int MAP_FIXED = 0x10;
-    private static final int MAP_ANONYMOUS = 0x20;
-    private static final int MAP_NORESERVE = 0x4000;
-    private static final int MAP_FIXED_NOREPLACE = 0x100000;
-    private static final int NOTHING = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-
-    private static final MethodHandle MMAP =
-            Native.function("mmap", LONG, LONG, LONG, INT, INT, INT, LONG);
-    private static final MethodHandle MUNMAP = Native.function("munmap", INT, LONG, LONG);
-
     private final Arena arena = Arena.ofShared();
     private final MemorySegment segment;
     private final long address;
@@ -61,7 +41,7 @@ public final class AddressRange implements AutoCloseable {
     ///
     /// @param sizeBytes a multiple of the page size of the machine
     public static AddressRange reserve(long sizeBytes) throws LinuxException {
-        long address = mmap(0, sizeBytes, PROT_NONE, NOTHING, -1, 0);
+        long address = Mmap.map(0, sizeBytes, Mmap.PROT_NONE, Mmap.NOTHING, -1, 0);
         if (address < 0) {
             throw new LinuxException("mmap of " + sizeBytes + " addresses", (int) -address);
         }
@@ -78,7 +58,13 @@ public final class AddressRange implements AutoCloseable {
     /// @return 0, or `-errno`: then nothing is there, or the place [#isLost]
     int put(long offset, long bytes, int protection, int fd, long deviceOffset) {
         long result =
-                mmap(address + offset, bytes, protection, MAP_SHARED | MAP_FIXED, fd, deviceOffset);
+                Mmap.map(
+                        address + offset,
+                        bytes,
+                        protection,
+                        Mmap.MAP_SHARED | Mmap.MAP_FIXED,
+                        fd,
+                        deviceOffset);
         if (result < 0) {
             reserveAgain(offset, bytes);
             return (int) result;
@@ -90,9 +76,16 @@ public final class AddressRange implements AutoCloseable {
     ///
     /// @return `false` when the place is lost now
     public boolean clear(long offset, long bytes) {
-        long result = mmap(address + offset, bytes, PROT_NONE, NOTHING | MAP_FIXED, -1, 0);
+        long result =
+                Mmap.map(
+                        address + offset,
+                        bytes,
+                        Mmap.PROT_NONE,
+                        Mmap.NOTHING | Mmap.MAP_FIXED,
+                        -1,
+                        0);
         if (result < 0) { // out of mappings, after or before the old one went
-            munmap(address + offset, bytes);
+            var ignored = Mmap.unmap(address + offset, bytes);
             reserveAgain(offset, bytes);
         }
         return result >= 0 || !isLost(offset, bytes);
@@ -110,12 +103,19 @@ public final class AddressRange implements AutoCloseable {
 
     private void reserveAgain(long offset, long bytes) {
         long wanted = address + offset;
-        long result = mmap(wanted, bytes, PROT_NONE, NOTHING | MAP_FIXED_NOREPLACE, -1, 0);
+        long result =
+                Mmap.map(
+                        wanted,
+                        bytes,
+                        Mmap.PROT_NONE,
+                        Mmap.NOTHING | Mmap.MAP_FIXED_NOREPLACE,
+                        -1,
+                        0);
         if (result == wanted) {
             return;
         }
         if (result > 0) { // a kernel before 4.17 takes the address as a wish
-            munmap(result, bytes);
+            var ignored = Mmap.unmap(result, bytes);
         }
         lost.add(new Piece(offset, bytes));
     }
@@ -142,28 +142,7 @@ public final class AddressRange implements AutoCloseable {
 
     private void unmapUpTo(long from, long to) {
         if (from < to) {
-            munmap(address + from, to - from);
-        }
-    }
-
-    private static long mmap(
-            long at, long bytes, int protection, int flags, int fd, long deviceOffset) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno(
-                    (long) MMAP.invokeExact(state, at, bytes, protection, flags, fd, deviceOffset),
-                    state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
-    }
-
-    private static void munmap(long at, long bytes) {
-        MemorySegment state = Native.state();
-        try {
-            int ignored = (int) MUNMAP.invokeExact(state, at, bytes);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            var ignored = Mmap.unmap(address + from, to - from);
         }
     }
 }

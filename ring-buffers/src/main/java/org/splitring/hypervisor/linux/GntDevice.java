@@ -121,7 +121,7 @@ public final class GntDevice implements AutoCloseable {
                 range.put(
                         offset,
                         (long) count * PAGE_SIZE,
-                        AddressRange.PROT_READ | (writable ? AddressRange.PROT_WRITE : 0),
+                        Mmap.PROT_READ | (writable ? Mmap.PROT_WRITE : 0),
                         fd,
                         index);
         // The addresses hold it, or nobody does.

@@ -1,11 +1,7 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 
 /// Shared, writable memory mapped from a descriptor.
 ///
@@ -14,18 +10,7 @@ import java.lang.invoke.MethodHandle;
 /// progress) is not seen by the arena: its owner waits for it before.
 @SuppressWarnings("restricted")
 public final class Mapping implements AutoCloseable {
-    private static final int PROT_NONE = 0;
-    private static final int PROT_READ_WRITE = 3;
-    private static final int MAP_SHARED = 0x1;
-    private static final int MAP_PRIVATE = 0x2;
-    private static final int MAP_FIXED = 0x10;
-    private static final int MAP_ANONYMOUS = 0x20;
-    private static final int MAP_NORESERVE = 0x4000;
-    private static final int MAP_POPULATE = 0x8000;
-
-    private static final MethodHandle MMAP =
-            Native.function("mmap", LONG, LONG, LONG, INT, INT, INT, LONG);
-    private static final MethodHandle MUNMAP = Native.function("munmap", INT, LONG, LONG);
+    private static final int READ_WRITE = Mmap.PROT_READ | Mmap.PROT_WRITE;
 
     private final Arena arena = Arena.ofShared();
     private final MemorySegment segment;
@@ -48,14 +33,14 @@ public final class Mapping implements AutoCloseable {
     /// Maps a part of what a descriptor stands for.
     static Mapping part(int fd, long offset, long sizeBytes) throws LinuxException {
         return new Mapping(
-                mmap("mmap", 0, sizeBytes, PROT_READ_WRITE, MAP_SHARED, fd, offset), sizeBytes);
+                mmap("mmap", 0, sizeBytes, READ_WRITE, Mmap.MAP_SHARED, fd, offset), sizeBytes);
     }
 
     /// As [#of], and has every page made now: whoever does this pays for the memory, and nobody
     /// waits for it or is refused it later.
     public static Mapping populated(int fd, long sizeBytes) throws LinuxException {
         return new Mapping(
-                mmap("mmap", 0, sizeBytes, PROT_READ_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0),
+                mmap("mmap", 0, sizeBytes, READ_WRITE, Mmap.MAP_SHARED | Mmap.MAP_POPULATE, fd, 0),
                 sizeBytes);
     }
 
@@ -67,23 +52,15 @@ public final class Mapping implements AutoCloseable {
             throws LinuxException {
         long size = fileOffsets.length * pieceBytes;
         // Reserve the range first, so that each piece replaces addresses that are ours.
-        long address =
-                mmap(
-                        "mmap window",
-                        0,
-                        size,
-                        PROT_NONE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1,
-                        0);
+        long address = mmap("mmap window", 0, size, Mmap.PROT_NONE, Mmap.NOTHING, -1, 0);
         try {
             for (int i = 0; i < fileOffsets.length; i++) {
                 mmap(
                         "mmap window page",
                         address + i * pieceBytes,
                         pieceBytes,
-                        PROT_READ_WRITE,
-                        MAP_SHARED | MAP_FIXED,
+                        READ_WRITE,
+                        Mmap.MAP_SHARED | Mmap.MAP_FIXED,
                         fd,
                         fileOffsets[i]);
             }
@@ -137,19 +114,7 @@ public final class Mapping implements AutoCloseable {
     private static long mmap(
             String what, long at, long sizeBytes, int protection, int flags, int fd, long offset)
             throws LinuxException {
-        long result =
-                Native.callLong(
-                        state ->
-                                (long)
-                                        MMAP.invokeExact(
-                                                state,
-                                                at,
-                                                sizeBytes,
-                                                protection,
-                                                flags,
-                                                fd,
-                                                offset));
-        // Addresses are positive; errors are small negative numbers.
+        long result = Mmap.map(at, sizeBytes, protection, flags, fd, offset);
         if (result < 0) {
             throw new LinuxException(what + " of " + sizeBytes + " bytes", (int) -result);
         }
@@ -157,7 +122,7 @@ public final class Mapping implements AutoCloseable {
     }
 
     private static void munmap(long address, long sizeBytes) {
-        int result = Native.call(state -> (int) MUNMAP.invokeExact(state, address, sizeBytes));
+        int result = Mmap.unmap(address, sizeBytes);
         if (result < 0) {
             throw new IllegalStateException(
                     "munmap of " + sizeBytes + " bytes: " + Errno.describe(-result));

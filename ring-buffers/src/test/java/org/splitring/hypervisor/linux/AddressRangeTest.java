@@ -34,7 +34,7 @@ class AddressRangeTest {
     void pagesComeAndGoWithinOneSegment() throws Exception {
         try (VectoredFile file = file(3);
                 AddressRange range = AddressRange.reserve(8L * PAGE)) {
-            int both = AddressRange.PROT_READ | AddressRange.PROT_WRITE;
+            int both = Mmap.PROT_READ | Mmap.PROT_WRITE;
             MemorySegment segment = range.segment();
             assertEquals(0, range.put(2L * PAGE, 2L * PAGE, both, file.fd(), PAGE));
             assertEquals(2, segment.get(ValueLayout.JAVA_BYTE, 2L * PAGE));
@@ -53,7 +53,7 @@ class AddressRangeTest {
         try (VectoredFile file = file(1);
                 AddressRange range = AddressRange.reserve(PAGE)) {
             assertEquals(-14, Fd.read(file.fd(), range.segment().address(), 16));
-            assertEquals(0, range.put(0, PAGE, AddressRange.PROT_READ, file.fd(), 0));
+            assertEquals(0, range.put(0, PAGE, Mmap.PROT_READ, file.fd(), 0));
             assertTrue(range.clear(0, PAGE));
             assertEquals(-14, Fd.read(file.fd(), range.segment().address(), 16));
         }
@@ -65,12 +65,11 @@ class AddressRangeTest {
                 AddressRange range = AddressRange.reserve(4L * PAGE)) {
             for (int i = 0; i < 100; i++) {
                 // Not a multiple of the page size: refused.
-                assertEquals(
-                        -Errno.EINVAL, range.put(0, PAGE, AddressRange.PROT_READ, file.fd(), 7));
+                assertEquals(-Errno.EINVAL, range.put(0, PAGE, Mmap.PROT_READ, file.fd(), 7));
             }
             assertFalse(range.isLost(PAGE, PAGE));
             if (!range.isLost(0, PAGE)) {
-                assertEquals(0, range.put(0, PAGE, AddressRange.PROT_READ, file.fd(), 0));
+                assertEquals(0, range.put(0, PAGE, Mmap.PROT_READ, file.fd(), 0));
             }
         }
     }

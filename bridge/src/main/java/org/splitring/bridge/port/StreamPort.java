@@ -4,6 +4,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.WriteBufferWaterMark;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
@@ -24,17 +25,26 @@ import org.splitring.bridge.VirtualNetwork;
 ///          +----------------+----------------------+----------------+--
 ///
 /// A length of 0 or of more than [#MAX_LENGTH] ends the connection: nobody can say where the next
-/// frame begins. The port is attached while the socket is connected. Frames for a peer that does
-/// not read are refused once [Channel#isWritable] says so; frames of one batch go out in one
-/// buffer.
+/// frame begins. The port is attached while the socket is connected. Frames of one batch go out in
+/// one buffer. Up to [#QUEUE_BYTES] wait for a peer that does not read, and further ones are
+/// refused: about a thousand frames of 1500 bytes, as in the queue of a Linux device. What TCP
+/// sends at a time fits there; passt asks for a lost segment only with its timers.
 ///
 /// Source: QEMU `net/stream.c`, `net_socket_rs_init` in `net/net.c` (`NET_BUFSIZE`).
 public final class StreamPort extends ChannelInboundHandlerAdapter implements FramePort {
     /// Largest frame of the protocol: QEMU's `NET_BUFSIZE`, 4096 + 65536.
     public static final int MAX_LENGTH = 69_632;
 
+    /// What may wait for the peer beyond what its socket takes, with Netty's 96 bytes for each
+    /// buffer.
+    static final int QUEUE_BYTES = 3 << 19;
+
     private static final int LENGTH_BYTES = 4;
     private static final int BATCH_BYTES = 2 * (LENGTH_BYTES + Frame.MAX_BYTES);
+
+    /// Room again after a batch or two, so that a full queue does not cost a burst of frames.
+    private static final WriteBufferWaterMark QUEUE =
+            new WriteBufferWaterMark(QUEUE_BYTES - 2 * BATCH_BYTES, QUEUE_BYTES);
 
     private final VirtualNetwork network;
     private final PortSettings settings;
@@ -80,6 +90,7 @@ public final class StreamPort extends ChannelInboundHandlerAdapter implements Fr
             return;
         }
         channel = now;
+        now.config().setWriteBufferWaterMark(QUEUE);
         try {
             link = network.attach(this, settings, PortCapabilities.plain(mtu));
         } catch (IllegalArgumentException | IllegalStateException e) {
@@ -210,8 +221,23 @@ public final class StreamPort extends ChannelInboundHandlerAdapter implements Fr
             batchMemory = null;
             full.writerIndex(batchBytes);
             batchBytes = 0;
-            var ignored = open.write(full, open.voidPromise());
+            var ignored = open.write(waits(open) ? trimmed(full) : full, open.voidPromise());
         }
+    }
+
+    private static boolean waits(Channel open) {
+        return open.bytesBeforeUnwritable() <= QUEUE_BYTES;
+    }
+
+    /// A small batch that is going to wait: the queue counts what a buffer holds, not its room.
+    private static ByteBuf trimmed(ByteBuf full) {
+        int sizeBytes = full.readableBytes();
+        if (sizeBytes > BATCH_BYTES / 2) {
+            return full;
+        }
+        ByteBuf fitting = full.alloc().directBuffer(sizeBytes, sizeBytes).writeBytes(full);
+        full.release();
+        return fitting;
     }
 
     private void dropBatch() {

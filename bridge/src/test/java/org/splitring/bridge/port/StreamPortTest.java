@@ -10,6 +10,8 @@ import static org.splitring.bridge.port.PortLab.PEER_MAC;
 import static org.splitring.bridge.port.PortLab.TEST_MAC;
 import static org.splitring.bridge.port.PortLab.frame;
 
+import io.netty.buffer.ByteBufAllocator;
+import io.netty.buffer.ByteBufAllocatorMetricProvider;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -98,24 +100,30 @@ class StreamPortTest {
         }
     }
 
-    @Test
-    void peerThatDoesNotReadLosesFramesAndNobodyElseDoes() throws Exception {
+    @ParameterizedTest
+    @ValueSource(ints = {60, 1514})
+    void peerThatDoesNotReadLosesFramesAndNobodyElseDoes(int frameBytes) throws Exception {
         try (PortLab lab = new PortLab();
                 StreamPorts ports = listen(lab);
                 Peer lazy = Peer.connect(socket());
                 Peer eager = Peer.connect(socket())) {
             lab.awaitPorts("test", "vm.0", "vm.1");
             int sent = 0;
+            long before = usedBytes();
             while (lab.count("vm.0", PortCounter.OUT_DROPPED_FULL) == 0) {
-                lab.test.send(frame(BROADCAST, TEST_MAC, 1514, sent));
-                assertArrayEquals(frame(BROADCAST, TEST_MAC, 1514, sent), eager.receive());
+                lab.test.send(frame(BROADCAST, TEST_MAC, frameBytes, sent));
+                assertArrayEquals(frame(BROADCAST, TEST_MAC, frameBytes, sent), eager.receive());
                 sent++;
                 assertTrue(sent < 100_000, "there is no bound");
             }
             long taken = lab.count("vm.0", PortCounter.OUT_FRAMES);
             assertEquals(0, lab.count("vm.1", PortCounter.OUT_DROPPED_FULL));
+            // Each frame was a batch of its own: 96 bytes of Netty's go with it.
+            assertTrue(taken * (frameBytes + 100) > StreamPort.QUEUE_BYTES, taken + " frames");
+            long used = usedBytes() - before;
+            assertTrue(used < 16 << 20, used + " bytes for " + taken + " frames");
             for (int i = 0; i < taken; i++) {
-                assertArrayEquals(frame(BROADCAST, TEST_MAC, 1514, i), lazy.receive());
+                assertArrayEquals(frame(BROADCAST, TEST_MAC, frameBytes, i), lazy.receive());
             }
             assertTrue(ports.isListening());
         }
@@ -225,6 +233,12 @@ class StreamPortTest {
                                     lab.loop,
                                     everywhere));
         }
+    }
+
+    private static long usedBytes() {
+        return ((ByteBufAllocatorMetricProvider) ByteBufAllocator.DEFAULT)
+                .metric()
+                .usedDirectMemory();
     }
 
     private Path socket() {

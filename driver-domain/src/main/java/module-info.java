@@ -9,10 +9,14 @@ module org.splitring.driverdomain {
     requires org.splitring.devices; // console and 9pfs: found through the SPI, never named
     requires org.splitring.xenbus;
     requires org.splitring.ringbuffers;
+    requires jdk.management; // processor time of the process
     requires info.picocli;
     requires micrometer.core;
+    requires micrometer.registry.prometheus;
+    requires io.prometheus.metrics.model;
     requires io.netty.buffer;
     requires io.netty.codec;
+    requires io.netty.codec.http; // the control API
     requires io.netty.common;
     requires io.netty.handler; // TLS of the NBD server
     requires io.netty.transport;
@@ -24,6 +28,8 @@ module org.splitring.driverdomain {
     requires tools.jackson.dataformat.toml;
 
     // picocli sets the fields of commands.
+    // Jackson makes JSON of what the control API shows.
     opens org.splitring.driverdomain to
-            info.picocli;
+            info.picocli,
+            tools.jackson.databind;
 }

@@ -1,6 +1,9 @@
 package org.splitring.bridge;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Bridge mode: frames go where their destination was last seen, and to all ports of their VLAN
@@ -261,5 +264,41 @@ public final class LearningSwitch implements Forwarder {
     /// Addresses that are known now.
     public int addresses() {
         return table.size();
+    }
+
+    /// An address that is known now.
+    ///
+    /// @param vlan 0 without VLANs
+    /// @param port that frames to it go out of
+    /// @param ageSeconds since something came from it
+    /// @param fixed by the settings of the port, or because the port keeps what it has learned
+    public record Address(MacAddress mac, int vlan, String port, int ageSeconds, boolean fixed) {}
+
+    /// The addresses that are known now, by MAC address. On the network's loop.
+    public List<Address> addressList() {
+        List<Address> all = new ArrayList<>();
+        if (ports.length == 0) {
+            return all;
+        }
+        int seconds = (int) (ports[0].link.network().now() / 1_000_000_000L);
+        table.forEach(
+                seconds,
+                settings.ageingSeconds(),
+                (key, index, age, fixed) -> {
+                    SwitchPort port = byIndex[index];
+                    if (port != null) {
+                        all.add(
+                                new Address(
+                                        new MacAddress(key & BROADCAST),
+                                        (int) (key >>> 48),
+                                        port.link.settings().name(),
+                                        age,
+                                        fixed));
+                    }
+                });
+        all.sort(
+                Comparator.comparingLong((Address each) -> each.mac().value())
+                        .thenComparingInt(Address::vlan));
+        return all;
     }
 }

@@ -285,4 +285,25 @@ final class MacTable {
     int learnedOf(int p) {
         return learnedOfPort[p];
     }
+
+    /// Takes an entry of the table.
+    interface Visitor {
+        /// Takes one.
+        ///
+        /// @param ageSeconds since it was last seen
+        void entry(long k, int p, int ageSeconds, boolean fixed);
+    }
+
+    /// Shows every entry that has not aged out, in no order.
+    void forEach(int nowSeconds, int ageingSeconds, Visitor visitor) {
+        for (int entry : slotEntry) {
+            if (entry != NONE && isFresh(entry, nowSeconds, ageingSeconds)) {
+                visitor.entry(
+                        key[entry],
+                        port[entry],
+                        nowSeconds - seenSeconds[entry],
+                        kind[entry] != LEARNED);
+            }
+        }
+    }
 }

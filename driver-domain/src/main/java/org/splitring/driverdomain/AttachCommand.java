@@ -2,7 +2,6 @@ package org.splitring.driverdomain;
 
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.splitring.driverdomain.lab.LabException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
@@ -37,8 +36,8 @@ final class AttachCommand implements Callable<Integer> {
     private List<String> device;
 
     @Override
-    public Integer call() throws CommandException, LabException, InterruptedException {
-        command.attachDevice(device);
+    public Integer call() throws CommandException {
+        command.attach(device);
         return 0;
     }
 }

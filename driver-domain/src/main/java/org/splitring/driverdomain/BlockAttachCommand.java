@@ -1,8 +1,8 @@
 package org.splitring.driverdomain;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.splitring.driverdomain.lab.LabException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
@@ -25,8 +25,10 @@ final class BlockAttachCommand implements Callable<Integer> {
     private List<String> disk;
 
     @Override
-    public Integer call() throws CommandException, LabException, InterruptedException {
-        command.attachDisk(String.join(",", disk));
+    public Integer call() throws CommandException {
+        List<String> words = new ArrayList<>(disk);
+        words.addFirst("vbd");
+        command.attach(words);
         return 0;
     }
 }

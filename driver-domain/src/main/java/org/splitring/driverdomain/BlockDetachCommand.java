@@ -26,7 +26,7 @@ final class BlockDetachCommand implements Callable<Integer> {
     private boolean force;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
+    public Integer call() throws CommandException {
         command.detach("vbd/" + disk, force);
         return 0;
     }

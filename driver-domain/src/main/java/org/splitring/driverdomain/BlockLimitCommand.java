@@ -1,8 +1,7 @@
 package org.splitring.driverdomain;
 
+import java.util.Map;
 import java.util.concurrent.Callable;
-import org.splitring.driverdomain.lab.DiskLimits;
-import org.splitring.driverdomain.lab.LabException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -54,8 +53,8 @@ final class BlockLimitCommand implements Callable<Integer> {
     private String weight = "";
 
     @Override
-    public Integer call() throws CommandException, LabException, InterruptedException {
-        command.limitDisk(disk, DiskLimits.parse(bps, iops, burst, weight));
+    public Integer call() throws CommandException {
+        command.limitDisk(disk, Map.of("bps", bps, "iops", iops, "burst", burst, "weight", weight));
         return 0;
     }
 }

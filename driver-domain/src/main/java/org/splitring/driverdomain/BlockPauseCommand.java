@@ -30,7 +30,7 @@ final class BlockPauseCommand implements Callable<Integer> {
     private String disk;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
+    public Integer call() throws CommandException {
         command.pauseDisk(disk);
         return 0;
     }

@@ -34,7 +34,7 @@ final class BlockResizeCommand implements Callable<Integer> {
     private String size;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
+    public Integer call() throws CommandException {
         OptionalLong bytes = Size.parse(size);
         if (bytes.isEmpty()) {
             throw new CommandException("\"" + size + "\" is no size, such as 20GiB");

@@ -39,7 +39,7 @@ final class BlockUnpauseCommand implements Callable<Integer> {
     private @Nullable String image;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
+    public Integer call() throws CommandException {
         command.unpauseDisk(disk, image == null ? null : source(image));
         return 0;
     }

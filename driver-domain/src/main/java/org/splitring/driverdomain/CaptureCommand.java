@@ -3,13 +3,13 @@ package org.splitring.driverdomain;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.lab.Size;
-import org.splitring.xenbus.store.StoreException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,6 +27,8 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring capture lan web.pcapng --port web.0"})
 final class CaptureCommand implements Callable<Integer> {
+    static final long DEFAULT_BYTES = 256L << 20;
+
     private static final Duration PATIENCE = Duration.ofSeconds(15);
     private static final long MIN_BYTES = 4096;
 
@@ -64,21 +66,29 @@ final class CaptureCommand implements Callable<Integer> {
                     "--size \"" + size + "\" is not a size such as 256MiB, at least 4096");
         }
         String path = file.toAbsolutePath().normalize().toString();
-        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
-            LabRequests requests = new LabRequests(running.store());
-            requests.ask(
-                    PATIENCE, LabRequests.CAPTURE, network, port, path, bytes.getAsLong() + "");
-            Runtime.getRuntime().addShutdownHook(new Thread(this::awaitEnd, "capture"));
-            out.println("capturing into " + file + (seconds == null ? "; Ctrl-C ends it" : ""));
-            if (seconds == null) {
-                stop.await();
-            } else {
-                stop.await(seconds, TimeUnit.SECONDS);
-            }
-            out.println(requests.ask(PATIENCE, LabRequests.END_CAPTURE, path));
-        } catch (StoreException e) {
-            throw new CommandException("store: " + e.getMessage(), e);
+        ControlClient control = new ControlClient(runDirectory.path());
+        String captures = ControlClient.path("captures");
+        control.call(
+                "POST",
+                captures,
+                Map.of(
+                        "network",
+                        network,
+                        "port",
+                        port,
+                        "file",
+                        path,
+                        "size_bytes",
+                        bytes.getAsLong()),
+                PATIENCE);
+        Runtime.getRuntime().addShutdownHook(new Thread(this::awaitEnd, "capture"));
+        out.println("capturing into " + file + (seconds == null ? "; Ctrl-C ends it" : ""));
+        if (seconds == null) {
+            stop.await();
+        } else {
+            stop.await(seconds, TimeUnit.SECONDS);
         }
+        control.print("DELETE", captures, Map.of("file", path), PATIENCE, out);
         return 0;
     }
 

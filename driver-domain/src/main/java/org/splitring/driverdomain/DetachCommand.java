@@ -32,7 +32,7 @@ final class DetachCommand implements Callable<Integer> {
     private boolean force;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
+    public Integer call() throws CommandException {
         command.detach(device, force);
         return 0;
     }

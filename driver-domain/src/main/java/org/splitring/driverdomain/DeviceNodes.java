@@ -242,6 +242,23 @@ record DeviceNodes(Store store) {
                 });
     }
 
+    /// Limits a vif from now on, whoever serves it.
+    ///
+    /// @param rate the value of the node, empty for no limit
+    void setRate(Attached vif, String rate) throws StoreException {
+        DevicePaths paths = vif.paths();
+        store.transaction(
+                transaction -> {
+                    for (String folder : List.of(folder(paths) + "/backend", paths.backend())) {
+                        if (rate.isEmpty()) {
+                            transaction.remove(folder + "/rate");
+                        } else if (transaction.read(folder).isPresent()) {
+                            transaction.write(folder + "/rate", rate);
+                        }
+                    }
+                });
+    }
+
     /// Forgets all devices of a domain.
     void forget(DomId guest) throws StoreException {
         store.remove(folder(guest));

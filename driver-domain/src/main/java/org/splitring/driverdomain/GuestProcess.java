@@ -152,6 +152,10 @@ final class GuestProcess {
         return child == null;
     }
 
+    boolean isAlive() {
+        return identity.isAlive();
+    }
+
     long pid() {
         return identity.pid();
     }

@@ -1,7 +1,6 @@
 package org.splitring.driverdomain;
 
 import io.micrometer.core.instrument.MeterRegistry;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -43,7 +42,7 @@ final class LabDrivers implements AutoCloseable {
     private final DeviceClasses classes;
     private final Store control;
     private final DeviceNodes nodes;
-    private final MeterRegistry meters = new SimpleMeterRegistry();
+    private final MeterRegistry meters;
     private final DiskImages images;
     private final HostServices services;
     private final Map<DomId, String> domains = new ConcurrentHashMap<>();
@@ -53,7 +52,9 @@ final class LabDrivers implements AutoCloseable {
             Store control,
             BackingFolders folders,
             VbdBackendOptions disks,
-            LabNetworks networks) {
+            LabNetworks networks,
+            MeterRegistry meters) {
+        this.meters = meters;
         this.classes = classes;
         this.control = control;
         images = new DiskImages(new NotedImages(), folders);
@@ -100,6 +101,7 @@ final class LabDrivers implements AutoCloseable {
     ///
     /// @param disks options of the backends of disks
     /// @param networks where vifs are plugged in
+    /// @param meters where devices count
     /// @param news takes a line for each plug-in that cannot be used
     static LabDrivers find(
             Lab lab,
@@ -107,6 +109,7 @@ final class LabDrivers implements AutoCloseable {
             Store control,
             VbdBackendOptions disks,
             LabNetworks networks,
+            MeterRegistry meters,
             Consumer<String> news)
             throws CommandException {
         DeviceNodes nodes = new DeviceNodes(control);
@@ -122,7 +125,8 @@ final class LabDrivers implements AutoCloseable {
                             control,
                             new BackingFolders(lab.backingFolders()),
                             disks,
-                            networks);
+                            networks,
+                            meters);
             drivers.classes.problems().forEach(news);
             nodes.publishPlugins(folder);
             nodes.publishClasses(drivers.classes);
@@ -144,11 +148,6 @@ final class LabDrivers implements AutoCloseable {
     /// The images of disks that are open.
     DiskImages images() {
         return images;
-    }
-
-    /// What the devices count.
-    MeterRegistry meters() {
-        return meters;
     }
 
     /// Notes the disks and devices that the lab file gives to a domain, and the console that each
@@ -238,6 +237,5 @@ final class LabDrivers implements AutoCloseable {
     @Override
     public void close() {
         classes.close();
-        meters.close();
     }
 }

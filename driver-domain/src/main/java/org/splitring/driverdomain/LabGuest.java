@@ -89,6 +89,11 @@ final class LabGuest implements AutoCloseable {
         return domid;
     }
 
+    /// Whether a guest is there.
+    boolean isAttached() {
+        return store != null;
+    }
+
     /// The disks of now, also those that were attached.
     List<HeldDisks.Disk> disks() {
         return disks.disks();

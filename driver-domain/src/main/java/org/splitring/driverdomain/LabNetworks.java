@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -149,27 +150,42 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
         return new NetworkChange(this, networks, loops, plans, vifs).perform();
     }
 
-    /// Begins to write the frames of a network into a file.
+    /// The networks of now, by name.
+    List<RunningNetwork> networks() {
+        return networks.values().stream()
+                .sorted(Comparator.comparing(network -> network.plan().name()))
+                .toList();
+    }
+
+    /// One network.
     ///
-    /// @param words network, port or nothing, file, largest size of the file in bytes
-    synchronized String capture(List<String> words) throws CommandException {
-        RunningNetwork running = networks.get(words.get(0));
+    /// @throws CommandException when there is none of that name
+    RunningNetwork network(String name) throws CommandException {
+        RunningNetwork running = networks.get(name);
         if (running == null) {
             throw new CommandException(
                     "there is no network \""
-                            + words.get(0)
+                            + name
                             + "\"; networks are "
                             + String.join(", ", networks.keySet()));
         }
-        Path file = Path.of(words.get(2));
-        String port = words.get(1);
+        return running;
+    }
+
+    /// Begins to write the frames of a network into a file.
+    ///
+    /// @param port empty for all
+    /// @param maxBytes largest size of the file
+    synchronized void capture(String network, String port, Path file, long maxBytes)
+            throws CommandException {
+        RunningNetwork running = network(network);
         running.onLoop(() -> checkPort(running, port));
         if (captures.containsKey(file)) {
             throw new CommandException(file + " is being written already");
         }
         OpenCapture opened; // the file is emptied only now that nothing else speaks against it
         try {
-            Capture capture = Capture.open(file, Frame.MAX_BYTES, Long.parseLong(words.get(3)));
+            Capture capture = Capture.open(file, Frame.MAX_BYTES, maxBytes);
             opened = new OpenCapture(running, port, capture);
         } catch (IOException | IllegalArgumentException e) {
             throw new CommandException(file + " cannot be written: " + e, e);
@@ -179,7 +195,6 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
             running.onLoop(opened::start);
             captures.put(file, opened);
             started = true;
-            return "";
         } finally {
             if (!started) {
                 RunningNetwork.close(opened.capture());
@@ -195,12 +210,11 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
 
     /// Ends a capture: everything is in the file when this returns.
     ///
-    /// @param words the file
     /// @return how much is in it
-    synchronized String endCapture(List<String> words) throws CommandException {
-        OpenCapture ending = captures.remove(Path.of(words.get(0)));
+    synchronized String endCapture(Path file) throws CommandException {
+        OpenCapture ending = captures.remove(file);
         if (ending == null) {
-            throw new CommandException(words.get(0) + " is not being written");
+            throw new CommandException(file + " is not being written");
         }
         ending.running().onLoop(ending::stop);
         RunningNetwork.close(ending.capture());
@@ -208,7 +222,7 @@ final class LabNetworks implements VifPlace.Finder, AutoCloseable {
                 Locale.ROOT,
                 "%d frames in %s, %d missing",
                 ending.capture().frames(),
-                words.get(0),
+                file,
                 ending.capture().missing());
     }
 

@@ -45,7 +45,7 @@ final class LabReload {
     /// Reads the lab file and does what can be done.
     ///
     /// @return what was done and what must wait, in lines
-    String reload() throws CommandException, LabException {
+    List<String> reload() throws CommandException, LabException {
         Lab wanted = LabFile.read(lab.file());
         List<String> done = new ArrayList<>();
         List<LabVif> vifs = new ArrayList<>();
@@ -71,7 +71,7 @@ final class LabReload {
                 done.add("domain " + guest.domain().name() + ": gone, runs on until replace");
             }
         }
-        return done.isEmpty() ? "nothing has changed" : String.join("\n", done);
+        return done.isEmpty() ? List.of("nothing has changed") : done;
     }
 
     /// No network goes that a guest has an interface on, be it that it is not attached now.

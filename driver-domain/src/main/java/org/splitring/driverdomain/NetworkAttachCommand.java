@@ -1,8 +1,8 @@
 package org.splitring.driverdomain;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.splitring.driverdomain.lab.LabException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
@@ -23,8 +23,10 @@ final class NetworkAttachCommand implements Callable<Integer> {
     private List<String> vif = List.of();
 
     @Override
-    public Integer call() throws CommandException, LabException, InterruptedException {
-        command.attachVif(String.join(",", vif));
+    public Integer call() throws CommandException {
+        List<String> words = new ArrayList<>(vif);
+        words.addFirst("vif");
+        command.attach(words);
         return 0;
     }
 }

@@ -26,8 +26,8 @@ final class NetworkDetachCommand implements Callable<Integer> {
     private boolean force;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
-        command.detachVif(vif, force);
+    public Integer call() throws CommandException {
+        command.detach("vif/" + vif, force);
         return 0;
     }
 }

@@ -1,9 +1,8 @@
 package org.splitring.driverdomain;
 
-import java.io.PrintWriter;
 import java.time.Duration;
+import java.util.Map;
 import java.util.concurrent.Callable;
-import org.splitring.xenbus.store.StoreException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -33,14 +32,14 @@ final class ReloadCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     @Override
-    public Integer call() throws CommandException, InterruptedException {
-        PrintWriter out = spec.commandLine().getOut();
-        try (RunningStore running = RunningStore.connect(runDirectory.path())) {
-            LabRequests requests = new LabRequests(running.store());
-            out.println(requests.ask(Duration.ofSeconds(seconds), LabRequests.RELOAD));
-        } catch (StoreException e) {
-            throw new CommandException("store: " + e.getMessage(), e);
-        }
+    public Integer call() throws CommandException {
+        new ControlClient(runDirectory.path())
+                .print(
+                        "POST",
+                        ControlClient.path("reload"),
+                        Map.of(),
+                        Duration.ofSeconds(seconds),
+                        spec.commandLine().getOut());
         return 0;
     }
 }

@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -34,8 +35,9 @@ final class ReplaceCommand implements Callable<Integer> {
                                     () ->
                                             new CommandException(
                                                     "nothing runs in run directory " + dir));
-            return BackgroundLab.start(
-                    lab, dir, System.out::println, List.of(BackgroundLab.TAKE_OVER));
+            List<String> options = new ArrayList<>(List.of(BackgroundLab.TAKE_OVER));
+            RunDirectory.httpPort(dir).ifPresent(port -> options.add(UpCommand.HTTP + "=" + port));
+            return BackgroundLab.start(lab, dir, System.out::println, options);
         } catch (IOException e) {
             throw new CommandException("run directory " + dir + " cannot be read: " + e, e);
         }

@@ -16,8 +16,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -32,12 +34,13 @@ import org.splitring.hypervisor.linux.VectoredFile;
 /// The folder in which a running driver domain keeps its sockets under fixed names.
 ///
 ///     DIR/lock              locked while somebody runs here; says which process
-///     DIR/lab               path of the lab file, for the next driver domain; then, in a line of
-///                           its own, whether we made DIR
+///     DIR/lab               path of the lab file, for the next driver domain; then, in lines of
+///                           their own, whether we made DIR, and the port of the web page
 ///     DIR/successor         the process that asks the driver domain to hand its guests over
 ///     DIR/store             dump of the store
 ///     DIR/log               what a driver domain in the background has to say
 ///     DIR/xenstored/socket  the store, for xenstore-ls and its like
+///     DIR/control           the control API; DIR/token has the words for it over TCP
 ///     DIR/DOMAIN/attach     attach socket
 ///     DIR/DOMAIN/VDEV.nbd   NBD server of a disk
 ///     DIR/DOMAIN/CLASSn.sock    what a device of the guest shows to its users
@@ -56,7 +59,10 @@ final class RunDirectory implements AutoCloseable {
     private static final String LOG = "log";
     private static final String STORE = "store";
     private static final String MADE = "made";
+    private static final String HTTP = "http ";
     private static final String SUCCESSOR = "successor";
+    private static final String CONTROL = "control";
+    private static final String TOKENS = "token";
 
     /// How long a driver domain may take to hand over before it is killed.
     private static final long HANDOVER_NANOS = TimeUnit.SECONDS.toNanos(1);
@@ -269,9 +275,25 @@ final class RunDirectory implements AutoCloseable {
     }
 
     /// Notes the lab file, for the next driver domain.
-    void noteLab(Path labFile) throws IOException {
-        String path = labFile.toAbsolutePath().normalize().toString();
-        Files.write(dir.resolve(LAB), made ? List.of(path, MADE) : List.of(path));
+    ///
+    /// @param httpPort of the web page
+    void noteLab(Path labFile, OptionalInt httpPort) throws IOException {
+        List<String> lines = new ArrayList<>();
+        lines.add(labFile.toAbsolutePath().normalize().toString());
+        if (made) {
+            lines.add(MADE);
+        }
+        httpPort.ifPresent(port -> lines.add(HTTP + port));
+        Files.write(dir.resolve(LAB), lines);
+    }
+
+    /// The port of the web page of what runs in a folder.
+    static OptionalInt httpPort(Path given) throws IOException {
+        return noted(given.toAbsolutePath().normalize()).stream()
+                .skip(1)
+                .filter(line -> line.startsWith(HTTP))
+                .mapToInt(line -> Integer.parseInt(line.substring(HTTP.length())))
+                .findFirst();
     }
 
     /// Checks a path before anything is made.
@@ -309,6 +331,16 @@ final class RunDirectory implements AutoCloseable {
     /// Where tools reach the store: the value of their `XENSTORED_PATH`.
     static Path storeSocket(Path runDir) {
         return domain(runDir, "xenstored").resolve("socket");
+    }
+
+    /// Where the control API answers.
+    static Path controlSocket(Path runDir) {
+        return domain(runDir, CONTROL);
+    }
+
+    /// What the control API wants to hear over TCP.
+    static Path tokens(Path runDir) {
+        return domain(runDir, TOKENS);
     }
 
     static Path attachSocket(Path runDir, String domain) {
@@ -349,10 +381,12 @@ final class RunDirectory implements AutoCloseable {
         Set<String> living = livingGuests(dir).keySet();
         boolean inherited = successor().filter(ProcessIdentity.ofThisProcess()::equals).isPresent();
         Files.deleteIfExists(dir.resolve(SUCCESSOR));
+        Files.deleteIfExists(dir.resolve(CONTROL));
         if (living.isEmpty() && !inherited) {
             Files.deleteIfExists(dir.resolve(LOG));
             Files.deleteIfExists(dir.resolve(LAB));
             Files.deleteIfExists(dir.resolve(STORE));
+            Files.deleteIfExists(dir.resolve(TOKENS));
         }
         try (Stream<Path> entries = Files.list(dir)) {
             for (Path entry : entries.filter(RunDirectory::isFolder).toList()) {

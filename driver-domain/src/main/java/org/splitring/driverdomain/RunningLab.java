@@ -12,8 +12,10 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.Executor;
+import java.util.OptionalInt;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
@@ -24,6 +26,7 @@ import org.splitring.blkback.VbdBackendOptions;
 import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFiles;
+import org.splitring.driverdomain.control.Events;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
@@ -68,12 +71,15 @@ final class RunningLab implements AutoCloseable {
     private final Lab lab;
     private final Path runDir;
     private final Optional<Path> plugins;
+    private final OptionalInt httpPort;
     private final Consumer<String> news;
     private final Deque<Undoing> undoings = new ArrayDeque<>();
     private final List<LabGuest> guests = new ArrayList<>();
-    private final List<GuestProcess> processes = new ArrayList<>();
+    private final List<GuestProcess> processes = new CopyOnWriteArrayList<>();
+    private final Events events = new Events(LabApi.JSON);
+    private final LabMetrics metrics = new LabMetrics();
+    private final ConsoleSessions consoles;
     private @Nullable RunDirectory directory;
-    private @Nullable LabDrivers drivers;
     private @Nullable StoreCheckpoints checkpoints;
     private volatile boolean stopping;
     private boolean handingOver;
@@ -84,11 +90,22 @@ final class RunningLab implements AutoCloseable {
         void run() throws IOException;
     }
 
-    private RunningLab(Lab lab, Path runDir, Optional<Path> plugins, Consumer<String> news) {
+    private RunningLab(
+            Lab lab,
+            Path runDir,
+            Optional<Path> plugins,
+            OptionalInt httpPort,
+            Consumer<String> news) {
+        this.httpPort = httpPort;
         this.lab = lab;
         this.runDir = runDir;
         this.plugins = plugins;
-        this.news = news;
+        this.news =
+                line -> {
+                    news.accept(line);
+                    events.publish("news", Map.of("text", line));
+                };
+        consoles = new ConsoleSessions(runDir);
     }
 
     /// Starts everything, and returns when every guest that we start has its disks exported, and
@@ -96,13 +113,19 @@ final class RunningLab implements AutoCloseable {
     ///
     /// @param plugins folder of plug-in jars; when nothing is said that of the predecessor, or
     ///     `plugins` beside the lab file
+    /// @param httpPort of loopback, for the control API beside its socket
     /// @param news takes a line for people when something happens later
     /// @throws CommandException when it cannot be started; then nothing is left of it, but guests
     ///     that were there before
     static RunningLab start(
-            Lab lab, Path runDir, Optional<Path> plugins, Entrance entrance, Consumer<String> news)
+            Lab lab,
+            Path runDir,
+            Optional<Path> plugins,
+            OptionalInt httpPort,
+            Entrance entrance,
+            Consumer<String> news)
             throws CommandException, InterruptedException {
-        RunningLab running = new RunningLab(lab, runDir, plugins, news);
+        RunningLab running = new RunningLab(lab, runDir, plugins, httpPort, news);
         try {
             running.checkPlaces();
             running.open(entrance);
@@ -128,6 +151,7 @@ final class RunningLab implements AutoCloseable {
     /// What can be known before anything is made.
     private void checkPlaces() throws CommandException {
         RunDirectory.checkSocketPath(RunDirectory.storeSocket(runDir));
+        RunDirectory.checkSocketPath(RunDirectory.controlSocket(runDir));
         for (LabDomain domain : lab.domains()) {
             RunDirectory.checkSocketPath(RunDirectory.attachSocket(runDir, domain.name()));
             for (LabDisk disk : domain.disks()) {
@@ -171,6 +195,7 @@ final class RunningLab implements AutoCloseable {
     /// First what needs nobody: while a successor gets ready, the guests are served by the old
     /// one.
     private void open(Entrance entrance) throws CommandException, InterruptedException {
+        undoings.push(metrics::close);
         ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
         undoings.push(watches::close);
         int loopCount = Math.clamp(Runtime.getRuntime().availableProcessors() / 2, 1, 8);
@@ -198,8 +223,8 @@ final class RunningLab implements AutoCloseable {
 
         LabNetworks networks = LabNetworks.open(lab.networks(), loops);
         undoings.push(networks::close);
-        LabDrivers found = LabDrivers.find(lab, plugins, control, options, networks, news);
-        drivers = found;
+        LabDrivers found =
+                LabDrivers.find(lab, plugins, control, options, networks, metrics.registry(), news);
         undoings.push(found::close);
 
         int domid = FIRST_DOMID;
@@ -228,12 +253,17 @@ final class RunningLab implements AutoCloseable {
         }
         awaitAdopted();
         keepStore(tree, control, taken);
-        answerRequests(networks, control, watches);
+        metrics.collect(() -> LabMetrics.ports(networks.networks()));
+        metrics.collect(() -> LabMetrics.domains(guests));
+        metrics.collect(() -> LabMetrics.store(tree, guests));
+        LabReload reload = new LabReload(runDir, lab, networks, List.copyOf(guests), control);
+        LabControl asked = new LabControl(this, control, networks, reload, events);
+        undoings.push(LabApi.open(this, asked.routes(), control, events, httpPort)::close);
     }
 
     private void noteLab(RunDirectory taken) throws CommandException {
         try {
-            taken.noteLab(lab.file());
+            taken.noteLab(lab.file(), httpPort);
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
         }
@@ -322,27 +352,6 @@ final class RunningLab implements AutoCloseable {
             new DeviceNodes(control).saveOnRequest(kept::writeIfChanged);
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
-        } catch (StoreException e) {
-            throw new CommandException("store: " + e.getMessage(), e);
-        }
-    }
-
-    private void answerRequests(LabNetworks networks, Store control, Executor executor)
-            throws CommandException {
-        LabReload reload = new LabReload(runDir, lab, networks, List.copyOf(guests), control);
-        try {
-            new LabRequests(control)
-                    .answer(
-                            (verb, words) ->
-                                    switch (verb) {
-                                        case LabRequests.RELOAD -> reload.reload();
-                                        case LabRequests.CAPTURE -> networks.capture(words);
-                                        case LabRequests.END_CAPTURE -> networks.endCapture(words);
-                                        default ->
-                                                throw new CommandException(
-                                                        "nobody knows how to " + verb);
-                                    },
-                            executor);
         } catch (StoreException e) {
             throw new CommandException("store: " + e.getMessage(), e);
         }
@@ -486,6 +495,64 @@ final class RunningLab implements AutoCloseable {
                         + "; its disks are closed, other guests go on");
     }
 
+    Path file() {
+        return lab.file();
+    }
+
+    LabMetrics metrics() {
+        return metrics;
+    }
+
+    ConsoleSessions consoles() {
+        return consoles;
+    }
+
+    /// Starts a guest that has ended, or was stopped.
+    void start(LabGuest guest) throws CommandException, InterruptedException {
+        LabDomain domain = guest.domain();
+        GuestProcess process;
+        synchronized (this) {
+            checkOurs(domain);
+            if (process(domain).filter(GuestProcess::isAlive).isPresent()) {
+                throw new CommandException("domain " + domain.name() + " runs already");
+            }
+            processes.removeIf(each -> each.domain().equals(domain));
+            startGuest(domain);
+            process = process(domain).orElseThrow();
+        }
+        process.awaitReady(READY_SECONDS, runDir);
+        process.onExit(() -> guestEnded(process));
+    }
+
+    /// Ends a guest in order; the domain and its disks stay, for [#start].
+    ///
+    /// @param force kills it
+    void stop(LabGuest guest, boolean force) throws CommandException {
+        LabDomain domain = guest.domain();
+        checkOurs(domain);
+        GuestProcess process =
+                process(domain)
+                        .filter(GuestProcess::isAlive)
+                        .orElseThrow(
+                                () ->
+                                        new CommandException(
+                                                "domain " + domain.name() + " does not run"));
+        boolean told = !force && guest.powerOff();
+        process.awaitEnd(told ? STOP_SECONDS : 0);
+    }
+
+    private void checkOurs(LabDomain domain) throws CommandException {
+        if (domain.guest() != GuestKind.JAVA) {
+            throw new CommandException(
+                    "domain "
+                            + domain.name()
+                            + " is external: whoever attaches there starts and stops it");
+        }
+        if (stopping) {
+            throw new CommandException("the lab is stopping");
+        }
+    }
+
     Path runDir() {
         return runDir;
     }
@@ -494,13 +561,9 @@ final class RunningLab implements AutoCloseable {
         return guests;
     }
 
-    /// What the devices count; once the lab is up.
+    /// What the devices count.
     MeterRegistry meters() {
-        LabDrivers found = drivers;
-        if (found == null) {
-            throw new IllegalStateException("the lab is not up");
-        }
-        return found.meters();
+        return metrics.registry();
     }
 
     /// The process of a domain's guest, when we have started one.

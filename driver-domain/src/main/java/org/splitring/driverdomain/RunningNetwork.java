@@ -147,6 +147,11 @@ final class RunningNetwork {
         close(open.port());
     }
 
+    /// The ports that are plugged in now. Any thread but the network's loop.
+    List<PortLink> links() {
+        return CompletableFuture.supplyAsync(() -> List.copyOf(network.ports()), loop).join();
+    }
+
     /// The port of that name that is plugged in now. On the network's loop.
     PortLink link(String port) {
         PortLink link = network.port(port);

@@ -2,14 +2,10 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.store.Store;
-import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreWireClient;
 
 /// A command's connection to the store of a running lab, with the rights of domain 0.
@@ -48,27 +44,6 @@ final class RunningStore implements AutoCloseable {
 
     Store store() {
         return store;
-    }
-
-    /// The domain of a guest that is attached now.
-    DomId domain(String name) throws CommandException, StoreException {
-        List<String> names = new ArrayList<>();
-        for (String domid : store.list("/local/domain")) {
-            String found = store.read("/local/domain/" + domid + "/name").orElse("");
-            if (found.equals(name) && domid.matches("[0-9]{1,5}")) {
-                return new DomId(Integer.parseInt(domid));
-            }
-            if (!found.isEmpty()) {
-                names.add(found);
-            }
-        }
-        throw new CommandException(
-                "no domain \"" + name + "\" runs; there are " + String.join(", ", names));
-    }
-
-    /// What a domain is called; its number when it is not attached.
-    String name(DomId domain) throws StoreException {
-        return store.read("/local/domain/" + domain + "/name").orElse(domain.toString());
     }
 
     @Override

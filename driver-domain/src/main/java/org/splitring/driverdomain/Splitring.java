@@ -3,6 +3,7 @@ package org.splitring.driverdomain;
 import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
 import org.splitring.driverdomain.lab.LabException;
+import picocli.AutoComplete.GenerateCompletion;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ParseResult;
@@ -12,11 +13,15 @@ import picocli.CommandLine.ParseResult;
         name = "splitring",
         description = "Guests with virtual disks in processes of their own, over Xen's rings.",
         mixinStandardHelpOptions = true,
-        version = "splitring 0.1.0",
+        version = "splitring " + Splitring.VERSION,
         subcommands = {
             UpCommand.class,
             BackendCommand.class,
+            ValidateCommand.class,
             DownCommand.class,
+            ListCommand.class,
+            TopCommand.class,
+            DoctorCommand.class,
             ConsoleCommand.class,
             ReplaceCommand.class,
             ReloadCommand.class,
@@ -24,17 +29,22 @@ import picocli.CommandLine.ParseResult;
             DetachCommand.class,
             BlockAttachCommand.class,
             BlockDetachCommand.class,
+            BlockListCommand.class,
             BlockLimitCommand.class,
             BlockPauseCommand.class,
             BlockResizeCommand.class,
             BlockUnpauseCommand.class,
             NetworkAttachCommand.class,
             NetworkDetachCommand.class,
+            NetworkListCommand.class,
+            NetworkCommand.class,
             ExecCommand.class,
             CaptureCommand.class,
             DiskCommand.class,
+            StoreCommand.class,
             BenchCommand.class,
-            GuestCommand.class
+            GuestCommand.class,
+            GenerateCompletion.class
         },
         synopsisSubcommandLabel = "COMMAND",
         footer = {
@@ -43,6 +53,8 @@ import picocli.CommandLine.ParseResult;
             "'./splitring COMMAND --help' has each command's options."
         })
 public final class Splitring {
+    static final String VERSION = "0.1.0";
+
     /// Falls when the command has returned: a shutdown hook that told it to stop waits for that.
     static final CountDownLatch COMMAND_ENDED = new CountDownLatch(1);
 

@@ -7,9 +7,11 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -33,6 +35,8 @@ import picocli.CommandLine.Parameters;
                 "Start the guests, disks and networks of a lab file, and run them until Ctrl-C.",
         mixinStandardHelpOptions = true)
 final class UpCommand implements Callable<Integer> {
+    static final String HTTP = "--http";
+
     @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private Path labFile;
@@ -51,6 +55,21 @@ final class UpCommand implements Callable<Integer> {
                     "Folder of plug-in jars with device drivers (default: plugins beside LAB.toml).")
     private @Nullable Path plugins;
 
+    @Option(
+            names = "--dry-run",
+            description = "Check the lab file, show what would be made, and make nothing.")
+    private boolean dryRun;
+
+    @Option(
+            names = HTTP,
+            arity = "0..1",
+            fallbackValue = "8000",
+            paramLabel = "PORT",
+            description =
+                    "Show the web page and the control API on this port of localhost (without a"
+                            + " number: ${FALLBACK-VALUE}).")
+    private @Nullable Integer http;
+
     @Option(names = BackgroundLab.IN_BACKGROUND, hidden = true)
     private boolean inBackground;
 
@@ -64,12 +83,24 @@ final class UpCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         Lab lab = LabFile.read(labFile);
+        if (http != null && (http < 1 || http > 65_535)) {
+            throw new CommandException(HTTP + " " + http + " is no port: 1 to 65535");
+        }
         if (plugins != null && !Files.isDirectory(plugins)) {
             throw new CommandException("--plugins " + plugins + ": there is no such folder");
         }
+        if (dryRun) {
+            new LabPlan(lab).lines().forEach(System.out::println);
+            return 0;
+        }
         if (detach) {
-            List<String> options =
-                    plugins == null ? List.of() : List.of("--plugins=" + plugins.toAbsolutePath());
+            List<String> options = new ArrayList<>();
+            if (plugins != null) {
+                options.add("--plugins=" + plugins.toAbsolutePath());
+            }
+            if (http != null) {
+                options.add(HTTP + "=" + http);
+            }
             return BackgroundLab.start(labFile, runDirectory.path(), System.out::println, options);
         }
         stopOnSignal();
@@ -80,6 +111,7 @@ final class UpCommand implements Callable<Integer> {
                         lab,
                         runDirectory.path(),
                         Optional.ofNullable(plugins),
+                        http == null ? OptionalInt.empty() : OptionalInt.of(http),
                         entrance,
                         this::news)) {
             starting = false;
@@ -169,7 +201,7 @@ final class UpCommand implements Callable<Integer> {
         return console != null && console.isTerminal();
     }
 
-    private void report(Lab lab, RunningLab running) {
+    private void report(Lab lab, RunningLab running) throws IOException {
         StringBuilder text = new StringBuilder();
         text.append(
                 String.format(
@@ -234,6 +266,11 @@ final class UpCommand implements Callable<Integer> {
         }
         text.append(example);
         text.append(networkExample(lab));
+        if (http != null) {
+            text.append("see and steer it: ")
+                    .append(LabApi.page(running.runDir(), http))
+                    .append(System.lineSeparator());
+        }
         text.append(
                 inBackground
                         ? "stop it with: ./splitring down --run-dir " + running.runDir()

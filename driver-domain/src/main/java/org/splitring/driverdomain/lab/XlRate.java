@@ -12,13 +12,13 @@ import java.util.regex.Pattern;
 ///
 /// @param bytesPerInterval positive
 /// @param intervalMicros positive, at most an hour
-record XlRate(long bytesPerInterval, long intervalMicros) {
+public record XlRate(long bytesPerInterval, long intervalMicros) {
     private static final Pattern TEXT =
             Pattern.compile("(\\d{1,12})([KMG]?)([Bb])/s(?:@(\\d{1,9})(us|ms|s|u|m)?)?");
     private static final long DEFAULT_INTERVAL_MICROS = 50_000;
     private static final long MAX_INTERVAL_MICROS = 3_600_000_000L;
 
-    static XlRate parse(String text) throws LabException {
+    public static XlRate parse(String text) throws LabException {
         Matcher matcher = TEXT.matcher(text);
         if (!matcher.matches()) {
             throw new LabException(

@@ -18,6 +18,7 @@ import org.splitring.hypervisor.DomId;
 /// Asking again for a name gives the same meter, so a device that reconnects goes on counting.
 public final class DeviceMeters {
     private final MeterRegistry registry;
+    private final String deviceClass;
     private final String prefix;
     private final Tags tags;
     private final Set<Meter> made = ConcurrentHashMap.newKeySet();
@@ -28,6 +29,7 @@ public final class DeviceMeters {
     public DeviceMeters(
             MeterRegistry registry, String side, String deviceClass, DomId guest, int device) {
         this.registry = registry;
+        this.deviceClass = deviceClass;
         prefix = "splitring." + deviceClass + ".";
         tags =
                 Tags.of(
@@ -38,7 +40,11 @@ public final class DeviceMeters {
 
     /// A counter that its caller increments: once for each batch, not for each request.
     public Counter counter(String name) {
-        return note(registry.counter(prefix + name, tags));
+        return note(
+                Counter.builder(prefix + name)
+                        .description(description(name))
+                        .tags(tags)
+                        .register(registry));
     }
 
     /// A counter that somebody else keeps.
@@ -48,6 +54,7 @@ public final class DeviceMeters {
     public <T> void counter(String name, T source, ToDoubleFunction<T> value, String... more) {
         note(
                 FunctionCounter.builder(prefix + name, source, value)
+                        .description(description(name))
                         .tags(tags.and(more))
                         .register(registry));
     }
@@ -56,12 +63,25 @@ public final class DeviceMeters {
     ///
     /// @param source is not kept alive by the meter
     public <T> void gauge(String name, T source, ToDoubleFunction<T> value) {
-        note(Gauge.builder(prefix + name, source, value).tags(tags).register(registry));
+        note(
+                Gauge.builder(prefix + name, source, value)
+                        .description(description(name))
+                        .tags(tags)
+                        .register(registry));
     }
 
     /// A timer for what happens seldom: attaching, flushing, opening.
     public Timer timer(String name) {
-        return note(registry.timer(prefix + name, tags));
+        return note(
+                Timer.builder(prefix + name)
+                        .description(description(name))
+                        .tags(tags)
+                        .register(registry));
+    }
+
+    /// Prometheus wants one for each meter; what it means stands in the documents.
+    private String description(String name) {
+        return name + " of a " + deviceClass + ", see docs/metrics.md";
     }
 
     private <M extends Meter> M note(M meter) {

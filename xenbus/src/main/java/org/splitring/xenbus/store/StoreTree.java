@@ -126,6 +126,25 @@ public final class StoreTree {
         announcements.send();
     }
 
+    /// What a domain has of the store.
+    ///
+    /// @param bytes of nodes, watches and open transactions
+    public record DomainUse(
+            int nodes, long bytes, int watches, int transactions, int connections) {}
+
+    /// What a domain has of the store now.
+    public DomainUse use(DomId domain) {
+        synchronized (lock) {
+            DomainAccount account = domains.account(domain);
+            return new DomainUse(
+                    account.owned.nodes(),
+                    account.bytes(),
+                    account.watches,
+                    account.transactions,
+                    account.connections.size());
+        }
+    }
+
     /// A limit of the connection's domain; 0 for none.
     int limit(TreeConnection connection, Quota quota) {
         synchronized (lock) {

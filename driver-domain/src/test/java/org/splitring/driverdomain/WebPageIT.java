@@ -1,0 +1,314 @@
+package org.splitring.driverdomain;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import org.awaitility.Awaitility;
+import org.awaitility.core.ConditionTimeoutException;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.openqa.selenium.By;
+import org.openqa.selenium.Keys;
+import org.openqa.selenium.StaleElementReferenceException;
+import org.openqa.selenium.WebElement;
+import org.openqa.selenium.chrome.ChromeDriver;
+import org.openqa.selenium.chrome.ChromeDriverService;
+import org.openqa.selenium.chrome.ChromeOptions;
+import org.openqa.selenium.logging.LogEntry;
+import org.openqa.selenium.logging.LogType;
+import org.openqa.selenium.logging.LoggingPreferences;
+import org.splitring.driverdomain.LabUnderTest.Ended;
+import org.splitring.testkit.ExternalTools;
+
+/// The web page of a lab of 100 domains in a browser without a screen, used by clicking and typing.
+@Timeout(180)
+class WebPageIT {
+    private static final int DOMAINS = 100;
+    private static final long PID = ProcessHandle.current().pid();
+    private static final String WEB = "web" + PID;
+
+    @TempDir private static Path dir;
+    private static LabUnderTest lab;
+    private static String page;
+
+    /// Which would warn of every browser that is younger than itself.
+    private static final Logger VERSIONS = Logger.getLogger("org.openqa.selenium.devtools");
+
+    private ChromeDriver browser;
+
+    @BeforeAll
+    static void up() throws Exception {
+        ExternalTools.require("chromium", "chromium");
+        ExternalTools.require("chromedriver", "chromium-driver");
+        LabUnderTest.requireNetworks();
+        StringBuilder text = new StringBuilder();
+        text.append(
+                """
+                [domains.%s]
+                disk = ["memory:16MiB,raw,xvda,rw"]
+                vif = ["bridge=lan, ip=10.94.4.2"]
+
+                [networks.lan]
+                subnet = "10.94.4.0/24"
+                """
+                        .formatted(WEB));
+        for (int i = 1; i < DOMAINS; i++) {
+            text.append("[domains.d%d]\nguest = \"external\"\n".formatted(i));
+            text.append("disk = [\"memory:1MiB,raw,xvda,rw\"]\n");
+        }
+        lab = new LabUnderTest(dir);
+        Files.writeString(lab.lab(), text);
+        int port;
+        try (ServerSocket probe = new ServerSocket(0)) {
+            port = probe.getLocalPort();
+        }
+        Ended up =
+                lab.splitring(
+                        "up",
+                        lab.lab() + "",
+                        "--run-dir",
+                        lab.run() + "",
+                        "--detach",
+                        "--http=" + port);
+        assertEquals(0, up.code(), up.output());
+        page =
+                up.output()
+                        .lines()
+                        .filter(line -> line.startsWith("see and steer it: "))
+                        .map(line -> line.substring(line.indexOf("http")))
+                        .findFirst()
+                        .orElseThrow();
+    }
+
+    @AfterAll
+    static void down() throws Exception {
+        if (lab != null) {
+            lab.cleanUp();
+        }
+    }
+
+    @BeforeEach
+    void openBrowser() {
+        VERSIONS.setLevel(Level.OFF);
+        LoggingPreferences everything = new LoggingPreferences();
+        everything.enable(LogType.BROWSER, Level.ALL);
+        ChromeOptions options = new ChromeOptions();
+        options.setBinary(ExternalTools.require("chromium", "chromium").toString());
+        options.addArguments(
+                "--headless=new",
+                "--no-sandbox", // which root cannot have
+                "--disable-gpu",
+                "--window-size=1300,1100",
+                "--user-data-dir=" + dir.resolve("profile"));
+        options.setCapability("goog:loggingPrefs", everything);
+        ChromeDriverService service =
+                new ChromeDriverService.Builder()
+                        .usingDriverExecutable(
+                                ExternalTools.require("chromedriver", "chromium-driver").toFile())
+                        .build();
+        browser = new ChromeDriver(service, options);
+    }
+
+    @AfterEach
+    void closeBrowser() {
+        if (browser != null) {
+            browser.quit();
+        }
+    }
+
+    private void await(String what, BooleanSupplier condition) {
+        try {
+            Awaitility.await(what)
+                    .atMost(Duration.ofSeconds(30))
+                    .ignoreException(StaleElementReferenceException.class)
+                    .until(condition::getAsBoolean);
+        } catch (ConditionTimeoutException e) {
+            throw new AssertionError(what + " is not to be seen in: " + text(), e);
+        }
+    }
+
+    private String text() {
+        return browser.findElement(By.tagName("body")).getText();
+    }
+
+    private WebElement id(String id) {
+        return browser.findElement(By.id(id));
+    }
+
+    private WebElement row(String domain) {
+        return browser.findElement(By.cssSelector("tr[data-domain='" + domain + "']"));
+    }
+
+    private String state(String domain) {
+        return row(domain).findElements(By.tagName("td")).get(1).getText();
+    }
+
+    private void button(String label) {
+        browser.findElement(By.cssSelector("button[aria-label='" + label + "']")).click();
+    }
+
+    private void open() {
+        browser.get(page);
+        await(
+                "all domains",
+                () -> browser.findElements(By.cssSelector("#domains tbody tr")).size() == DOMAINS);
+    }
+
+    private void assertQuiet() {
+        List<String> complaints =
+                browser.manage().logs().get(LogType.BROWSER).getAll().stream()
+                        .map(LogEntry::toString)
+                        .toList();
+        assertEquals(List.of(), complaints);
+    }
+
+    @Test
+    void aHundredDomainsAreShownAndStayedWith() {
+        open();
+        assertEquals(
+                DOMAINS,
+                browser.findElements(By.cssSelector("#topology .node[data-key^=domain]")).size());
+        assertEquals(1, browser.findElements(By.cssSelector("#topology .cable")).size());
+        assertEquals("running", state(WEB));
+        assertEquals("nobody attached", state("d1"));
+        assertTrue(id("lab").getText().contains(lab.lab().toString()));
+        assertFalse(browser.getCurrentUrl().contains("#"), "the token stays in the address");
+
+        id("filter").sendKeys("d99");
+        assertTrue(row("d99").isDisplayed());
+        assertFalse(row(WEB).isDisplayed());
+
+        // What was read and written since is shown by the next look but one.
+        Object looks =
+                browser.executeScript("return performance.getEntriesByType('resource').length");
+        await(
+                "more looks",
+                () ->
+                        (long)
+                                        browser.executeScript(
+                                                "return performance.getEntriesByType('resource').length")
+                                > (long) looks + 6);
+        assertQuiet();
+    }
+
+    @Test
+    void aGuestIsStoppedStartedLimitedAndItsConsoleUsed() throws Exception {
+        open();
+        button("Stop " + WEB);
+        await("stopped", () -> state(WEB).equals("stopped"));
+        await("said", () -> id("news").getText().contains("guest process"));
+        button("Start " + WEB);
+        await("running", () -> state(WEB).equals("running"));
+
+        row(WEB).findElement(By.cssSelector("th button")).click();
+        await("chosen", () -> id("detail-title").getText().equals("Domain " + WEB));
+        lab.io(lab.uri(WEB, "xvda"), "write -P 5 0 4M", "read -P 5 0 4M");
+        await("latency", () -> id("detail-body").getText().contains("99 % below"));
+        assertTrue(id("detail-body").getText().contains("of 128 slots in use"));
+        WebElement bps =
+                browser.findElement(
+                        By.cssSelector("input[aria-label='bytes per second of vbd/xvda']"));
+        bps.sendKeys("3MiB", Keys.ENTER);
+        await(
+                "limited",
+                () ->
+                        id("status")
+                                .getText()
+                                .equals("xvda of " + WEB + " is limited now; weight 100"));
+        assertTrue(lab.command(0, "block-list", "--json").contains("\"rate\" : \"3145728,0,100\""));
+        bps.clear();
+        bps.sendKeys("plenty", Keys.ENTER);
+        await("refused", () -> id("status").getText().contains("\"plenty\" is no size"));
+        WebElement rate = browser.findElement(By.cssSelector("input[aria-label='rate of vif/0']"));
+        rate.sendKeys("100Mb/s", Keys.ENTER);
+        await(
+                "vif limited",
+                () ->
+                        id("status")
+                                .getText()
+                                .contains("vif/0 of " + WEB + " is limited to 100Mb/s"));
+
+        button("Console of " + WEB);
+        await("prompt", () -> id("console-output").getText().contains("#"));
+        id("console-line").sendKeys("help", Keys.ENTER);
+        await("help", () -> id("console-output").getText().contains("this list"));
+        id("console-close").click();
+        await("closed", () -> !id("console").isDisplayed());
+
+        // A refusal is said on the page; the browser notes it too, and nothing else.
+        List<String> noted =
+                browser.manage().logs().get(LogType.BROWSER).getAll().stream()
+                        .map(LogEntry::getMessage)
+                        .filter(
+                                message ->
+                                        !message.contains(
+                                                "disks/xvda - Failed to load resource: the server responded with a status of 409"))
+                        .toList();
+        assertEquals(List.of(), noted);
+    }
+
+    @Test
+    void theKeyboardIsEnough() {
+        open();
+        WebElement body = browser.findElement(By.tagName("body"));
+        body.sendKeys(Keys.TAB); // reload
+        browser.switchTo().activeElement().sendKeys(Keys.TAB); // the first domain
+        assertEquals(
+                "domain " + WEB, browser.switchTo().activeElement().getDomAttribute("data-key"));
+        browser.switchTo().activeElement().sendKeys(Keys.ENTER);
+        await("chosen", () -> id("detail-title").getText().equals("Domain " + WEB));
+        // Looking again does not take the focus away.
+        browser.executeScript("window.seen = document.activeElement");
+        Object looks =
+                browser.executeScript("return performance.getEntriesByType('resource').length");
+        await(
+                "more looks",
+                () ->
+                        (long)
+                                        browser.executeScript(
+                                                "return performance.getEntriesByType('resource').length")
+                                > (long) looks + 4);
+        assertEquals(true, browser.executeScript("return window.seen === document.activeElement"));
+        WebElement network = browser.findElement(By.cssSelector("[data-key='network lan']"));
+        network.sendKeys(" ");
+        await("network", () -> id("detail-title").getText().equals("Network lan"));
+        assertTrue(id("detail-body").getText().contains(WEB + ".0"));
+        assertQuiet();
+    }
+
+    @Test
+    void itIsDarkWhereTheUserWantsThatAndAsksForATokenThatIsMissing() {
+        browser.get(page.substring(0, page.indexOf('#')));
+        await("asked", () -> id("token-asked").isDisplayed());
+        String script = "return getComputedStyle(document.body).backgroundColor";
+        Object light = browser.executeScript(script);
+        browser.executeCdpCommand(
+                "Emulation.setEmulatedMedia",
+                Map.of(
+                        "features",
+                        List.of(Map.of("name", "prefers-color-scheme", "value", "dark"))));
+        assertNotEquals(light, browser.executeScript(script));
+
+        id("token").sendKeys(page.substring(page.indexOf('#') + 1), Keys.ENTER);
+        await(
+                "domains",
+                () -> browser.findElements(By.cssSelector("#domains tbody tr")).size() == DOMAINS);
+        await("no question", () -> !id("token-asked").isDisplayed());
+    }
+}

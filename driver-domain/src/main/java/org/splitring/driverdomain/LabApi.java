@@ -68,6 +68,7 @@ final class LabApi implements AutoCloseable {
             if (httpPort.isPresent()) {
                 api.listen(server, lab.runDir(), httpPort.getAsInt());
             }
+            api.undoings.push(new FlightEvents(lab.meters()));
             Watch watch = control.watch(BACKENDS, path -> tell(control, events, path));
             api.undoings.push(watch);
             complete = true;
@@ -104,13 +105,14 @@ final class LabApi implements AutoCloseable {
         }
         try {
             String folder = path.substring(0, path.lastIndexOf('/'));
+            String type = state.group(1);
+            int guest = Integer.parseInt(state.group(2));
+            int device = Integer.parseInt(state.group(3));
+            String now = LabViews.state(control, folder);
+            FlightEvents.state(type, guest, device, now);
             events.publish(
                     "device",
-                    Map.of(
-                            "type", state.group(1),
-                            "domid", Integer.parseInt(state.group(2)),
-                            "id", Integer.parseInt(state.group(3)),
-                            "backend_state", LabViews.state(control, folder)));
+                    Map.of("type", type, "domid", guest, "id", device, "backend_state", now));
         } catch (StoreException e) {
             // the store has been closed: there is nobody to tell
         }

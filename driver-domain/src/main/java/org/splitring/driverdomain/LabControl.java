@@ -80,6 +80,8 @@ final class LabControl {
         return new Routes()
                 .get("/v1/lab", request -> lab())
                 .get("/v1/domains", request -> domains())
+                .post("/v1/domains", told(this::create))
+                .delete("/v1/domains/{domain}", told(this::destroy))
                 .get("/v1/domains/{domain}", request -> view(guest(request)))
                 .post("/v1/domains/{domain}/start", told(this::start))
                 .post("/v1/domains/{domain}/stop", told(this::stop))
@@ -184,6 +186,19 @@ final class LabControl {
                                                         + id));
         return new DeviceView(
                 device, type.equals("vbd") ? views.latency(guest.domid(), device.id()) : Map.of());
+    }
+
+    private void create(ControlRequest request, List<String> done) throws Exception {
+        request.allow("config");
+        done.addAll(lab.create(path("config", request.needed("config"))));
+    }
+
+    private void destroy(ControlRequest request, List<String> done)
+            throws ControlException, CommandException {
+        request.allow();
+        LabGuest guest = guest(request);
+        lab.destroy(guest);
+        done.add("destroyed " + guest.domain().name());
     }
 
     private void start(ControlRequest request, List<String> done)

@@ -20,7 +20,7 @@ import org.splitring.driverdomain.lab.MemoryDisks;
 record LabPlan(Lab lab) {
     /// The plan.
     ///
-    /// @throws CommandException with the place of an image that is not there and not to be made
+    /// @throws CommandException with the place of an image that this user may not use
     List<String> lines() throws CommandException {
         List<String> lines = new ArrayList<>();
         int domid = 1;
@@ -116,16 +116,6 @@ record LabPlan(Lab lab) {
     private static FileSource checked(LabDisk disk, FileSource image) throws CommandException {
         Path path = image.path();
         try {
-            if (!Files.exists(path)) {
-                throw new CommandException(
-                        disk.place()
-                                + ": image "
-                                + path
-                                + " does not exist; [images] with its size has it made");
-            }
-            if (Files.isDirectory(path)) {
-                throw new CommandException(disk.place() + ": image " + path + " is a folder");
-            }
             if (!Files.isReadable(path)
                     || (!disk.readOnly() && disk.base().isEmpty() && !Files.isWritable(path))) {
                 throw new CommandException(

@@ -14,7 +14,6 @@ import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabException;
-import org.splitring.driverdomain.lab.LabFile;
 import org.splitring.driverdomain.lab.LabVif;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.store.Store;
@@ -28,13 +27,20 @@ final class LabReload {
     private static final String MTU = "mtu";
 
     private final Path runDir;
-    private final Lab lab;
+    private final Wanted lab;
     private final LabNetworks networks;
     private final List<LabGuest> guests;
     private final Store control;
 
-    /// @param lab as it was started
-    LabReload(Path runDir, Lab lab, LabNetworks networks, List<LabGuest> guests, Store control) {
+    /// The lab as it shall be.
+    @FunctionalInterface
+    interface Wanted {
+        Lab read() throws LabException;
+    }
+
+    /// @param lab reads what its file says now
+    /// @param guests of now
+    LabReload(Path runDir, Wanted lab, LabNetworks networks, List<LabGuest> guests, Store control) {
         this.runDir = runDir;
         this.lab = lab;
         this.networks = networks;
@@ -46,7 +52,7 @@ final class LabReload {
     ///
     /// @return what was done and what must wait, in lines
     List<String> reload() throws CommandException, LabException {
-        Lab wanted = LabFile.read(lab.file());
+        Lab wanted = lab.read();
         List<String> done = new ArrayList<>();
         List<LabVif> vifs = new ArrayList<>();
         wanted.domains().forEach(domain -> vifs.addAll(domain.vifs()));

@@ -36,6 +36,7 @@ import org.splitring.hypervisor.linux.VectoredFile;
 ///     DIR/lock              locked while somebody runs here; says which process
 ///     DIR/lab               path of the lab file, for the next driver domain; then, in lines of
 ///                           their own, whether we made DIR, and the port of the web page
+///     DIR/created           paths of the guests' configuration files that `create` was given
 ///     DIR/successor         the process that asks the driver domain to hand its guests over
 ///     DIR/store             dump of the store
 ///     DIR/log               what a driver domain in the background has to say
@@ -63,6 +64,7 @@ final class RunDirectory implements AutoCloseable {
     private static final String SUCCESSOR = "successor";
     private static final String CONTROL = "control";
     private static final String TOKENS = "token";
+    private static final String CREATED = "created";
 
     /// How long a driver domain may take to hand over before it is killed.
     private static final long HANDOVER_NANOS = TimeUnit.SECONDS.toNanos(1);
@@ -287,6 +289,20 @@ final class RunDirectory implements AutoCloseable {
         Files.write(dir.resolve(LAB), lines);
     }
 
+    /// Notes the guests that were created, for the next driver domain.
+    void noteCreated(List<Path> configs) throws IOException {
+        Files.write(dir.resolve(CREATED), configs.stream().map(Path::toString).toList());
+    }
+
+    /// The configuration files of guests that were created.
+    static List<Path> created(Path given) throws IOException {
+        try {
+            return Files.readAllLines(domain(given, CREATED)).stream().map(Path::of).toList();
+        } catch (NoSuchFileException e) {
+            return List.of();
+        }
+    }
+
     /// The port of the web page of what runs in a folder.
     static OptionalInt httpPort(Path given) throws IOException {
         return noted(given.toAbsolutePath().normalize()).stream()
@@ -387,6 +403,7 @@ final class RunDirectory implements AutoCloseable {
             Files.deleteIfExists(dir.resolve(LAB));
             Files.deleteIfExists(dir.resolve(STORE));
             Files.deleteIfExists(dir.resolve(TOKENS));
+            Files.deleteIfExists(dir.resolve(CREATED));
         }
         try (Stream<Path> entries = Files.list(dir)) {
             for (Path entry : entries.filter(RunDirectory::isFolder).toList()) {

@@ -31,8 +31,11 @@ import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
+import org.splitring.driverdomain.lab.LabException;
+import org.splitring.driverdomain.lab.LabFile;
 import org.splitring.driverdomain.lab.LabTls;
 import org.splitring.driverdomain.lab.MemoryDisks;
+import org.splitring.driverdomain.lab.XlConfig;
 import org.splitring.driverdomain.nbd.NbdTls;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.AttachServer;
@@ -68,13 +71,14 @@ final class RunningLab implements AutoCloseable {
         TAKE_OVER
     }
 
-    private final Lab lab;
+    private volatile Lab lab;
     private final Path runDir;
     private final Optional<Path> plugins;
     private final OptionalInt httpPort;
     private final Consumer<String> news;
     private final Deque<Undoing> undoings = new ArrayDeque<>();
-    private final List<LabGuest> guests = new ArrayList<>();
+    private final List<LabGuest> guests = new CopyOnWriteArrayList<>();
+    private final List<XlConfig> created = new CopyOnWriteArrayList<>();
     private final List<GuestProcess> processes = new CopyOnWriteArrayList<>();
     private final Events events = new Events(LabApi.JSON);
     private final LabMetrics metrics = new LabMetrics();
@@ -90,13 +94,26 @@ final class RunningLab implements AutoCloseable {
         void run() throws IOException;
     }
 
+    private @Nullable Ground ground;
+    private int nextDomid = FIRST_DOMID;
+
+    /// What a domain stands on.
+    private record Ground(
+            StoreTree tree,
+            Store control,
+            NettyDeviceLoops loops,
+            LabDrivers drivers,
+            AttachServer server) {}
+
     private RunningLab(
             Lab lab,
+            List<XlConfig> created,
             Path runDir,
             Optional<Path> plugins,
             OptionalInt httpPort,
             Consumer<String> news) {
         this.httpPort = httpPort;
+        this.created.addAll(created);
         this.lab = lab;
         this.runDir = runDir;
         this.plugins = plugins;
@@ -111,6 +128,7 @@ final class RunningLab implements AutoCloseable {
     /// Starts everything, and returns when every guest that we start has its disks exported, and
     /// every guest that lives there already is connected again.
     ///
+    /// @param created guests of the lab that its file has not
     /// @param plugins folder of plug-in jars; when nothing is said that of the predecessor, or
     ///     `plugins` beside the lab file
     /// @param httpPort of loopback, for the control API beside its socket
@@ -119,13 +137,14 @@ final class RunningLab implements AutoCloseable {
     ///     that were there before
     static RunningLab start(
             Lab lab,
+            List<XlConfig> created,
             Path runDir,
             Optional<Path> plugins,
             OptionalInt httpPort,
             Entrance entrance,
             Consumer<String> news)
             throws CommandException, InterruptedException {
-        RunningLab running = new RunningLab(lab, runDir, plugins, httpPort, news);
+        RunningLab running = new RunningLab(lab, created, runDir, plugins, httpPort, news);
         try {
             running.checkPlaces();
             running.open(entrance);
@@ -153,17 +172,21 @@ final class RunningLab implements AutoCloseable {
         RunDirectory.checkSocketPath(RunDirectory.storeSocket(runDir));
         RunDirectory.checkSocketPath(RunDirectory.controlSocket(runDir));
         for (LabDomain domain : lab.domains()) {
-            RunDirectory.checkSocketPath(RunDirectory.attachSocket(runDir, domain.name()));
-            for (LabDisk disk : domain.disks()) {
-                RunDirectory.checkSocketPath(
-                        RunDirectory.nbdSocket(runDir, domain.name(), disk.device().name()));
-            }
-            if (domain.tcpPort().isPresent() && !hasLivingGuest(domain)) {
-                checkPort(domain, domain.tcpPort().getAsInt());
-            }
-            if (domain.tls().isPresent()) {
-                checkTls(domain.tls().get());
-            }
+            checkPlaces(domain);
+        }
+    }
+
+    private void checkPlaces(LabDomain domain) throws CommandException {
+        RunDirectory.checkSocketPath(RunDirectory.attachSocket(runDir, domain.name()));
+        for (LabDisk disk : domain.disks()) {
+            RunDirectory.checkSocketPath(
+                    RunDirectory.nbdSocket(runDir, domain.name(), disk.device().name()));
+        }
+        if (domain.tcpPort().isPresent() && !hasLivingGuest(domain)) {
+            checkPort(domain, domain.tcpPort().getAsInt());
+        }
+        if (domain.tls().isPresent()) {
+            checkTls(domain.tls().get());
         }
     }
 
@@ -227,12 +250,12 @@ final class RunningLab implements AutoCloseable {
                 LabDrivers.find(lab, plugins, control, options, networks, metrics.registry(), news);
         undoings.push(found::close);
 
-        int domid = FIRST_DOMID;
+        Ground made = new Ground(tree, control, loops, found, server);
+        ground = made;
+        undoings.push(this::closeGuests);
         for (LabDomain domain : lab.domains()) {
-            LabGuest guest =
-                    new LabGuest(domain, new DomId(domid++), tree, control, loops, found, news);
+            LabGuest guest = guest(domain, made);
             guests.add(guest);
-            undoings.push(guest::close);
             guest.clearStore(process(domain).isPresent());
             found.plan(domain, guest.domid(), runDir);
             guest.openImages();
@@ -256,9 +279,29 @@ final class RunningLab implements AutoCloseable {
         metrics.collect(() -> LabMetrics.ports(networks.networks()));
         metrics.collect(() -> LabMetrics.domains(guests));
         metrics.collect(() -> LabMetrics.store(tree, guests));
-        LabReload reload = new LabReload(runDir, lab, networks, List.copyOf(guests), control);
+        LabReload reload = new LabReload(runDir, this::wanted, networks, guests, control);
         LabControl asked = new LabControl(this, control, networks, reload, events);
         undoings.push(LabApi.open(this, asked.routes(), control, events, httpPort)::close);
+    }
+
+    private LabGuest guest(LabDomain domain, Ground on) {
+        DomId domid = new DomId(nextDomid++);
+        return new LabGuest(domain, domid, on.tree(), on.control(), on.loops(), on.drivers(), news);
+    }
+
+    private void closeGuests() {
+        for (LabGuest guest : guests.reversed()) {
+            try {
+                guest.close();
+            } catch (DiskException e) {
+                news.accept("while stopping: " + e.getMessage());
+            }
+        }
+    }
+
+    /// What the lab file says now, with the guests that were created.
+    private Lab wanted() throws LabException {
+        return LabFile.read(lab.file(), created);
     }
 
     private void noteLab(RunDirectory taken) throws CommandException {
@@ -390,16 +433,21 @@ final class RunningLab implements AutoCloseable {
                 entrance == Entrance.TAKE_OVER
                         || processes.stream().anyMatch(GuestProcess::isAdopted);
         for (LabDomain domain : lab.domains()) {
-            for (LabDisk disk : domain.disks()) {
-                if (disk.base().isPresent()) {
-                    makeOverlay(disk, folders);
-                } else if (MemoryDisks.isOne(disk.source())) {
-                    makeInMemory(disk, goesOn);
-                } else if (disk.source() instanceof FileSource image
-                        && disk.createBytes().isPresent()
-                        && !Files.exists(image.path())) {
-                    makeImage(disk, image, disk.createBytes().getAsLong());
-                }
+            makeImages(domain, folders, goesOn);
+        }
+    }
+
+    private void makeImages(LabDomain domain, BackingFolders folders, boolean goesOn)
+            throws CommandException {
+        for (LabDisk disk : domain.disks()) {
+            if (disk.base().isPresent()) {
+                makeOverlay(disk, folders);
+            } else if (MemoryDisks.isOne(disk.source())) {
+                makeInMemory(disk, goesOn);
+            } else if (disk.source() instanceof FileSource image
+                    && disk.createBytes().isPresent()
+                    && !Files.exists(image.path())) {
+                makeImage(disk, image, disk.createBytes().getAsLong());
             }
         }
     }
@@ -505,6 +553,114 @@ final class RunningLab implements AutoCloseable {
 
     ConsoleSessions consoles() {
         return consoles;
+    }
+
+    /// Makes a guest that the lab file has not, and starts it.
+    ///
+    /// @param file of its configuration, as xl has it
+    /// @return what was done
+    synchronized List<String> create(Path file)
+            throws CommandException, LabException, InterruptedException {
+        Ground on = ground;
+        RunDirectory taken = directory;
+        if (stopping || on == null || taken == null) {
+            throw new CommandException("the lab is stopping");
+        }
+        XlConfig config = XlConfig.read(file);
+        List<XlConfig> all = new ArrayList<>(created);
+        all.add(config);
+        Lab with = LabFile.read(lab.file(), all);
+        LabDomain domain = with.domains().getLast();
+        checkPlaces(domain);
+        LabGuest guest = guest(domain, on);
+        boolean complete = false;
+        try {
+            guest.clearStore(false);
+            makeImages(domain, new BackingFolders(with.backingFolders()), false);
+            on.drivers().plan(domain, guest.domid(), runDir);
+            guest.openImages();
+            guest.listen(on.server(), runDir);
+            startGuest(domain);
+            GuestProcess process = process(domain).orElseThrow();
+            process.awaitReady(READY_SECONDS, runDir);
+            process.onExit(() -> guestEnded(process));
+            guests.add(guest);
+            created.add(config);
+            lab = with;
+            note(taken);
+            complete = true;
+        } finally {
+            if (!complete) {
+                remove(guest, on);
+            }
+        }
+        List<String> done = new ArrayList<>();
+        if (!config.ignored().isEmpty()) {
+            done.add(
+                    file
+                            + ": of virtual machines, and of no meaning here: "
+                            + String.join(", ", config.ignored()));
+        }
+        done.add("created " + domain.name() + ", domid " + guest.domid());
+        return done;
+    }
+
+    /// Ends a guest at once. One that was created is gone then; one of the lab file can be started
+    /// again.
+    synchronized void destroy(LabGuest guest) throws CommandException {
+        String name = guest.domain().name();
+        Ground on = ground;
+        RunDirectory taken = directory;
+        Optional<XlConfig> config =
+                created.stream().filter(each -> each.name().equals(name)).findFirst();
+        if (config.isEmpty() || on == null || taken == null) {
+            stop(guest, true);
+            return;
+        }
+        created.remove(config.get());
+        remove(guest, on);
+        note(taken);
+        lab =
+                new Lab(
+                        lab.file(),
+                        lab.diskEngine(),
+                        lab.backingFolders(),
+                        lab.networks(),
+                        lab.domains().stream().filter(each -> !each.name().equals(name)).toList());
+    }
+
+    private void remove(LabGuest guest, Ground on) throws CommandException {
+        guests.remove(guest);
+        for (GuestProcess process : processes) {
+            if (process.domain().equals(guest.domain())) {
+                processes.remove(process);
+                process.awaitEnd(0);
+            }
+        }
+        List<HeldDisks.Disk> disks = guest.disks();
+        try {
+            guest.close();
+            new DeviceNodes(on.control()).forget(guest.domid());
+            for (HeldDisks.Disk disk : disks) {
+                if (MemoryDisks.isOne(disk.image())) {
+                    MadeImages.delete(Path.of(disk.image().name()));
+                }
+            }
+        } catch (DiskException e) {
+            throw new CommandException(guest.domain().name() + ": " + e.getMessage(), e);
+        } catch (StoreException e) {
+            throw new CommandException("store: " + e.getMessage(), e);
+        } finally {
+            on.tree().release(guest.domid());
+        }
+    }
+
+    private void note(RunDirectory taken) throws CommandException {
+        try {
+            taken.noteCreated(created.stream().map(XlConfig::file).toList());
+        } catch (IOException e) {
+            throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
+        }
     }
 
     /// Starts a guest that has ended, or was stopped.

@@ -19,6 +19,8 @@ import picocli.CommandLine.ParseResult;
             BackendCommand.class,
             ValidateCommand.class,
             DownCommand.class,
+            CreateCommand.class,
+            DestroyCommand.class,
             ListCommand.class,
             TopCommand.class,
             DoctorCommand.class,

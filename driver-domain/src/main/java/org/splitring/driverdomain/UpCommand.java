@@ -23,6 +23,7 @@ import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabFile;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.driverdomain.lab.LabVif;
+import org.splitring.driverdomain.lab.XlConfig;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -82,7 +83,13 @@ final class UpCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        Lab lab = LabFile.read(labFile);
+        List<XlConfig> created = new ArrayList<>();
+        if (inBackground || !detach) { // the one that runs them
+            for (Path config : RunDirectory.created(runDirectory.path())) {
+                created.add(XlConfig.read(config));
+            }
+        }
+        Lab lab = LabFile.read(labFile, created);
         if (http != null && (http < 1 || http > 65_535)) {
             throw new CommandException(HTTP + " " + http + " is no port: 1 to 65535");
         }
@@ -109,6 +116,7 @@ final class UpCommand implements Callable<Integer> {
         try (RunningLab running =
                 RunningLab.start(
                         lab,
+                        created,
                         runDirectory.path(),
                         Optional.ofNullable(plugins),
                         http == null ? OptionalInt.empty() : OptionalInt.of(http),

@@ -447,6 +447,38 @@ class LabApiIT {
     }
 
     @Test
+    void aFlightRecordingHasStatesAndMeters() throws Exception {
+        Path recording = dir.resolve("lab.jfr");
+        String pid = get("/v1/lab").path("pid").asString();
+        Path tools = Path.of(System.getProperty("java.home"), "bin");
+        Ended start =
+                lab.execute(List.of(tools.resolve("jcmd") + "", pid, "JFR.start", "name=lab"));
+        assertTrue(start.output().contains("Started recording"), start.output());
+        send("POST", "/v1/domains/web/devices", "{\"device\":\"vbd,memory:1MiB,raw,xvdc\"}");
+        send("DELETE", "/v1/domains/web/devices/vbd/xvdc", "{}");
+        TimeUnit.MILLISECONDS.sleep(1500); // meters come once a second
+        lab.execute(
+                List.of(
+                        tools.resolve("jcmd") + "",
+                        pid,
+                        "JFR.stop",
+                        "name=lab",
+                        "filename=" + recording));
+        String events =
+                lab.execute(
+                                List.of(
+                                        tools.resolve("jfr") + "",
+                                        "print",
+                                        "--categories",
+                                        "Splitring",
+                                        recording + ""))
+                        .output();
+        assertTrue(events.contains("splitring.DeviceState"), events);
+        assertTrue(events.contains("state = \"connected\""), events);
+        assertTrue(events.contains("meter = \"splitring.vbd.wr.req\""), events);
+    }
+
+    @Test
     void listsShowWhatThereIs() throws Exception {
         String list = lab.command(0, "list");
         assertTrue(list.matches("(?s)Name +ID +Mem +Guest.*web +1 +64 +java +[0-9]+ .*"), list);
@@ -464,6 +496,26 @@ class LabApiIT {
         String top = lab.command(0, "top", "--batch", "--iterations", "2", "--delay", "0.1");
         assertEquals(2, top.lines().filter(line -> line.startsWith("NAME")).count(), top);
         assertTrue(top.matches("(?s).*web +running +65536 +0 .*"), top);
+    }
+
+    @Test
+    void theDoctorNamesWhatIsWrongAndWhatToDo() throws Exception {
+        String fine = lab.command(3, "doctor"); // nothing is plugged into the network
+        assertTrue(fine.contains("network lan: nothing is plugged in"), fine);
+        assertTrue(fine.matches("(?s).*web vbd/xvda +connected +connected +1 x 4 pages.*"), fine);
+        assertTrue(lab.command(0, "doctor", "web").contains("nothing is wrong"));
+
+        lab.command(0, "block-pause", "web", "xvda");
+        try {
+            String paused = lab.command(3, "doctor", "web");
+            assertTrue(paused.contains("web vbd/xvda: it is paused"), paused);
+            assertTrue(paused.contains("./splitring block-unpause web xvda"), paused);
+        } finally {
+            lab.command(0, "block-unpause", "web", "xvda");
+        }
+        JsonNode found = JSON.readTree(lab.command(3, "doctor", "--json"));
+        assertEquals("network lan", found.at("/0/place").asString());
+        assertTrue(lab.command(1, "doctor", "nobody").contains("no domain \"nobody\""));
     }
 
     @Test

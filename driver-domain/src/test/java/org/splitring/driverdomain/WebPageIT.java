@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -143,6 +144,13 @@ class WebPageIT {
         }
     }
 
+    /// How often the page has asked for something.
+    private long looks() {
+        Object looks =
+                browser.executeScript("return performance.getEntriesByType('resource').length");
+        return ((Number) Objects.requireNonNull(looks)).longValue();
+    }
+
     private String text() {
         return browser.findElement(By.tagName("body")).getText();
     }
@@ -195,15 +203,8 @@ class WebPageIT {
         assertFalse(row(WEB).isDisplayed());
 
         // What was read and written since is shown by the next look but one.
-        Object looks =
-                browser.executeScript("return performance.getEntriesByType('resource').length");
-        await(
-                "more looks",
-                () ->
-                        (long)
-                                        browser.executeScript(
-                                                "return performance.getEntriesByType('resource').length")
-                                > (long) looks + 6);
+        long looks = looks();
+        await("more looks", () -> looks() > looks + 6);
         assertQuiet();
     }
 
@@ -275,15 +276,8 @@ class WebPageIT {
         await("chosen", () -> id("detail-title").getText().equals("Domain " + WEB));
         // Looking again does not take the focus away.
         browser.executeScript("window.seen = document.activeElement");
-        Object looks =
-                browser.executeScript("return performance.getEntriesByType('resource').length");
-        await(
-                "more looks",
-                () ->
-                        (long)
-                                        browser.executeScript(
-                                                "return performance.getEntriesByType('resource').length")
-                                > (long) looks + 4);
+        long looks = looks();
+        await("more looks", () -> looks() > looks + 4);
         assertEquals(true, browser.executeScript("return window.seen === document.activeElement"));
         WebElement network = browser.findElement(By.cssSelector("[data-key='network lan']"));
         network.sendKeys(" ");

@@ -57,7 +57,7 @@ public final class LabFile {
 
     /// Names that the run directory needs itself.
     private static final Set<String> RESERVED_NAMES =
-            Set.of("xenstored", "control", "lab", "lock", "log", "store", "successor", "token");
+            Set.of("xenstored", "control", "lab", "lock", "log", "store", "successor", "token", "created");
 
     private static final List<String> TOP_KEYS =
             List.of("domains", "networks", "images", "nbd_tls", "backing_folders", "disk_engine");
@@ -73,8 +73,11 @@ public final class LabFile {
     private static final int SECTOR_BYTES = 512;
     private static final long MAX_FILE_BYTES = 1 << 20;
 
-    private final Path file;
-    private final TomlPlaces places;
+    private final Path labFile;
+
+    // Of the lab file, or of a guest's own that is being read.
+    private Path file;
+    private TomlPlaces places;
     private final Map<Path, Long> imageSizes = new LinkedHashMap<>();
     private final Map<Path, List<String>> imagePlaces = new HashMap<>();
     private final Set<Path> imagesUsed = new HashSet<>();
@@ -90,6 +93,7 @@ public final class LabFile {
     private final Set<Path> overlaid = new LinkedHashSet<>();
 
     private LabFile(Path file, String text) {
+        this.labFile = file;
         this.file = file;
         this.places = new TomlPlaces(text);
         this.networks = new NetworkTables(this, file);
@@ -99,6 +103,14 @@ public final class LabFile {
     ///
     /// @throws LabException for whatever is wrong, with file, line and key
     public static Lab read(Path file) throws LabException {
+        return read(file, List.of());
+    }
+
+    /// Reads and checks a lab file with guests that it does not have.
+    ///
+    /// @param guests come behind the domains of the file
+    /// @throws LabException for whatever is wrong, with file, line and key
+    public static Lab read(Path file, List<XlConfig> guests) throws LabException {
         String text;
         try {
             if (Files.isDirectory(file)) {
@@ -129,14 +141,14 @@ public final class LabFile {
             String place = line > 0 ? file + ":" + line : file.toString();
             throw new LabException(place + ": " + oneLine(e.getOriginalMessage()), e);
         }
-        return new LabFile(file, text).lab(root);
+        return new LabFile(file, text).lab(root, guests);
     }
 
     private static String oneLine(String message) {
         return message.lines().findFirst().orElse("is not TOML");
     }
 
-    private Lab lab(JsonNode root) throws LabException {
+    private Lab lab(JsonNode root, List<XlConfig> guests) throws LabException {
         checkKeys(root, List.of(), TOP_KEYS);
         images(root.path("images"));
         networks.read(root.path("networks"));
@@ -154,6 +166,18 @@ public final class LabFile {
         for (Map.Entry<String, JsonNode> entry : domains.properties()) {
             result.add(domain(entry.getKey(), entry.getValue(), tls));
         }
+        TomlPlaces labPlaces = places;
+        for (XlConfig guest : guests) {
+            if (result.stream().anyMatch(each -> each.name().equals(guest.name()))) {
+                throw new LabException(
+                        guest.file() + ": name: the lab has a domain " + guest.name() + " already");
+            }
+            file = guest.file();
+            places = new TomlPlaces(guest.text(), List.of("domains", guest.name()));
+            result.add(domain(guest.name(), guest.domain(), tls));
+        }
+        file = labFile;
+        places = labPlaces;
         if (tls.isPresent() && ports.isEmpty()) {
             throw bad(List.of("nbd_tls"), "no domain has export = \"tcp:PORT\"");
         }
@@ -377,7 +401,7 @@ public final class LabFile {
         try {
             DiskSpec spec = DiskSpec.parse(text);
             Path folder = file.toAbsolutePath().resolveSibling("");
-            DiskSource target = LabDisk.target(spec, folder, file, path.get(1));
+            DiskSource target = LabDisk.target(spec, folder, labFile, path.get(1));
             OptionalLong size = LabDisk.created(spec);
             if (target instanceof FileSource image && imageSizes.containsKey(image.path())) {
                 imagesUsed.add(image.path());

@@ -23,8 +23,13 @@ final class TomlPlaces {
     private int duplicateLine;
 
     TomlPlaces(String toml) {
+        this(toml, List.of());
+    }
+
+    /// @param beginning the table that keys before the first header are in
+    TomlPlaces(String toml, List<String> beginning) {
         text = toml.lines().toList();
-        List<String> table = List.of();
+        List<String> table = beginning;
         for (int i = 0; i < text.size(); i++) {
             Matcher header = HEADER.matcher(text.get(i));
             Matcher key = KEY.matcher(text.get(i));

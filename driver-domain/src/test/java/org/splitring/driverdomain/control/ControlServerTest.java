@@ -361,7 +361,7 @@ class ControlServerTest {
             BufferedReader lines = listenTo(lazy);
             BufferedReader others = listenTo(eager);
             String text = "x".repeat(1000);
-            int sent = 20_000;
+            int sent = 2000; // of 1 KB: more than sockets and the channel take
             int heard = 0;
             for (int i = 0; i < sent; i++) {
                 events.publish("news", Map.of("text", text));
@@ -424,7 +424,7 @@ class ControlServerTest {
         Path file = Files.writeString(dir.resolve("token2"), line + "\n");
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
         IOException refused = assertThrows(IOException.class, () -> Tokens.load(file));
-        assertTrue(refused.getMessage().contains(said), refused.getMessage());
+        assertTrue(refused.toString().contains(said), refused.toString());
     }
 
     @Test
@@ -432,12 +432,12 @@ class ControlServerTest {
         Path file = dir.resolve("token");
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
         IOException refused = assertThrows(IOException.class, () -> Tokens.load(file));
-        assertTrue(refused.getMessage().contains("chmod 600"), refused.getMessage());
+        assertTrue(refused.toString().contains("chmod 600"), refused.toString());
     }
 
     @Test
     void aPortInUseIsNamed() {
         IOException refused = assertThrows(IOException.class, () -> server.listen(port, tokens));
-        assertTrue(refused.getMessage().contains("port " + port), refused.getMessage());
+        assertTrue(refused.toString().contains("port " + port), refused.toString());
     }
 }

@@ -1,0 +1,92 @@
+package org.splitring.driverdomain;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.splitring.driverdomain.LabUnderTest.Ended;
+
+/// A guest that comes into a running lab from a file of xl's, and goes.
+@Timeout(180)
+class CreateIT {
+    @TempDir Path dir;
+    private LabUnderTest lab;
+
+    @BeforeEach
+    void up() throws Exception {
+        lab = new LabUnderTest(dir);
+        lab.image("db.img", 8);
+        lab.up("[domains.web]\ndisk = [\"memory:1MiB,,xvda\"]\n");
+    }
+
+    @AfterEach
+    void cleanUp() throws Exception {
+        lab.cleanUp();
+    }
+
+    private String config(String name, String more) throws Exception {
+        return Files.writeString(dir.resolve(name + ".cfg"), "name = '" + name + "'\n" + more)
+                .toString();
+    }
+
+    @Test
+    void itIsServedOutlivesADriverDomainAndIsDestroyed() throws Exception {
+        String file =
+                config(
+                        "db",
+                        "vcpus = 2\nkernel = '/x'\ndisk = ['db.img,raw,xvda,w', 'memory:2MiB,,xvdb']\n");
+        assertEquals(
+                file
+                        + ": of virtual machines, and of no meaning here: vcpus, kernel\ncreated db,"
+                        + " domid 2\n",
+                lab.command(0, "create", file));
+        lab.io(lab.uri("db", "xvda"), "write -P 5 0 4M", "flush", "read -P 5 0 4M");
+        lab.io(lab.uri("db", "xvdb"), "write -P 6 0 1M");
+        assertTrue(lab.command(0, "list").matches("(?s).*db +2 +64 +java +[0-9]+ +running.*"));
+        assertTrue(lab.command(1, "create", file).contains("the lab has a domain db already"));
+        assertEquals("nothing has changed\n", lab.command(0, "reload"));
+
+        Ended replaced = lab.splitring("replace", "--run-dir", lab.run() + "");
+        assertEquals(0, replaced.code(), replaced.output());
+        assertTrue(
+                replaced.output().matches("(?s).*domain db: guest process [0-9]+ goes on.*"),
+                replaced.output());
+        lab.io(lab.uri("db", "xvda"), "read -P 5 0 4M", "write -P 7 4M 1M");
+        lab.io(lab.uri("db", "xvdb"), "read -P 6 0 1M");
+
+        assertEquals("destroyed db\n", lab.command(0, "destroy", "db"));
+        assertFalse(lab.command(0, "list").contains("db"));
+        assertFalse(Files.exists(lab.run().resolve("db/xvda.nbd")));
+        assertTrue(lab.command(1, "destroy", "db").contains("no domain \"db\""));
+        // Another one may have the name and the image.
+        lab.command(0, "create", config("db", "disk = ['db.img,raw,xvda,w']\n"));
+        lab.io(lab.uri("db", "xvda"), "read -P 7 4M 1M");
+        lab.io(lab.uri("web", "xvda"), "write -P 1 0 1M", "read -P 1 0 1M");
+    }
+
+    @Test
+    void oneThatCannotBeLeavesNothing() throws Exception {
+        String broken = config("db", "disk = ['db.img,qcow2,xvda,w']\n");
+        String said = lab.command(1, "create", broken);
+        assertTrue(said.contains("db.img"), said);
+        assertEquals(1, lab.command(0, "list", "--json").split("\"domid\"", -1).length - 1);
+        assertTrue(
+                lab.command(1, "create", dir.resolve("gone.cfg") + "").contains("no such file"));
+        lab.command(0, "create", config("db", "disk = ['db.img,raw,xvda,w']\n"));
+        lab.io(lab.uri("db", "xvda"), "read -P 0 0 1M");
+    }
+
+    @Test
+    void aGuestOfTheLabFileCanBeStartedAgain() throws Exception {
+        assertEquals("destroyed web\n", lab.command(0, "destroy", "web"));
+        assertTrue(lab.command(0, "list").contains("stopped"));
+        assertTrue(lab.command(1, "destroy", "web").contains("does not run"));
+    }
+}

@@ -25,12 +25,17 @@ final class FlightEvents implements AutoCloseable {
     @Description("A backend's half of a device has come into a state of xenbus")
     @StackTrace(false)
     static final class DeviceState extends Event {
-        @Label("Class") String type = "";
+        @Label("Class")
+        String type = "";
 
-        @Label("Guest") int guest;
-        @Label("Device") int device;
+        @Label("Guest")
+        int guest;
 
-        @Label("State") String state = "";
+        @Label("Device")
+        int device;
+
+        @Label("State")
+        String state = "";
     }
 
     /// What a device has counted so far.
@@ -41,12 +46,17 @@ final class FlightEvents implements AutoCloseable {
     @Period("1 s")
     @StackTrace(false)
     static final class DeviceMeter extends Event {
-        @Label("Meter") String meter = "";
+        @Label("Meter")
+        String meter = "";
 
-        @Label("Guest") String guest = "";
+        @Label("Guest")
+        String guest = "";
 
-        @Label("Device") String device = "";
-        @Label("Value") double value;
+        @Label("Device")
+        String device = "";
+
+        @Label("Value")
+        double value;
     }
 
     /// @param meters of devices

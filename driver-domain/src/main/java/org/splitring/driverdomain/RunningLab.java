@@ -631,12 +631,8 @@ final class RunningLab implements AutoCloseable {
 
     private void remove(LabGuest guest, Ground on) throws CommandException {
         guests.remove(guest);
-        for (GuestProcess process : processes) {
-            if (process.domain().equals(guest.domain())) {
-                processes.remove(process);
-                process.awaitEnd(0);
-            }
-        }
+        process(guest.domain()).ifPresent(process -> process.awaitEnd(0));
+        processes.removeIf(process -> process.domain().equals(guest.domain()));
         List<HeldDisks.Disk> disks = guest.disks();
         try {
             guest.close();

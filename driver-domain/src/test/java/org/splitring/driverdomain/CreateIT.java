@@ -77,8 +77,7 @@ class CreateIT {
         String said = lab.command(1, "create", broken);
         assertTrue(said.contains("db.img"), said);
         assertEquals(1, lab.command(0, "list", "--json").split("\"domid\"", -1).length - 1);
-        assertTrue(
-                lab.command(1, "create", dir.resolve("gone.cfg") + "").contains("no such file"));
+        assertTrue(lab.command(1, "create", dir.resolve("gone.cfg") + "").contains("no such file"));
         lab.command(0, "create", config("db", "disk = ['db.img,raw,xvda,w']\n"));
         lab.io(lab.uri("db", "xvda"), "read -P 0 0 1M");
     }

@@ -57,7 +57,16 @@ public final class LabFile {
 
     /// Names that the run directory needs itself.
     private static final Set<String> RESERVED_NAMES =
-            Set.of("xenstored", "control", "lab", "lock", "log", "store", "successor", "token", "created");
+            Set.of(
+                    "xenstored",
+                    "control",
+                    "lab",
+                    "lock",
+                    "log",
+                    "store",
+                    "successor",
+                    "token",
+                    "created");
 
     private static final List<String> TOP_KEYS =
             List.of("domains", "networks", "images", "nbd_tls", "backing_folders", "disk_engine");

@@ -27,8 +27,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param domain its table, as a lab file has it
 /// @param text of the file, for places in messages
 /// @param ignored keys that do not apply, in the order of the file
-public record XlConfig(
-        Path file, String name, JsonNode domain, String text, List<String> ignored) {
+public record XlConfig(Path file, String name, JsonNode domain, String text, List<String> ignored) {
     private static final Set<String> KEPT = Set.of("memory", "disk", "vif", "p9");
     private static final int MAX_BYTES = 64 << 10;
 
@@ -117,7 +116,8 @@ public record XlConfig(
             if (!word.matches("[0-9]{1,9}|0x[0-9a-fA-F]{1,7}")) {
                 throw bad("the value of " + key + " is no number, no string and no list");
             }
-            return JsonNodeFactory.instance.numberNode(Integer.decode(word.replaceFirst("^0+(?=[0-9])", "")));
+            return JsonNodeFactory.instance.numberNode(
+                    Integer.decode(word.replaceFirst("^0+(?=[0-9])", "")));
         }
 
         private JsonNode list(String key) throws LabException {
@@ -181,7 +181,10 @@ public record XlConfig(
                     while (at < text.length() && text.charAt(at) != '\n') {
                         at++;
                     }
-                } else if (c == ' ' || c == '\t' || c == '\r' || (lines && (c == '\n' || c == ';'))) {
+                } else if (c == ' '
+                        || c == '\t'
+                        || c == '\r'
+                        || (lines && (c == '\n' || c == ';'))) {
                     at++;
                 } else {
                     return;

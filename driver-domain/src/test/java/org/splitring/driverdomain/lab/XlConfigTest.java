@@ -62,8 +62,7 @@ class XlConfigTest {
     void whatXlWouldNotReadIsNamedWithItsLine(String text, String said) {
         LabException refused =
                 assertThrows(
-                        LabException.class,
-                        () -> XlConfig.parse(FILE, text.replace("\\n", "\n")));
+                        LabException.class, () -> XlConfig.parse(FILE, text.replace("\\n", "\n")));
         assertTrue(refused.toString().contains(said), refused.toString());
     }
 
@@ -95,7 +94,11 @@ class XlConfigTest {
         refused(lab, own, "name='db'\nvif=['ip=10.1.0.2']\n", "own.cfg:2: domains.db.vif");
         refused(lab, own, "name='db'\nvif=['bridge=lam']\n", "own.cfg:2: domains.db.vif");
         refused(lab, own, "name='db'\n\ndisk=['gone,raw,xvda,w']\n", "own.cfg:3: domains.db.disk");
-        refused(lab, own, "name='db'\nmemory=4\n", "own.cfg:2: domains.db.memory: 4 is not between");
+        refused(
+                lab,
+                own,
+                "name='db'\nmemory=4\n",
+                "own.cfg:2: domains.db.memory: 4 is not between");
         refused(lab, own, "name='../db'\n", "cannot be the name of a domain");
     }
 

@@ -227,6 +227,10 @@ class LabApiIT {
         return false;
     }
 
+    private static String sizeOf(String disk) throws Exception {
+        return lab.tool("nbdinfo", "libnbd-bin", "--size", lab.uri(disk)).output().strip();
+    }
+
     @Test
     void aDiskIsAttachedChangedAndTakenAway() throws Exception {
         String disk = "{\"device\":\"vbd,memory:4MiB,raw,xvdb\"}";
@@ -253,6 +257,8 @@ class LabApiIT {
                         "{\"size_bytes\":8388608,\"limits\":{\"bps\":\"2MiB\"}}");
         assertEquals("xvdb of web has 8 MiB now", both.at("/done/0").asString());
         assertEquals("xvdb of web is limited now; weight 100", both.at("/done/1").asString());
+        // The guest hears of it when the backend has it.
+        await().atMost(LabUnderTest.PATIENCE).until(() -> sizeOf("xvdb").equals("8388608"));
         long begin = System.nanoTime();
         lab.io(lab.uri("xvdb"), "read -P 0 4M 3M");
         long took = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin);

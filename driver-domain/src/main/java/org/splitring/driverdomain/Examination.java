@@ -56,10 +56,9 @@ final class Examination {
                     domain.path("pid").isNumber()
                             ? "its process lives, and is not attached"
                             : "its guest has ended",
-                    "guest.log in its folder of the run directory says why; start it again from the"
-                            + " web page, or POST /v1/domains/"
+                    "guest.log in its folder of the run directory says why; ./splitring start "
                             + name
-                            + "/start");
+                            + " runs it again");
         }
         for (JsonNode device : domain.path("devices")) {
             device(name, device, attached);

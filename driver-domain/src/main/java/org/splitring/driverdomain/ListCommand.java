@@ -14,7 +14,7 @@ import tools.jackson.databind.JsonNode;
         mixinStandardHelpOptions = true,
         footer = {
             "",
-            "State is running, stopped (start it again with the web page or the control API),",
+            "State is running, stopped (start runs it again),",
             "or waiting (an external domain to which nobody is attached).",
             "",
             "For example: ./splitring list",

@@ -87,5 +87,12 @@ class CreateIT {
         assertEquals("destroyed web\n", lab.command(0, "destroy", "web"));
         assertTrue(lab.command(0, "list").contains("stopped"));
         assertTrue(lab.command(1, "destroy", "web").contains("does not run"));
+        assertTrue(lab.command(3, "doctor", "web").contains("./splitring start web"));
+        assertEquals("started web\n", lab.command(0, "start", "web"));
+        lab.io(lab.uri("xvda"), "write -P 1 0 1M", "read -P 1 0 1M");
+        assertEquals("stopped web\n", lab.command(0, "stop", "web"));
+        assertEquals("started web\n", lab.command(0, "start", "web"));
+        assertEquals("killed web\n", lab.command(0, "stop", "--force", "web"));
+        assertTrue(lab.command(1, "network-limit", "nobody", "0").contains("no domain"));
     }
 }

@@ -2,9 +2,12 @@ package org.splitring.driverdomain;
 
 import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
+import org.splitring.benchmarks.StressCommand;
 import org.splitring.driverdomain.lab.LabException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.IParameterExceptionHandler;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
 /// The main class.
@@ -34,6 +37,7 @@ import picocli.CommandLine.ParseResult;
             CaptureCommand.class,
             DiskCommand.class,
             BenchCommand.class,
+            StressCommand.class,
             GuestCommand.class
         },
         synopsisSubcommandLabel = "COMMAND",
@@ -55,9 +59,30 @@ public final class Splitring {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new Splitring())
-                .setUsageHelpAutoWidth(true)
-                .setExecutionExceptionHandler(Splitring::report);
+        CommandLine line =
+                new CommandLine(new Splitring())
+                        .setUsageHelpAutoWidth(true)
+                        .setExecutionExceptionHandler(Splitring::report);
+        IParameterExceptionHandler usual = line.getParameterExceptionHandler();
+        return line.setParameterExceptionHandler(
+                (e, args) -> isOfStress(e) ? misuse(e) : usual.handleParseException(e, args));
+    }
+
+    private static boolean isOfStress(ParameterException e) {
+        CommandLine parent = e.getCommandLine().getParent();
+        while (parent != null && !(parent.getCommand() instanceof StressCommand)) {
+            parent = parent.getParent();
+        }
+        return parent != null;
+    }
+
+    /// One line, which a page of options would push out of sight.
+    private static int misuse(ParameterException e) {
+        CommandLine command = e.getCommandLine();
+        String name = command.getCommandSpec().qualifiedName();
+        command.getErr().println(name + ": " + e.getMessage());
+        command.getErr().println("'./" + name + " --help' has the options.");
+        return CommandLine.ExitCode.USAGE;
     }
 
     /// One line for what the user can mend; a trace only for what must not happen.

@@ -54,15 +54,12 @@ final class StressFrame {
 
     /// Writes what is the same in all frames of a stream.
     ///
-    /// @param to number of the guest, or 0 for all
+    /// @param from number of the guest that sends
+    /// @param to number of the guest that it is for
     void address(int from, int to, int size) {
         sizeBytes = size;
         bytes.fill((byte) 0);
-        if (to == 0) {
-            bytes.asSlice(0, 6).fill((byte) 0xFF);
-        } else {
-            mac(0, to);
-        }
+        mac(0, to);
         mac(6, from);
         bytes.set(ValueLayout.JAVA_BYTE, TYPE, EXPERIMENT);
         bytes.set(ValueLayout.JAVA_BYTE, TYPE + 1, ONE);

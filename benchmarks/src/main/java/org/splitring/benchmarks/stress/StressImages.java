@@ -143,7 +143,10 @@ final class StressImages implements AutoCloseable {
             if (free < needed) {
                 throw new StressException(
                         "image %s: %s are needed there, and %s are free: fewer disks, or a smaller --image-size"
-                                .formatted(path, Amounts.size(needed), Amounts.size(free)));
+                                .formatted(
+                                        path,
+                                        Amounts.size(needed),
+                                        Amounts.size(free >> 20 << 20)));
             }
             Files.createFile(path);
             made.add(path);

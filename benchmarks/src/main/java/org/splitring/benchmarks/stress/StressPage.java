@@ -2,6 +2,7 @@ package org.splitring.benchmarks.stress;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.splitring.benchmarks.BenchReport;
 
 /// A result as a page of its own: charts as SVG, tables, no script, nothing loaded, light or
@@ -66,7 +67,7 @@ final class StressPage {
             }
         }
         page.append("<p>")
-                .append(BenchReport.escape(result.machine().toString()))
+                .append(BenchReport.escape(result.machine().toString()).replace("\n", "<br>"))
                 .append("<br>")
                 .append(BenchReport.escape(result.began()))
                 .append("</p>\n<h2>Settings</h2>\n")
@@ -168,7 +169,7 @@ final class StressPage {
                 new LineChart(
                                 "Latency by percentile, last run",
                                 "percentile",
-                                nines -> Amounts.count(100 - 100 / Math.pow(10, nines)) + " %",
+                                StressPage::percentile,
                                 Amounts::nanos)
                         .logarithmic()
                         .ticks(List.of(0.0, 1.0, 2.0, 3.0, 4.0, 5.0));
@@ -180,6 +181,12 @@ final class StressPage {
             }
         }
         return chart.svg();
+    }
+
+    /// 0 %, 90 %, 99 %, 99.9 %, and a digit more for each nine.
+    private static String percentile(double nines) {
+        int digits = Math.max(0, (int) Math.ceil(nines) - 2);
+        return String.format(Locale.ROOT, "%." + digits + "f %%", 100 - 100 / Math.pow(10, nines));
     }
 
     private static List<double[]> curve(Latency latency) {

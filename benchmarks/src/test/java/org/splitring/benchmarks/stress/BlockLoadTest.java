@@ -167,8 +167,8 @@ final class BlockLoadTest {
             long slow = services.getCountBetweenValues(150_000_000, KindLog.MOST_NANOS);
             assertTrue(late >= 140, () -> late + " late");
             assertTrue(responses.getValueAtPercentile(99) >= 180_000_000, responses::toString);
-            assertTrue(
-                    slow >= 1 && slow <= 3, () -> slow + " slow"); // a loaded machine stalls, too
+            // A loaded machine may stall now and then, too.
+            assertTrue(slow >= 1 && slow <= late / 20, () -> slow + " slow");
             assertEquals(responses.getTotalCount(), services.getTotalCount());
             assertTrue(load.counts().containsKey("unsent"));
         }

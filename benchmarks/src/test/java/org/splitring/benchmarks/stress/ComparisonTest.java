@@ -20,6 +20,7 @@ final class ComparisonTest {
         "100 102 104,     120 122 124,     NEITHER, DIFFERENT",
         "100 102 104,     103 105 107,     MORE,    SAME", // runs lie among each other
         "100 140 180,     181 190 200,     MORE,    SAME", // apart, but the runs are further
+        "100 100 110,     109 112 112,     MORE,    SAME", // one run of B lies among those of A
         "100.0 100.1,     100.5 100.6,     MORE,    SAME", // less than a hundredth
         "0 0 0,           0 0 0,           LESS,    SAME",
         "0 0 0,           5 6 7,           LESS,    WORSE",

@@ -12,10 +12,9 @@ import picocli.CommandLine.Command;
 @Command(
         name = "stress",
         mixinStandardHelpOptions = true,
-        description = {
-            "Loads rings, disks and networks for a time, checks what comes back, and reports rates,",
-            "latencies and the use of each core."
-        },
+        description =
+                "Loads rings, disks and networks for a time, checks what comes back, and reports"
+                        + " rates, latencies and the use of each core.",
         subcommands = {
             StressRingCommand.class,
             StressBlockCommand.class,

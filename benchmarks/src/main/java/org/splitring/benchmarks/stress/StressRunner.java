@@ -74,7 +74,9 @@ final class StressRunner {
                             outcome,
                             failure,
                             points);
-            report(result);
+            if (failure == null || !points.isEmpty()) {
+                report(result);
+            }
             if (failure != null) {
                 err.println("splitring: " + failure);
                 return ExitCode.SOFTWARE;

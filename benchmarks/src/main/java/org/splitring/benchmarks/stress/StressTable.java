@@ -19,7 +19,7 @@ final class StressTable {
         text.append("stress ").append(result.test()).append(": ").append(settings()).append('\n');
         text.append(result.machine()).append('\n');
         if (result.points().isEmpty()) {
-            return text.append("nothing was measured").append(remark()).append('\n').toString();
+            return text.append("interrupted before anything was measured\n").toString();
         }
         text.append(
                 FORM.formatted(
@@ -47,9 +47,7 @@ final class StressTable {
             text.append(rest(point));
         }
         String remark = remark();
-        return remark.isEmpty()
-                ? text.toString()
-                : text.append(remark.substring(2)).append('\n').toString();
+        return remark.isEmpty() ? text.toString() : text.append(remark).append('\n').toString();
     }
 
     private String settings() {
@@ -61,8 +59,8 @@ final class StressTable {
     /// How it ended, unless as planned.
     private String remark() {
         return switch (result.outcome()) {
-            case "interrupted" -> ": interrupted, so this is what was measured until then";
-            case "failed" -> ": ended by a failure, so this is what was measured until then";
+            case "interrupted" -> "interrupted, so this is what was measured until then";
+            case "failed" -> "ended by a failure, so this is what was measured until then";
             default -> "";
         };
     }

@@ -134,9 +134,9 @@ final class BlockLoadTest {
         }
     }
 
-    /// 1,000 requests a second for a second, and nothing gets on for a fifth of it: about a
-    /// fifth of all requests was due meanwhile. One was sent, for there may be one at a time,
-    /// and whoever counts from the sending sees that one alone.
+    /// 300 requests a second for a second, and nothing gets on for a fifth of it: about a fifth of
+    /// all requests was due meanwhile. One was sent, for there may be one at a time, and whoever
+    /// counts from the sending sees that one alone.
     @Test
     void aStallCountsForAllRequestsThatWereDueInIt() throws Exception {
         Pace pace =
@@ -148,7 +148,7 @@ final class BlockLoadTest {
 
                     @Override
                     public Arrivals arrivals(int stream, int streams) {
-                        return new Arrivals(1000, Pacing.EVEN, 0, 1);
+                        return new Arrivals(300, Pacing.EVEN, 0, 1);
                     }
                 };
         try (BlockLoad load = load("read=1", 1, pace)) {
@@ -162,13 +162,13 @@ final class BlockLoadTest {
             load.logs().drain(List.of(times));
             Histogram responses = times.responses();
             Histogram services = times.services();
-            assertTrue(responses.getTotalCount() > 600, () -> "" + responses.getTotalCount());
+            assertTrue(responses.getTotalCount() > 150, () -> "" + responses.getTotalCount());
             long late = responses.getCountBetweenValues(50_000_000, KindLog.MOST_NANOS);
             long slow = services.getCountBetweenValues(150_000_000, KindLog.MOST_NANOS);
-            assertTrue(late >= 140, () -> late + " late");
-            assertTrue(responses.getValueAtPercentile(99) >= 180_000_000, responses::toString);
+            assertTrue(late >= 30, () -> late + " late");
+            assertTrue(responses.getValueAtPercentile(99) >= 150_000_000, responses::toString);
             // A loaded machine may stall now and then, too.
-            assertTrue(slow >= 1 && slow <= late / 20, () -> slow + " slow");
+            assertTrue(slow >= 1 && slow <= late / 6, () -> slow + " slow");
             assertEquals(responses.getTotalCount(), services.getTotalCount());
             assertTrue(load.counts().containsKey("unsent"));
         }

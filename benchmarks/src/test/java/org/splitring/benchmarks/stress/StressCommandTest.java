@@ -281,9 +281,7 @@ final class StressCommandTest {
         assertTrue(Files.exists(image), "what was there stays");
         Path own = folder.resolve("own.img");
         assertEquals(
-                0,
-                run(ONCE, "block", SECONDS, "--image=" + own, "--image-size=1M"),
-                err::toString);
+                0, run(ONCE, "block", SECONDS, "--image=" + own, "--image-size=1M"), err::toString);
         assertFalse(Files.exists(own), "what was made goes");
     }
 

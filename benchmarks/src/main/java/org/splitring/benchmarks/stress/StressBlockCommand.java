@@ -26,8 +26,7 @@ import picocli.CommandLine.Spec;
             "Exit status: 0 done, 1 a block was wrong or something failed, 2 wrong usage.",
             "",
             "For example, 20,000 requests a second of 8 guests with 4 KiB each, for 10 seconds:",
-            "  ./splitring stress block --guests 8 --rate 20k --mix read=70,write=25,flush=5 \\",
-            "      --seconds 10 --json a.json --html a.html"
+            "  ./splitring stress block --guests 8 --rate 20k --seconds 10 --html a.html"
         })
 public final class StressBlockCommand implements Callable<Integer> {
     @Spec private @Nullable CommandSpec spec;

@@ -1,4 +1,5 @@
-/// Measurements: rings, the store, networks and disks beside their peers.
+/// Measurements: rings, the store, networks and disks beside their peers, and under load that is
+/// checked.
 module org.splitring.benchmarks {
     requires org.splitring.blkback;
     requires org.splitring.blkfront;
@@ -10,6 +11,8 @@ module org.splitring.benchmarks {
     requires transitive info.picocli; // the program adds our commands to its own
     requires java.management; // processor time of a thread
     requires micrometer.core;
+    requires HdrHistogram;
+    requires tools.jackson.databind; // reports of stress, which are read again to be compared
     requires org.agrona;
     requires org.jctools.core;
 
@@ -17,4 +20,7 @@ module org.splitring.benchmarks {
 
     opens org.splitring.benchmarks to
             info.picocli;
+    opens org.splitring.benchmarks.stress to
+            info.picocli,
+            tools.jackson.databind;
 }

@@ -1,6 +1,6 @@
 /// The program.
 module org.splitring.driverdomain {
-    requires org.splitring.benchmarks; // the subcommand bench
+    requires org.splitring.benchmarks; // the subcommands bench and stress
     requires org.splitring.blkfront;
     requires org.splitring.blkback;
     requires org.splitring.bridge;

@@ -47,7 +47,7 @@ final class BackLoop implements Runnable {
 
     private void block() {
         while (control.command() == Control.BLOCKING) {
-            int served = back.serve(1);
+            int served = back.serve(Integer.MAX_VALUE); // of bench ring, which sends one, it is one
             if (served < 0) {
                 toFront.ring();
             } else if (served == 0 && !back.finalCheck()) {

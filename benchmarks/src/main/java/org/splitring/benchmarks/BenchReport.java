@@ -7,7 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 
 /// Rows of a benchmark as a table of text, and as a page with charts that needs nothing else.
-final class BenchReport {
+public final class BenchReport {
     private static final Map<String, String> COLOURS =
             Map.of(
                     "splitring", "#c0392b",
@@ -171,7 +171,8 @@ final class BenchReport {
         return "%-32s %-21s %-10s %10s %10s %10s %5s %8s%n".formatted(cells);
     }
 
-    private static String escape(String text) {
+    /// Text as it stands in a page.
+    public static String escape(String text) {
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;");
     }
 }

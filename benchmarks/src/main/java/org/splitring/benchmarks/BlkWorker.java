@@ -15,6 +15,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
+import org.splitring.benchmarks.stress.NullStore;
 import org.splitring.blkback.DiskEngine;
 import org.splitring.blkback.DiskImage;
 import org.splitring.blkback.DiskImages;

@@ -59,10 +59,6 @@ final class FrontLoop {
         }
     }
 
-    void quit() {
-        control.tell(Control.QUIT, toBack);
-    }
-
     /// Very short bursts with longer pauses between them: in a pause both ends leave their loops,
     /// so that the compilers get a processor before much is queued for them. Two ends that spin all
     /// the time would starve them: methods then run without a profile for a while (tier 2), and

@@ -8,8 +8,9 @@ import java.util.List;
 /// What a figure was measured on: goes into every report.
 ///
 /// @param load of the last minute, before the run began
-record Machine(String processor, int processors, String kernel, String jdk, String load) {
-    static Machine now() throws IOException {
+public record Machine(String processor, int processors, String kernel, String jdk, String load) {
+    /// Looks at this machine.
+    public static Machine now() throws IOException {
         return new Machine(
                 Files.readAllLines(Path.of("/proc/cpuinfo")).stream()
                         .filter(line -> line.startsWith("model name"))
@@ -23,7 +24,7 @@ record Machine(String processor, int processors, String kernel, String jdk, Stri
     }
 
     /// Whether others were using the processors when the run began.
-    boolean isBusy() {
+    public boolean isBusy() {
         return Double.parseDouble(load) > 0.5;
     }
 

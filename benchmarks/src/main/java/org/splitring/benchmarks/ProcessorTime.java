@@ -8,12 +8,12 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /// Time that processes had of processors.
-final class ProcessorTime {
+public final class ProcessorTime {
     private ProcessorTime() {}
 
     /// What the scheduler has given to all threads, in nanoseconds: the times in `stat` are whole
     /// hundredths of a second, of which an idle process takes none.
-    static long nanos(List<Long> processes) throws IOException {
+    public static long nanos(List<Long> processes) throws IOException {
         long sum = 0;
         for (long process : processes) {
             try (Stream<Path> threads = Files.list(Path.of("/proc/" + process + "/task"))) {

@@ -4,13 +4,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.List;
-import java.util.Objects;
-import java.util.function.Supplier;
 import org.jctools.queues.SpscArrayQueue;
 import org.splitring.hypervisor.linux.Affinity;
 import org.splitring.hypervisor.linux.LinuxException;
@@ -26,8 +21,7 @@ import org.splitring.hypervisor.linux.UnixSocket;
 /// itself again as the answering end (`SUBJECT back ENTRY FOLDER`), which maps the same file and
 /// gets the two eventfds through a Unix socket.
 public final class RingWorker {
-    private static final int MEMORY_BYTES = Control.SIZE_BYTES + AgronaRings.SIZE_BYTES;
-    private static final int RING_BYTES = 4096;
+    private static final int PAGE_BYTES = 4096;
     private static final int CONNECT_MILLIS = 30_000;
 
     /// Names the variable that says where the ends run: two processors, the requesting end first.
@@ -58,74 +52,51 @@ public final class RingWorker {
 
     private static void threads(String subject, int entrySizeBytes, long nanos, List<String> tests)
             throws Exception {
-        MemorySegment memory = Arena.global().allocate(MEMORY_BYTES, RING_BYTES);
-        try (Doorbell toFront = Doorbell.create();
-                Doorbell toBack = Doorbell.create()) {
-            Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
-            RingFront front;
-            Supplier<RingBack> back;
-            if (subject.equals("jctools")) {
-                int capacity = entrySizeBytes == BlkifWork.ENTRY_SIZE ? 32 : 256;
-                var requests = new SpscArrayQueue<QueuedRequest>(capacity);
-                var responses = new SpscArrayQueue<QueuedResponse>(capacity);
-                front = new JctoolsFront(requests, responses, entrySizeBytes);
-                back = () -> new JctoolsBack(requests, responses, entrySizeBytes);
-            } else {
-                front = frontIn(memory, subject, entrySizeBytes);
-                back = () -> backIn(memory, subject, entrySizeBytes);
-            }
-            // Each end is made by its own thread, as drivers are: objects of two threads that lie
-            // side by side would share cache lines.
-            Thread backThread =
-                    Thread.ofPlatform()
-                            .name("back")
-                            .start(
-                                    () -> {
-                                        pin(BACK);
-                                        new BackLoop(back.get(), control, toFront, toBack).run();
-                                    });
-            pin(FRONT);
-            FrontLoop loop = new FrontLoop(front, control, toFront, toBack);
-            loop.run(tests, nanos);
-            loop.quit();
-            backThread.join();
+        MemorySegment memory = Arena.global().allocate(RingPair.MEMORY_BYTES, PAGE_BYTES);
+        if (subject.equals("jctools")) {
+            int capacity = entrySizeBytes == BlkifWork.ENTRY_SIZE ? 32 : 256;
+            var requests = new SpscArrayQueue<QueuedRequest>(capacity);
+            var responses = new SpscArrayQueue<QueuedResponse>(capacity);
+            run(
+                    RingPair.threads(
+                            new JctoolsFront(requests, responses, entrySizeBytes),
+                            () -> {
+                                pin(BACK);
+                                return new JctoolsBack(requests, responses, entrySizeBytes);
+                            },
+                            memory),
+                    tests,
+                    nanos);
+        } else {
+            run(
+                    RingPair.threads(
+                            frontIn(memory, subject, entrySizeBytes),
+                            () -> {
+                                pin(BACK);
+                                return backIn(memory, subject, entrySizeBytes);
+                            },
+                            memory),
+                    tests,
+                    nanos);
         }
     }
 
     private static void processes(
             String subject, int entrySizeBytes, long nanos, List<String> tests) throws Exception {
-        Path shm = Path.of("/dev/shm");
-        Path folder =
-                Files.isWritable(shm)
-                        ? Files.createTempDirectory(shm, "splitring-bench")
-                        : Files.createTempDirectory("splitring-bench");
-        Path file = folder.resolve("memory");
-        Path socketPath = folder.resolve("socket");
-        try (Doorbell toFront = Doorbell.create();
-                Doorbell toBack = Doorbell.create();
-                UnixSocket listener = UnixSocket.listen(socketPath, 1)) {
-            Files.write(file, new byte[MEMORY_BYTES]);
-            MemorySegment memory = map(file);
-            RingFront front = frontIn(memory, subject, entrySizeBytes);
-            Process child = startBack(subject, entrySizeBytes, folder);
-            try {
-                passDoorbells(listener, toFront, toBack);
-                pin(FRONT);
-                Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
-                FrontLoop loop = new FrontLoop(front, control, toFront, toBack);
-                loop.run(tests, nanos);
-                loop.quit();
-                int status = child.waitFor();
-                if (status != 0) {
-                    throw new IllegalStateException("the answering end ended with " + status);
-                }
-            } finally {
-                child.destroyForcibly();
-            }
-        } finally {
-            Files.deleteIfExists(file);
-            Files.deleteIfExists(socketPath);
-            Files.delete(folder);
+        run(
+                RingPair.processes(
+                        memory -> frontIn(memory, subject, entrySizeBytes),
+                        command(subject),
+                        entrySizeBytes),
+                tests,
+                nanos);
+    }
+
+    private static void run(RingPair pair, List<String> tests, long nanos) throws IOException {
+        try (pair) {
+            pin(FRONT);
+            new FrontLoop(pair.front(), pair.control(), pair.toFront(), pair.toBack())
+                    .run(tests, nanos);
         }
     }
 
@@ -138,7 +109,7 @@ public final class RingWorker {
             }
             try (Doorbell toFront = Doorbell.adopt(packet.takeDescriptor());
                     Doorbell toBack = Doorbell.adopt(packet.takeDescriptor())) {
-                MemorySegment memory = map(folder.resolve("memory"));
+                MemorySegment memory = RingPair.map(folder.resolve("memory"));
                 pin(BACK);
                 RingBack back = backIn(memory, subject, entrySizeBytes);
                 Control control = new Control(memory.asSlice(0, Control.SIZE_BYTES));
@@ -159,20 +130,6 @@ public final class RingWorker {
         }
     }
 
-    private static void passDoorbells(UnixSocket listener, Doorbell toFront, Doorbell toBack)
-            throws IOException {
-        if (!listener.awaitReadable(CONNECT_MILLIS)) {
-            throw new IOException("the answering end does not connect");
-        }
-        try (UnixSocket socket = Objects.requireNonNull(listener.accept())) {
-            MemorySegment message = Arena.global().allocate(1);
-            long sent = socket.send(message, 1, toFront.fd(), toBack.fd());
-            if (sent != 1) {
-                throw new IOException("sending the doorbells: " + sent);
-            }
-        }
-    }
-
     /// Command line of a contender, up to the placement.
     static List<String> command(String subject) {
         List<String> command =
@@ -186,22 +143,10 @@ public final class RingWorker {
         return command;
     }
 
-    private static Process startBack(String subject, int entrySizeBytes, Path folder)
-            throws IOException {
-        List<String> command = command(subject);
-        command.addAll(List.of("back", Integer.toString(entrySizeBytes), folder.toString()));
-        return new ProcessBuilder(command)
-                .redirectOutput(ProcessBuilder.Redirect.INHERIT)
-                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                .start();
-    }
-
     private static RingFront frontIn(MemorySegment memory, String subject, int entrySizeBytes) {
         return switch (subject) {
             case "splitring" ->
-                    new SplitringFront(
-                            memory.asSlice(Control.SIZE_BYTES, RING_BYTES),
-                            EntryWork.of(entrySizeBytes));
+                    new SplitringFront(RingPair.ring(memory), EntryWork.of(entrySizeBytes));
             case "agrona" -> new AgronaFront(agrona(memory, entrySizeBytes));
             default -> throw new IllegalArgumentException("subject " + subject);
         };
@@ -210,9 +155,7 @@ public final class RingWorker {
     private static RingBack backIn(MemorySegment memory, String subject, int entrySizeBytes) {
         return switch (subject) {
             case "splitring" ->
-                    new SplitringBack(
-                            memory.asSlice(Control.SIZE_BYTES, RING_BYTES),
-                            EntryWork.of(entrySizeBytes));
+                    new SplitringBack(RingPair.ring(memory), EntryWork.of(entrySizeBytes));
             case "agrona" -> new AgronaBack(agrona(memory, entrySizeBytes));
             default -> throw new IllegalArgumentException("subject " + subject);
         };
@@ -221,12 +164,5 @@ public final class RingWorker {
     private static AgronaRings agrona(MemorySegment memory, int entrySizeBytes) {
         return AgronaRings.in(
                 memory.asSlice(Control.SIZE_BYTES, AgronaRings.SIZE_BYTES), entrySizeBytes);
-    }
-
-    private static MemorySegment map(Path file) throws IOException {
-        try (FileChannel channel =
-                FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            return channel.map(FileChannel.MapMode.READ_WRITE, 0, MEMORY_BYTES, Arena.global());
-        }
     }
 }

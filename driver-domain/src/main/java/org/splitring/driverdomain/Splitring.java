@@ -2,10 +2,13 @@ package org.splitring.driverdomain;
 
 import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
+import org.splitring.benchmarks.StressCommand;
 import org.splitring.driverdomain.lab.LabException;
 import picocli.AutoComplete.GenerateCompletion;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.IParameterExceptionHandler;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
 /// The main class.
@@ -48,6 +51,7 @@ import picocli.CommandLine.ParseResult;
             DiskCommand.class,
             StoreCommand.class,
             BenchCommand.class,
+            StressCommand.class,
             GuestCommand.class,
             GenerateCompletion.class
         },
@@ -72,9 +76,30 @@ public final class Splitring {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new Splitring())
-                .setUsageHelpAutoWidth(true)
-                .setExecutionExceptionHandler(Splitring::report);
+        CommandLine line =
+                new CommandLine(new Splitring())
+                        .setUsageHelpAutoWidth(true)
+                        .setExecutionExceptionHandler(Splitring::report);
+        IParameterExceptionHandler usual = line.getParameterExceptionHandler();
+        return line.setParameterExceptionHandler(
+                (e, args) -> isOfStress(e) ? misuse(e) : usual.handleParseException(e, args));
+    }
+
+    private static boolean isOfStress(ParameterException e) {
+        CommandLine parent = e.getCommandLine().getParent();
+        while (parent != null && !(parent.getCommand() instanceof StressCommand)) {
+            parent = parent.getParent();
+        }
+        return parent != null;
+    }
+
+    /// One line, which a page of options would push out of sight.
+    private static int misuse(ParameterException e) {
+        CommandLine command = e.getCommandLine();
+        String name = command.getCommandSpec().qualifiedName();
+        command.getErr().println(name + ": " + e.getMessage());
+        command.getErr().println("'./" + name + " --help' has the options.");
+        return CommandLine.ExitCode.USAGE;
     }
 
     /// One line for what the user can mend; a trace only for what must not happen.

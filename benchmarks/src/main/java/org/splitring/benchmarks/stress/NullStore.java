@@ -1,10 +1,10 @@
-package org.splitring.benchmarks;
+package org.splitring.benchmarks.stress;
 
 import org.splitring.blkback.BlockStore;
 import org.splitring.hypervisor.linux.IoVector;
 
 /// A disk that takes everything and has nothing: what is left is the cost of the way to it.
-record NullStore(long sizeBytes) implements BlockStore {
+public record NullStore(long sizeBytes) implements BlockStore {
     @Override
     public String name() {
         return "null";

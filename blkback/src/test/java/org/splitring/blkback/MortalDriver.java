@@ -25,9 +25,16 @@ final class MortalDriver implements DriverDomain {
     }
 
     void kill() {
+        if (dead) {
+            return;
+        }
         dead = true;
         ports.forEach(EventChannel::close);
         windows.forEach(ForeignPages::close);
+    }
+
+    boolean isDead() {
+        return dead;
     }
 
     /// A thread of this process.
@@ -36,7 +43,7 @@ final class MortalDriver implements DriverDomain {
             private Runnable whileAlive(Runnable task) {
                 return () -> {
                     if (!dead) {
-                        task.run();
+                        runMortal(task);
                     }
                 };
             }
@@ -66,6 +73,14 @@ final class MortalDriver implements DriverDomain {
                 return loop.spinNanos();
             }
         };
+    }
+
+    private static void runMortal(Runnable task) {
+        try {
+            task.run();
+        } catch (MortalQueueNote.Death e) {
+            // The thread has ended with its process.
+        }
     }
 
     @Override

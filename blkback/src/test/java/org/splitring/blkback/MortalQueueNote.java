@@ -1,70 +1,57 @@
 package org.splitring.blkback;
 
 import java.lang.foreign.MemorySegment;
-import java.util.function.BooleanSupplier;
+import java.lang.foreign.ValueLayout;
+import org.splitring.testkit.MortalDriver;
 
 /// A note whose process may die before and after each step: between any two stores of the data
 /// path. What was being copied at that moment is half there.
 final class MortalQueueNote extends QueueNote {
-    /// Unwinds the stack of a process that is dead.
-    static final class Death extends Error {
-        private static final long serialVersionUID = 1L;
+    private final MortalDriver process;
 
-        Death() {
-            super("killed", null, false, false);
-        }
-    }
-
-    private final BooleanSupplier dies;
-
-    /// @param dies is asked at each step, and kills the process when it says so
-    MortalQueueNote(MemorySegment memory, int entries, BooleanSupplier dies) {
+    /// @param process that has the note
+    MortalQueueNote(MemorySegment memory, int entries, MortalDriver process) {
         super(memory, entries);
-        this.dies = dies;
-    }
-
-    private void mayDie() {
-        if (dies.getAsBoolean()) {
-            throw new Death();
-        }
+        this.process = process;
     }
 
     @Override
     void taken(int place, int request) {
-        if (dies.getAsBoolean()) {
-            copy(place).asSlice(40).fill((byte) 0xAA);
-            throw new Death();
-        }
+        MemorySegment half = copy(place).asSlice(40);
+        byte[] whole = half.toArray(ValueLayout.JAVA_BYTE);
+        half.fill((byte) 0xAA);
+        process.mayDie();
+        half.copyFrom(MemorySegment.ofArray(whole));
         super.taken(place, request);
-        mayDie();
+        process.mayDie();
     }
 
     @Override
     void answered(int place, int response) {
-        mayDie();
+        process.mayDie();
         super.answered(place, response);
-        mayDie();
+        process.mayDie();
     }
 
     @Override
     void publishing(int rspProd) {
-        mayDie();
+        process.mayDie();
         super.publishing(rspProd);
-        mayDie();
+        process.mayDie();
     }
 
     @Override
     void free(int place) {
-        mayDie();
+        process.mayDie();
         super.free(place);
-        mayDie();
+        process.mayDie();
     }
 
     @Override
     int settle() {
-        mayDie();
+        process.mayDie();
         int unanswered = super.settle();
-        mayDie();
+        process.mayDie();
         return unanswered;
     }
 }

@@ -24,6 +24,8 @@ import org.splitring.hypervisor.GuestDomain;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.local.LocalGuestDomain;
 import org.splitring.hypervisor.local.LocalHypervisor;
+import org.splitring.testkit.LastingNotes;
+import org.splitring.testkit.MortalDriver;
 import org.splitring.testkit.SimulatedLoop;
 import org.splitring.testkit.Simulation;
 import org.splitring.xenbus.DevicePaths;
@@ -264,7 +266,7 @@ final class SimulatedVbd {
             startProcess();
             try {
                 back = startBackend();
-            } catch (MortalQueueNote.Death e) {
+            } catch (MortalDriver.Death e) {
                 sim.trace("died at birth", replacements);
             }
         } while (isDead());
@@ -273,17 +275,15 @@ final class SimulatedVbd {
 
     private QueueNote mortal(MemorySegment memory, int entries) {
         MortalDriver owner = process;
-        return new MortalQueueNote(
-                memory,
-                entries,
-                () -> {
-                    if (owner == null || --stepsToDeath > 0) {
-                        return false;
-                    }
-                    stepsToDeath = Integer.MAX_VALUE;
-                    owner.kill();
-                    return true;
-                });
+        return owner == null
+                ? new QueueNote(memory, entries)
+                : new MortalQueueNote(memory, entries, owner);
+    }
+
+    /// Whether a step of the backend's is its last.
+    private boolean isLastStep() {
+        stepsToDeath--;
+        return stepsToDeath == 0;
     }
 
     private void readEverything() {
@@ -363,7 +363,7 @@ final class SimulatedVbd {
     }
 
     private void startProcess() {
-        process = new MortalDriver(driver);
+        process = new MortalDriver(driver, this::isLastStep);
         processStore = tree.connection(DomId.ZERO, process.thread(backControl));
     }
 

@@ -64,6 +64,7 @@ final class VifLab implements AutoCloseable {
     final SimpleMeterRegistry meters = new SimpleMeterRegistry();
     final Map<DomId, VifDevice> devices = new HashMap<>();
     VifBackendOptions options = VifBackendOptions.DEFAULT;
+    HostServices services = HostServices.NONE;
     int mtu = 1500;
     int mappedByOthers;
 
@@ -119,7 +120,7 @@ final class VifLab implements AutoCloseable {
                         control,
                         Timers.of(control),
                         meters,
-                        HostServices.NONE),
+                        services),
                 new DomId(domid),
                 DeviceClasses.of(
                         driverOfVif, new VifFrontendDriver((c, o) -> never(), frontOptions())),
@@ -275,7 +276,7 @@ final class VifLab implements AutoCloseable {
                                     control,
                                     Timers.of(control),
                                     new SimpleMeterRegistry(),
-                                    HostServices.NONE),
+                                    services),
                             domain,
                             guestStore,
                             DeviceClasses.of(

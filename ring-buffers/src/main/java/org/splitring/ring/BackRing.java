@@ -231,6 +231,11 @@ public final class BackRing extends RingSpacing {
         return rspProdPvt;
     }
 
+    /// What the last push has published, or where the ring was attached.
+    public int publishedIndex() {
+        return rspProdPushed;
+    }
+
     /// Publishes every response put since the last push.
     ///
     /// @return `true` when the frontend wants waking; the caller then notifies its event channel

@@ -1,4 +1,4 @@
-package org.splitring.blkback;
+package org.splitring.testkit;
 
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
@@ -9,7 +9,7 @@ import org.splitring.xenbus.device.DeviceNote;
 import org.splitring.xenbus.device.DeviceNotes;
 
 /// Notes that outlive the processes of a simulation.
-final class LastingNotes implements DeviceNotes {
+public final class LastingNotes implements DeviceNotes {
     private final Map<DevicePaths, Kept> kept = new HashMap<>();
     private int made;
 
@@ -36,7 +36,7 @@ final class LastingNotes implements DeviceNotes {
     }
 
     /// What is noted for a device.
-    MemorySegment memory(DevicePaths paths) {
+    public MemorySegment memory(DevicePaths paths) {
         Kept found = kept.get(paths);
         if (found == null) {
             throw new AssertionError("no note of " + paths.backend());
@@ -45,11 +45,11 @@ final class LastingNotes implements DeviceNotes {
     }
 
     /// The host's memory is lost.
-    void clear() {
+    public void clear() {
         kept.clear();
     }
 
-    boolean isEmpty() {
+    public boolean isEmpty() {
         return kept.isEmpty();
     }
 }

@@ -30,6 +30,9 @@ import org.splitring.xenbus.store.StoreException;
 final class VbdBackend implements BackendHooks {
     private static final Logger LOG = LoggerFactory.getLogger(VbdBackend.class);
 
+    /// Key that says why the disk has failed, if it has.
+    static final String FAILURE = "disk-failure";
+
     private final DriverDomain domain;
     private final DevicePaths paths;
     private final DeviceNotes notes;
@@ -139,6 +142,9 @@ final class VbdBackend implements BackendHooks {
     @Override
     public void offer(StoreAccess keys, String folder) throws StoreException {
         DeviceNote.unpublish(keys, folder);
+        if (disk.failure().isEmpty()) {
+            keys.remove(folder + "/" + FAILURE); // of a backend before this one
+        }
         keys.write(folder + "/feature-flush-cache", features.flush() ? "1" : "0");
         keys.write(folder + "/feature-barrier", features.barrier() ? "1" : "0");
         offerDiscard(keys, folder);
@@ -194,6 +200,10 @@ final class VbdBackend implements BackendHooks {
     public Optional<Connection> resume(Keys own, Keys keys, Consumer<String> broken)
             throws StoreException, HandshakeException, GrantException, EventChannelException {
         String id = DeviceNote.published(own);
+        if (own.text(FAILURE).isPresent()) {
+            // Opened anew it would seem well, and the guest was promised errors.
+            throw new DeviceException("the disk had failed");
+        }
         VbdFeatures offered = VbdFeatures.read(own);
         if (offered.discard() && disk.discardGranularityBytes() == 0) {
             throw new DeviceException("the image can no longer discard, as the guest was told");

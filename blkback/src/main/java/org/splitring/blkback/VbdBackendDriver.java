@@ -124,7 +124,7 @@ public final class VbdBackendDriver implements BackendDriver {
                         kind,
                         context.service(DeviceNotes.class).orElse(DeviceNotes.NONE));
         backend.countWith(context.meters());
-        backend.watchDisk(failure -> context.note("disk-failure", failure.toString()));
+        backend.watchDisk(failure -> context.note(VbdBackend.FAILURE, failure.toString()));
         backend.watchSize(context::republish);
         context.watch("rate", text -> backend.limit(rate(context, text)));
         context.watch("weight", text -> backend.weigh(weight(context, text)));

@@ -311,6 +311,16 @@ class SuccessorTest {
     }
 
     @Test
+    void aDiskThatHadFailedIsNotWellAgain() throws Exception {
+        beginRead();
+        lab.toolstack.write(lab.paths.backend() + "/disk-failure", "Input/output error");
+        kill();
+        succeed();
+        isClosed();
+        notes.clear();
+    }
+
+    @Test
     void featuresAreThoseThatWereOffered() throws Exception {
         kill();
         back = start(notes, VbdFeatures.NONE, store);

@@ -49,14 +49,13 @@ final class HashConfig {
     HashConfig(int queues, MemorySegment note) {
         this.queues = queues;
         this.note = note;
-        if (setAlgorithm(note.get(JAVA_INT, 0)) == NetifCtrlLayout.STATUS_SUCCESS
-                && algorithm != NetifCtrlLayout.HASH_ALGORITHM_NONE) {
-            restore();
-        }
+        restore();
     }
 
+    /// What makes no sense is left out, as if a frontend had asked for it.
     private void restore() {
-        int ignored = setTypes(note.get(JAVA_INT, TYPES_AT));
+        int ignored = setAlgorithm(note.get(JAVA_INT, 0));
+        types = note.get(JAVA_INT, TYPES_AT) & ALL_TYPES;
         setKey(note.asSlice(KEY_AT, FlowHash.KEY_BYTES).toArray(ValueLayout.JAVA_BYTE));
         int size = note.get(JAVA_INT, SIZE_AT);
         if (size > 0 && size <= MAX_MAPPING_SIZE) {

@@ -57,8 +57,7 @@ class OrderedNote {
     /// @param memory of [#sizeBytes]: zeroes, or what a predecessor has left
     OrderedNote(MemorySegment memory, int entries, int entrySizeBytes) {
         this.memory = memory;
-        this.copies =
-                memory.asSlice(HEADER.byteSize(), (long) entries * entrySizeBytes);
+        this.copies = memory.asSlice(HEADER.byteSize(), (long) entries * entrySizeBytes);
         this.entries = entries;
         this.entrySizeBytes = entrySizeBytes;
     }

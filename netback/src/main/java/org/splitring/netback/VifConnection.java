@@ -142,8 +142,7 @@ final class VifConnection implements BackendHooks.Connection {
                 note.isFound()
                         ? note.control().resume(shared)
                         : BackRing.init(shared, NetifCtrlLayout.ENTRY_SIZE_BYTES);
-        ControlQueue control =
-                new ControlQueue(ring, note.control(), pages, channel, hash, kept);
+        ControlQueue control = new ControlQueue(ring, note.control(), pages, channel, hash, kept);
         controlPoller = new PortPoller(channel, loop, control, CONTROL_BUDGET, this::broken);
     }
 

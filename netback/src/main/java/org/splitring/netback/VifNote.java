@@ -65,8 +65,7 @@ record VifNote(
     /// What a predecessor has left of a connection.
     ///
     /// @throws DeviceException as [DeviceNotes#find], and for what makes no sense
-    static VifNote find(
-            DeviceNotes notes, DevicePaths paths, String id, int queues, Maker maker)
+    static VifNote find(DeviceNotes notes, DevicePaths paths, String id, int queues, Maker maker)
             throws DeviceException {
         VifNote found = of(notes.find(paths, id, sizeBytes(queues)), true, queues, maker);
         boolean sound = found.control.isSound();

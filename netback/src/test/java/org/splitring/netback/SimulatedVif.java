@@ -107,10 +107,13 @@ final class SimulatedVif {
         }
 
         void event(EventChannel port) {
-            do {
+            boolean more = true;
+            while (more) {
                 takeTx();
                 takeRx();
-            } while (tx.finalCheckForResponses() | rx.finalCheckForResponses());
+                boolean moreTx = tx.finalCheckForResponses();
+                more = rx.finalCheckForResponses() || moreTx;
+            }
             port.unmask();
         }
 
@@ -261,7 +264,8 @@ final class SimulatedVif {
         String folder = VifLab.paths(DOMID).frontend();
         guestStore.transaction(
                 keys -> {
-                    for (String key : List.of("request-rx-copy", "feature-rx-notify", "feature-sg")) {
+                    for (String key :
+                            List.of("request-rx-copy", "feature-rx-notify", "feature-sg")) {
                         keys.write(folder + "/" + key, "1");
                     }
                     keys.write(folder + "/multi-queue-num-queues", Integer.toString(count));
@@ -311,8 +315,7 @@ final class SimulatedVif {
                                         }));
         VifBackendDriver driver =
                 new VifBackendDriver(
-                        context ->
-                                new VifPlace(network, loop, PortSettings.of("vif1.0"), 9000),
+                        context -> new VifPlace(network, loop, PortSettings.of("vif1.0"), 9000),
                         VifBackendOptions.DEFAULT) {
                     @Override
                     VifDevice device(BackendContext context, VifPlace place) {
@@ -338,8 +341,7 @@ final class SimulatedVif {
                 domain.id(),
                 DeviceClasses.of(
                         driver,
-                        new VifFrontendDriver(
-                                (c, o) -> noFrontends(), VifFrontendOptions.DEFAULT)),
+                        new VifFrontendDriver((c, o) -> noFrontends(), VifFrontendOptions.DEFAULT)),
                 BackendOptions.DEFAULT);
     }
 

@@ -15,6 +15,9 @@ public final class LastingNotes implements DeviceNotes {
 
     private record Kept(String id, DeviceNote note) {}
 
+    /// Nothing is noted yet.
+    public LastingNotes() {}
+
     @Override
     public DeviceNote make(DevicePaths paths, long sizeBytes) {
         String id = "note-" + ++made;

@@ -2,6 +2,8 @@ package org.splitring.blkback;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -26,6 +28,10 @@ import org.splitring.wire.BlkifStatus;
 /// the workers, and comes back through a list that the loop empties in one go. There are never more
 /// requests in flight than the ring has slots ([BackRing] sees to that), so the table of them is
 /// made at connect and nothing is allocated later.
+///
+/// **What a successor needs.** Each request has a place in the [QueueNote], which says when it was
+/// taken and answered. What a predecessor has left without an answer is carried out first, in its
+/// order: until the guest has the answer it makes no difference how often that is done.
 ///
 /// **Barriers.** A barrier starts when every write that was taken before it is answered, and no
 /// write that is taken after it starts before it is answered; what waits for that has its place in
@@ -54,10 +60,14 @@ final class DiskQueue implements RingWork {
     private final VbdCounters counters;
     private final VbdGate gate;
     private final RequestReader reader;
-    private final MemorySegment slotCopy;
+    private final QueueNote note;
 
     private final DiskRequest[] free;
     private int freeCount;
+    private final DiskRequest[] answered; // and not published
+    private int answeredCount;
+    private final RequestLine unfinished = new RequestLine(); // by a predecessor
+    private int inFlight;
 
     private final AtomicReference<@Nullable DiskRequest> finished = new AtomicReference<>();
     private final Runnable answerTask = this::answerFinished;
@@ -95,7 +105,8 @@ final class DiskQueue implements RingWork {
             VbdCounters counters,
             VbdFeatures features,
             int largeRequests,
-            VbdGate gate) {
+            VbdGate gate,
+            QueueNote note) {
         this.ring = ring;
         this.layout = layout;
         this.pages = pages;
@@ -106,12 +117,22 @@ final class DiskQueue implements RingWork {
         this.counters = counters;
         this.gate = gate;
         this.reader = new RequestReader(layout, disk, features);
-        this.slotCopy = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
+        this.note = note;
         this.free = new DiskRequest[ring.entries()];
-        for (int i = 0; i < free.length; i++) {
-            free[i] = new DiskRequest(this, disk);
+        this.answered = new DiskRequest[ring.entries()];
+        List<DiskRequest> found = new ArrayList<>();
+        for (int place = 0; place < free.length; place++) {
+            DiskRequest slot = new DiskRequest(this, disk, place, note.copy(place));
+            if (note.isTaken(place)) {
+                found.add(slot);
+            } else {
+                free[freeCount++] = slot;
+            }
         }
-        this.freeCount = free.length;
+        int next = ring.responseIndex() + ring.unansweredRequests();
+        // The oldest first; a request can be much older than those that came after it.
+        found.sort((a, b) -> Integer.compareUnsigned(age(b, next), age(a, next)));
+        found.forEach(unfinished::add);
         this.persistent = new PersistentGrants(pages, features.maxPersistentGrants());
         this.keepsGrants = features.maxPersistentGrants() > 0;
         int largest = features.maxIndirectSegments();
@@ -123,10 +144,18 @@ final class DiskQueue implements RingWork {
         }
     }
 
+    private int age(DiskRequest found, int next) {
+        return next - note.request(found.place);
+    }
+
     @Override
     public int poll(int budget) {
         int taken = 0;
         nanos = loop.nanoTime();
+        while (taken < budget && !unfinished.isEmpty() && !gate.isShut()) {
+            start(unfinished.remove());
+            taken++;
+        }
         while (taken < budget) {
             int count = Math.min(ring.unconsumedRequests(), budget - taken);
             if (count == 0) {
@@ -154,18 +183,22 @@ final class DiskQueue implements RingWork {
 
     @Override
     public boolean finalCheck() {
-        return !gate.isShut() && ring.finalCheckForRequests(); // the gate wakes the poller
+        return !gate.isShut() // the gate wakes the poller
+                && (!unfinished.isEmpty() || ring.finalCheckForRequests());
     }
 
-    /// Requests taken and not answered yet.
+    /// Requests taken and not answered yet, but for those that a predecessor has taken and that
+    /// have not had their turn.
     int inFlight() {
-        return free.length - freeCount;
+        return inFlight;
     }
 
     /// Runs `task` when no request is in flight: now or after the last answer. Nothing polls the
     /// ring any more.
     void whenIdle(Runnable task) {
-        if (inFlight() == 0) {
+        beginWaiting(); // a pass that met a broken ring has not come to it
+        countNow();
+        if (inFlight == 0) {
             task.run();
         } else {
             whenIdle = task;
@@ -194,14 +227,22 @@ final class DiskQueue implements RingWork {
     }
 
     private void take() {
-        // Slot to private memory once; everything after this line looks at the copy.
-        ring.copyRequest(slotCopy);
+        if (freeCount == 0) {
+            publish(); // a frontend has put more on the ring than answers that it can have seen
+        }
         DiskRequest slot = free[--freeCount];
+        // Slot to private memory once; everything after this line looks at the copy.
+        note.taken(slot.place, ring.copyRequest(slot.copy));
+        start(slot);
+    }
+
+    private void start(DiskRequest slot) {
+        inFlight++;
         slot.written = false; // its place may have been a barrier's
         slot.takenNanos = nanos;
         CheckedRequest request = slot.request;
         gate.noteRequest();
-        reader.read(slotCopy, request, slot.segments);
+        reader.read(slot.copy, request, slot.segments);
         if (request.status != BlkifStatus.OKAY) {
             answer(slot, request.status);
             return;
@@ -426,7 +467,7 @@ final class DiskQueue implements RingWork {
         countNow();
         publish();
         Runnable idle = whenIdle;
-        if (idle != null && inFlight() == 0) {
+        if (idle != null && inFlight == 0) {
             whenIdle = null;
             idle.run();
         }
@@ -464,13 +505,15 @@ final class DiskQueue implements RingWork {
             changesInFlight--;
         }
         int index = ring.takeResponseIndex();
+        note.answered(slot.place, index);
         layout.writeResponse(
                 ring.segment(),
                 ring.slotOffset(index),
                 slot.request.id,
                 slot.request.operation,
                 status);
-        free[freeCount++] = slot;
+        answered[answeredCount++] = slot;
+        inFlight--;
     }
 
     private LatencyHistogram latency(int operation) {
@@ -484,8 +527,8 @@ final class DiskQueue implements RingWork {
 
     /// Other rings of the same device count into the same gauges.
     private void countNow() {
-        VbdCounters.add(counters.inFlight, inFlight() - countedInFlight);
-        countedInFlight = inFlight();
+        VbdCounters.add(counters.inFlight, inFlight - countedInFlight);
+        countedInFlight = inFlight;
         VbdCounters.add(counters.persistent, persistent.size() - countedPersistent);
         countedPersistent = persistent.size();
         gate.noteQuiet();
@@ -493,8 +536,14 @@ final class DiskQueue implements RingWork {
 
     private void publish() {
         unpublishedBytes = 0;
+        note.publishing(ring.responseIndex());
         if (ring.pushResponsesAndCheckNotify()) {
             port.send();
         }
+        for (int i = 0; i < answeredCount; i++) {
+            note.free(answered[i].place);
+            free[freeCount++] = answered[i];
+        }
+        answeredCount = 0;
     }
 }

@@ -1,5 +1,6 @@
 package org.splitring.blkback;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -16,6 +17,12 @@ import org.splitring.wire.BlkifStatus;
 /// the loop, except while a worker or a flush has it.
 final class DiskRequest implements DiskTransfer, FlushListener {
     private static final Logger LOG = LoggerFactory.getLogger(DiskRequest.class);
+
+    /// Its number among the places, here and in the note.
+    final int place;
+
+    /// The private copy of its slot, in the note.
+    final MemorySegment copy;
 
     final CheckedRequest request = new CheckedRequest();
     /// For its pages: its own, or a larger one that is lent to it.
@@ -43,8 +50,10 @@ final class DiskRequest implements DiskTransfer, FlushListener {
     private final DiskQueue queue;
     private final DiskImage disk;
 
-    DiskRequest(DiskQueue queue, DiskImage disk) {
+    DiskRequest(DiskQueue queue, DiskImage disk, int place, MemorySegment copy) {
         this.queue = queue;
+        this.place = place;
+        this.copy = copy;
         this.disk = disk;
     }
 

@@ -10,9 +10,11 @@ import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.NbdSource;
 import org.splitring.wire.BlkifInfo;
 import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.device.BackendContext;
 import org.splitring.xenbus.device.BackendDriver;
 import org.splitring.xenbus.device.DeviceException;
+import org.splitring.xenbus.device.DeviceNotes;
 
 /// Makes backends of vbds. Parameters, as xl's toolstack writes them into the backend's folder,
 /// which the guest cannot change:
@@ -37,6 +39,10 @@ public final class VbdBackendDriver implements BackendDriver {
     private static final Logger LOG = LoggerFactory.getLogger(VbdBackendDriver.class);
     private static final int OWN_WORKERS = 2;
     private static final int SERVER_WORKERS = 32; // requests under way to one NBD server
+
+    private static final String CONNECTED = Integer.toString(XenbusState.CONNECTED.number());
+    private static final int PREDECESSOR_LOOKS = 50;
+    private static final long LOOK_MILLIS = 200;
 
     private final @Nullable DiskImage fixed;
 
@@ -111,13 +117,14 @@ public final class VbdBackendDriver implements BackendDriver {
         VbdBackend backend =
                 new VbdBackend(
                         context.domain(),
-                        context.paths().frontendDomain(),
+                        context.paths(),
                         served,
                         context.loop(),
                         options,
-                        kind);
+                        kind,
+                        context.service(DeviceNotes.class).orElse(DeviceNotes.NONE));
         backend.countWith(context.meters());
-        backend.watchDisk(failure -> context.note("disk-failure", failure.toString()));
+        backend.watchDisk(failure -> context.note(VbdBackend.FAILURE, failure.toString()));
         backend.watchSize(context::republish);
         context.watch("rate", text -> backend.limit(rate(context, text)));
         context.watch("weight", text -> backend.weigh(weight(context, text)));
@@ -131,12 +138,31 @@ public final class VbdBackendDriver implements BackendDriver {
     private static DiskImages.Hold hold(
             BackendContext context, DiskImages images, DiskAccess access, DiskMode mode)
             throws DeviceException {
+        DiskSource image = image(context);
+        boolean connected = context.parameter("state").equals(Optional.of(CONNECTED));
+        for (int looks = connected ? PREDECESSOR_LOOKS : 1; ; looks--) {
+            try {
+                DiskImages.Hold hold = images.hold(context.paths(), image, access, mode);
+                context.onEnd(hold);
+                return hold;
+            } catch (DiskException e) {
+                if (looks <= 1) {
+                    throw new DeviceException(String.valueOf(e.getMessage()), e);
+                }
+            }
+            // The process that had the guest may not have ended yet: the kernel finishes what it
+            // has begun, and keeps the image locked.
+            await(image);
+        }
+    }
+
+    private static void await(DiskSource image) throws DeviceException {
         try {
-            DiskImages.Hold hold = images.hold(context.paths(), image(context), access, mode);
-            context.onEnd(hold);
-            return hold;
-        } catch (DiskException e) {
-            throw new DeviceException(String.valueOf(e.getMessage()), e);
+            Thread.sleep(LOOK_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new DeviceException(
+                    "image " + image.name() + ": interrupted while it was waited for", e);
         }
     }
 

@@ -8,8 +8,11 @@ package org.splitring.blkback;
 /// @param features what is announced, where the disk allows it
 public record VbdBackendOptions(
         WorkShares workers, int maxRingPageOrder, int budget, VbdFeatures features) {
+    /// Rings of 16 pages.
+    static final int MAX_PAGE_ORDER = 4;
+
     public VbdBackendOptions {
-        if (maxRingPageOrder < 0 || maxRingPageOrder > 4) {
+        if (maxRingPageOrder < 0 || maxRingPageOrder > MAX_PAGE_ORDER) {
             throw new IllegalArgumentException("maxRingPageOrder not in 0..4: " + maxRingPageOrder);
         }
         if (budget <= 0) {
@@ -21,7 +24,7 @@ public record VbdBackendOptions(
     ///
     /// @param workers usually shared by all devices of the driver domain
     public static VbdBackendOptions of(WorkShares workers) {
-        return new VbdBackendOptions(workers, 4, 64, VbdFeatures.ALL);
+        return new VbdBackendOptions(workers, MAX_PAGE_ORDER, 64, VbdFeatures.ALL);
     }
 
     public VbdBackendOptions withMaxRingPageOrder(int order) {

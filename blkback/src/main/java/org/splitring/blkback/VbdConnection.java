@@ -31,24 +31,39 @@ final class VbdConnection implements BackendHooks.Connection {
     private final DeviceLoop loop;
     private final ForeignPages pages;
     private final VbdGate gate;
+    private final VbdNote note;
     private final List<ServedRing> rings;
     private int busy; // rings that are not idle yet; of the loop
 
     /// One ring and what serves it.
     private record ServedRing(
-            EventChannel port, MemorySegment pages, DiskQueue queue, PortPoller poller) {}
+            EventChannel port, MemorySegment pages, DiskQueue queue, PortPoller poller) {
+        /// The predecessor may have published answers and not told of them, or have been asked for
+        /// an event that it never got.
+        void wakeBothEnds() {
+            port.send();
+            poller.wake();
+        }
+    }
 
     private VbdConnection(
-            DeviceLoop loop, ForeignPages pages, VbdGate gate, List<ServedRing> rings) {
+            DeviceLoop loop,
+            ForeignPages pages,
+            VbdGate gate,
+            VbdNote note,
+            List<ServedRing> rings) {
         this.loop = loop;
         this.pages = pages;
         this.gate = gate;
+        this.note = note;
         this.rings = rings;
         busy = rings.size();
     }
 
-    /// Maps the rings, binds the ports and starts to serve.
+    /// Maps the rings, binds the ports and starts to serve; with the note of a predecessor, where
+    /// that has left them.
     ///
+    /// @param note for each ring in order; forgotten with the connection, also when this throws
     /// @param onBroken is told on the loop why serving of a ring has stopped by itself
     static VbdConnection open(
             DriverDomain domain,
@@ -61,17 +76,40 @@ final class VbdConnection implements BackendHooks.Connection {
             VbdFeatures features,
             VbdGate gate,
             Executor workers,
+            VbdNote note,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
-        BlkifLayout layout = BlkifLayout.ofProtocol(keys.getFirst().protocol()).orElseThrow();
+        try {
+            return openNoted(
+                    domain, frontend, keys, disk, loop, options, counters, features, gate, workers,
+                    note, onBroken);
+        } catch (GrantException | EventChannelException | RuntimeException e) {
+            note.memory().forget();
+            throw e;
+        }
+    }
+
+    private static VbdConnection openNoted(
+            DriverDomain domain,
+            DomId frontend,
+            List<RingKeys> keys,
+            DiskImage disk,
+            DeviceLoop loop,
+            VbdBackendOptions options,
+            VbdCounters counters,
+            VbdFeatures features,
+            VbdGate gate,
+            Executor workers,
+            VbdNote note,
+            Consumer<Throwable> onBroken)
+            throws GrantException, EventChannelException {
+        BlkifLayout layout = VbdNote.layout(keys);
+        int slots = VbdNote.slots(keys);
         int largeRequests = Math.max(2, DiskQueue.LARGE_REQUESTS / keys.size());
         int least = 0;
         int wanted = 0;
         for (RingKeys ring : keys) {
-            int slots = ring.grefs().size() * 4096 / layout.entrySizeBytes();
-            int plain =
-                    ring.grefs().size()
-                            + Integer.highestOneBit(slots) * BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
+            int plain = ring.grefs().size() + slots * BlkifLayout.MAX_SEGMENTS_PER_REQUEST;
             least += plain;
             wanted +=
                     plain
@@ -84,7 +122,11 @@ final class VbdConnection implements BackendHooks.Connection {
         try {
             for (RingKeys ring : keys) {
                 MemorySegment memory = pages.mapContiguous(ring.grefArray());
-                BackRing back = BackRing.init(memory, layout.entrySizeBytes());
+                QueueNote queueNote = note.queues().get(rings.size());
+                BackRing back =
+                        note.isFound()
+                                ? resume(memory, layout, queueNote)
+                                : BackRing.init(memory, layout.entrySizeBytes());
                 EventChannel port =
                         domain.eventChannels().bindInterdomain(frontend, ring.eventChannel());
                 ports.add(port);
@@ -100,18 +142,27 @@ final class VbdConnection implements BackendHooks.Connection {
                                 counters,
                                 features,
                                 largeRequests,
-                                gate);
+                                gate,
+                                queueNote);
                 PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
                 rings.add(new ServedRing(port, memory, queue, poller));
             }
             loop.execute(() -> rings.forEach(ring -> gate.add(ring.queue, ring.poller::wake)));
             rings.forEach(ring -> ring.poller.start());
-            return new VbdConnection(loop, pages, gate, rings);
+            if (note.isFound()) {
+                loop.execute(() -> rings.forEach(ServedRing::wakeBothEnds));
+            }
+            return new VbdConnection(loop, pages, gate, note, rings);
         } catch (GrantException | EventChannelException | RuntimeException e) {
             ports.forEach(EventChannel::close);
             pages.close();
             throw e;
         }
+    }
+
+    private static BackRing resume(MemorySegment memory, BlkifLayout layout, QueueNote note) {
+        int unanswered = note.settle();
+        return BackRing.resume(memory, layout.entrySizeBytes(), note.rspProd(), unanswered);
     }
 
     /// Opens a window for all that may be mapped at once, or for less where the guest may not
@@ -172,6 +223,7 @@ final class VbdConnection implements BackendHooks.Connection {
                 LOG.error("frontend {}: {} mappings left at close", pages.frontend(), left);
             }
             pages.close();
+            note.memory().forget();
         } finally {
             closed.run();
         }

@@ -1,6 +1,9 @@
 package org.splitring.blkback;
 
 import org.splitring.wire.BlkifLayout;
+import org.splitring.xenbus.KeyException;
+import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.store.StoreException;
 
 /// Optional parts of the protocol that a backend announces. A request of one that is not announced
 /// is answered `BLKIF_RSP_EOPNOTSUPP`.
@@ -26,18 +29,39 @@ public record VbdFeatures(
     /// Reads and writes only.
     public static final VbdFeatures NONE = new VbdFeatures(false, false, false, 0, 1, 0);
 
+    private static final int MAX_QUEUES = 16;
+
     public VbdFeatures {
         if (maxIndirectSegments != 0
                 && (maxIndirectSegments <= BlkifLayout.MAX_SEGMENTS_PER_REQUEST
                         || maxIndirectSegments > BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE)) {
             throw new IllegalArgumentException("maxIndirectSegments: " + maxIndirectSegments);
         }
-        if (maxQueues < 1 || maxQueues > 16) {
+        if (maxQueues < 1 || maxQueues > MAX_QUEUES) {
             throw new IllegalArgumentException("maxQueues: " + maxQueues);
         }
         if (maxPersistentGrants < 0 || maxPersistentGrants > 1 << 16) {
             throw new IllegalArgumentException("maxPersistentGrants: " + maxPersistentGrants);
         }
+    }
+
+    /// What stands in a backend's folder: what was offered to the guest that is there. How many
+    /// grants are kept does not stand there, and is for each backend to choose.
+    static VbdFeatures read(Keys own) throws StoreException, KeyException {
+        int indirect =
+                (int)
+                        own.number(
+                                "feature-max-indirect-segments",
+                                BlkifLayout.MAX_SEGMENTS_PER_REQUEST + 1,
+                                BlkifLayout.SEGMENTS_PER_INDIRECT_PAGE,
+                                0);
+        return new VbdFeatures(
+                own.flag("feature-flush-cache"),
+                own.flag("feature-barrier"),
+                own.flag("feature-discard"),
+                indirect,
+                (int) own.number("multi-queue-max-queues", 1, MAX_QUEUES, 1),
+                own.flag("feature-persistent") ? ALL.maxPersistentGrants : 0);
     }
 
     public VbdFeatures withFlush(boolean offered) {

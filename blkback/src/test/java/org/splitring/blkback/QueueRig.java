@@ -207,7 +207,10 @@ final class QueueRig implements AutoCloseable {
                         counters,
                         features,
                         DiskQueue.LARGE_REQUESTS,
-                        gate);
+                        gate,
+                        new QueueNote(
+                                Arena.ofAuto().allocate(QueueNote.sizeBytes(entries), 64),
+                                entries));
     }
 
     /// Another guest of the same hypervisor, whom the caller closes.

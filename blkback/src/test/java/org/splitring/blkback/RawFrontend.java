@@ -20,7 +20,7 @@ final class RawFrontend implements AutoCloseable {
     final MemorySegment ring;
     final EventChannel port;
     private final int ringGfn;
-    private final int dataGfn;
+    final int dataGfn;
     private int reqProd;
 
     RawFrontend(VbdLab lab) throws EventChannelException {
@@ -71,11 +71,14 @@ final class RawFrontend implements AutoCloseable {
     }
 
     /// Puts a request on the ring; the index moves with [#publish].
-    void write(int operation, long id, long sector) {
+    ///
+    /// @return the byte offset of its slot
+    long write(int operation, long id, long sector) {
         long slot = 64 + (long) (reqProd++ & 31) * 112;
         BlkifLayout layout = BlkifLayout.X86_64;
         layout.writeRequest(ring, slot, operation, 1, 0, id, sector);
         BlkifLayout.writeSegment(ring, layout.segmentOffset(slot, 0), dataGref, 0, 7);
+        return slot;
     }
 
     void publish() {

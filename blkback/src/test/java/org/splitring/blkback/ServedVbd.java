@@ -12,6 +12,7 @@ import org.splitring.xenbus.DeviceEnd;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.device.DeviceNotes;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
@@ -74,8 +75,38 @@ final class ServedVbd implements AutoCloseable {
             Executor control,
             Timers timers)
             throws StoreException {
+        return create(
+                domain,
+                store,
+                frontend,
+                virtualDevice,
+                disk,
+                loop,
+                options,
+                lifecycle,
+                control,
+                timers,
+                DeviceNotes.NONE,
+                QueueNote::new);
+    }
+
+    /// As above, with notes of what the backend has begun.
+    static ServedVbd create(
+            DriverDomain domain,
+            Store store,
+            DomId frontend,
+            int virtualDevice,
+            DiskImage disk,
+            DeviceLoop loop,
+            VbdBackendOptions options,
+            BackendOptions lifecycle,
+            Executor control,
+            Timers timers,
+            DeviceNotes notes,
+            VbdNote.Maker noteMaker)
+            throws StoreException {
         DevicePaths paths = DevicePaths.vbd(frontend, domain.id(), virtualDevice);
-        VbdBackend device = new VbdBackend(domain, frontend, disk, loop, options, 0);
+        VbdBackend device = new VbdBackend(domain, paths, disk, loop, options, 0, notes, noteMaker);
         BackendMachine machine =
                 BackendMachine.create(store, paths, device, lifecycle, control, timers);
         device.watchDisk(failure -> control.execute(() -> note(store, paths, failure)));

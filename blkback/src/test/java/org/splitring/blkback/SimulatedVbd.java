@@ -1,6 +1,7 @@
 package org.splitring.blkback;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -23,12 +24,15 @@ import org.splitring.hypervisor.GuestDomain;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.local.LocalGuestDomain;
 import org.splitring.hypervisor.local.LocalHypervisor;
+import org.splitring.testkit.LastingNotes;
+import org.splitring.testkit.MortalDriver;
 import org.splitring.testkit.SimulatedLoop;
 import org.splitring.testkit.Simulation;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.FrontendOptions;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.device.DeviceNotes;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreTree;
@@ -43,6 +47,9 @@ final class SimulatedVbd {
         NONE,
         /// No piece is broken, but backends come and go; the storage does not fail then.
         REPLACED,
+        /// As `REPLACED`, only by death, with a frontend that never connects a second time: the
+        /// backend dies between any two steps, and the next goes on from its note.
+        SURVIVED,
         /// The frontend's third notify does not arrive.
         FRONTEND_NOTIFY_IS_LOST,
         BACKEND_NOTIFY_IS_LOST,
@@ -88,6 +95,8 @@ final class SimulatedVbd {
     private @Nullable MortalDriver process; // of the backend, where that can be killed
     private @Nullable Store processStore;
     private Duration backendWait = Duration.ZERO;
+    private final LastingNotes notes = new LastingNotes();
+    private int stepsToDeath = Integer.MAX_VALUE; // of the note, whichever ring's
 
     // What the guest knows of each sector.
     private final long[] acknowledged = new long[SECTORS];
@@ -202,6 +211,81 @@ final class SimulatedVbd {
         guest.close();
     }
 
+    /// One connection of a guest that knows of one backend only, while one process after the other
+    /// dies, between any two steps of the control plane or of the data path. Nothing fails, and
+    /// everything ends once.
+    ///
+    /// @throws AssertionError as [#run]
+    void runWithSuccessors() throws StoreException {
+        int freePages = guest.pages().freeCount();
+        startProcess();
+        connect();
+        ending = false;
+        toStart = 60 + sim.choose(200);
+        for (int i = 0; i < DEPTH; i++) {
+            frontLoop.execute(this::startOne);
+        }
+        while (toStart > 0) {
+            boolean atNote = sim.choose(4) != 0;
+            stepsToDeath = atNote ? 1 + sim.choose(60) : Integer.MAX_VALUE;
+            int steps = atNote ? MAX_STEPS : sim.choose(300);
+            for (int i = 0; i < steps && toStart > 0 && !isDead(); i++) {
+                check(sim.step(), "everybody sleeps between two backends");
+            }
+            succeed();
+        }
+        stepsToDeath = Integer.MAX_VALUE;
+        until("the last transfers", () -> running == 0);
+        check(failedTransfers == 0, "transfers failed: " + failedTransfers);
+        readEverything();
+        ConnectedVbd closing = front;
+        if (closing != null) {
+            closeFront(closing);
+        }
+        check(notes.isEmpty(), "a note is left of a connection that was closed");
+        closeBack();
+        sim.run(MAX_STEPS);
+        check(hypervisor.mappedTotal() == 0, "still mapped");
+        guest.grants().retryQuarantined();
+        check(guest.grants().quarantinedCount() == 0, "quarantined for ever");
+        check(guest.pages().freeCount() == freePages, "pages");
+        check(guest.openPorts() == 0, "ports");
+        guest.close();
+    }
+
+    private boolean isDead() {
+        return process != null && process.isDead();
+    }
+
+    /// One process dies, if it has not yet; the next goes on, or dies while it tries.
+    private void succeed() throws StoreException {
+        stepsToDeath = sim.choose(4) == 0 ? 1 + sim.choose(3) : Integer.MAX_VALUE;
+        do {
+            replacements++;
+            killProcess();
+            startProcess();
+            try {
+                back = startBackend();
+            } catch (MortalDriver.Death e) {
+                sim.trace("died at birth", replacements);
+            }
+        } while (isDead());
+        check(backend().state() == XenbusState.CONNECTED, "the successor does not go on");
+    }
+
+    private QueueNote mortal(MemorySegment memory, int entries) {
+        MortalDriver owner = process;
+        return owner == null
+                ? new QueueNote(memory, entries)
+                : new MortalQueueNote(memory, entries, owner);
+    }
+
+    /// Whether a step of the backend's is its last.
+    private boolean isLastStep() {
+        stepsToDeath--;
+        return stepsToDeath == 0;
+    }
+
     private void readEverything() {
         ConnectedVbd device = front;
         if (device == null) {
@@ -279,7 +363,7 @@ final class SimulatedVbd {
     }
 
     private void startProcess() {
-        process = new MortalDriver(driver);
+        process = new MortalDriver(driver, this::isLastStep);
         processStore = tree.connection(DomId.ZERO, process.thread(backControl));
     }
 
@@ -303,7 +387,9 @@ final class SimulatedVbd {
                 options(workers),
                 ServedVbd.LIFECYCLE,
                 control,
-                Timers.of(control));
+                Timers.of(control),
+                fault == Fault.SURVIVED ? notes : DeviceNotes.NONE,
+                this::mortal);
     }
 
     private VbdBackendOptions options(Executor workers) {

@@ -55,6 +55,21 @@ class VbdSimulationTest {
     }
 
     @Test
+    void aGuestThatNeverConnectsAgainSurvivesEveryDeath() throws Exception {
+        long first = ONLY_SEED == null ? 1 : ONLY_SEED;
+        long last = ONLY_SEED == null ? 10 * SEEDS : ONLY_SEED;
+        long replacements = 0;
+        for (long seed = first; seed <= last; seed++) {
+            SimulatedVbd vbd = new SimulatedVbd(seed, Fault.SURVIVED);
+            vbd.runWithSuccessors();
+            replacements += vbd.replacements;
+        }
+        if (ONLY_SEED == null) {
+            assertTrue(replacements > 20L * SEEDS, "replacements " + replacements);
+        }
+    }
+
+    @Test
     void sameSeedGivesTheSameTrace() throws Exception {
         for (long seed = 1; seed <= 12; seed++) {
             SimulatedVbd one = new SimulatedVbd(seed, Fault.NONE);
@@ -72,7 +87,7 @@ class VbdSimulationTest {
     @ParameterizedTest
     @EnumSource(
             value = Fault.class,
-            names = {"NONE", "REPLACED"},
+            names = {"NONE", "REPLACED", "SURVIVED"},
             mode = EnumSource.Mode.EXCLUDE)
     void aBrokenPieceIsFoundAndItsSeedReplays(Fault fault) throws Exception {
         for (long seed = 1; seed <= SEEDS; seed++) {

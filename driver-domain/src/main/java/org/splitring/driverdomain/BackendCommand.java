@@ -82,6 +82,15 @@ final class BackendCommand implements Callable<Integer> {
                             + " folder; may be repeated.")
     private List<Path> backing = new ArrayList<>();
 
+    @Option(
+            names = "--state-dir",
+            paramLabel = "DIR",
+            description =
+                    "Where it is noted what was begun for guests, so that the next one of these"
+                            + " goes on with their disks and interfaces when this one is killed;"
+                            + " on tmpfs (default: ${DEFAULT-VALUE}).")
+    private Path stateDir = Path.of("/run/splitring");
+
     private final CountDownLatch stop = new CountDownLatch(1);
     private volatile boolean storeLost;
 
@@ -138,7 +147,8 @@ final class BackendCommand implements Callable<Integer> {
                 loops == 0
                         ? Math.clamp(Runtime.getRuntime().availableProcessors() / 2, 1, 8)
                         : loops,
-                backing);
+                backing,
+                stateDir);
     }
 
     /// `A=B`, or `A` for `A=A`.

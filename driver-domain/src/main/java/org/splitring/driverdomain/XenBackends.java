@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -29,8 +30,10 @@ import org.splitring.netback.VifPlace;
 import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.device.BackendHost;
 import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.device.DeviceNotes;
 import org.splitring.xenbus.device.EveryGuest;
 import org.splitring.xenbus.device.HostServices;
+import org.splitring.xenbus.device.NoteFolder;
 import org.splitring.xenbus.store.StoreException;
 import org.splitring.xenbus.store.StoreWireClient;
 
@@ -47,6 +50,7 @@ final class XenBackends implements AutoCloseable {
     /// @param folders name of each folder below `backend`, and the class of the devices in it
     /// @param uplinks switches, and the bridge of Linux's that each reaches
     /// @param backing where images may have backing files, besides their own folders
+    /// @param stateDir has the notes of what was begun for guests
     record Choices(
             XenStoreWay store,
             Map<String, String> folders,
@@ -54,7 +58,8 @@ final class XenBackends implements AutoCloseable {
             int mtu,
             LabNetwork.Antispoof antispoof,
             int loops,
-            List<Path> backing) {
+            List<Path> backing,
+            Path stateDir) {
         Choices {
             folders = Map.copyOf(folders);
             uplinks = Map.copyOf(uplinks);
@@ -103,12 +108,14 @@ final class XenBackends implements AutoCloseable {
     private void open(Choices choices, Runnable onStoreLost)
             throws CommandException, XenUnavailableException, StoreException {
         XenDevices devices = XenDevices.USUAL;
+        NoteFolder notes = add(openNotes(choices.stateDir()));
         ExecutorService watches = add(Executors.newVirtualThreadPerTaskExecutor());
         NettyDeviceLoops loops = add(new NettyDeviceLoops("backend", choices.loops()));
         DiskWorkers workers = add(new DiskWorkers(DISK_WORKERS));
         StoreWireClient store = add(choices.store().connect(loops.next(), watches));
         store.onLost(onStoreLost);
         self = store.domain();
+        sweep(notes, store);
         XenDriverDomain domain = XenDriverDomain.open(self, devices, DomainLimits.DEFAULT);
         XenSwitches switches = add(new XenSwitches(loops, choices.antispoof()));
         for (Map.Entry<String, String> uplink : choices.uplinks().entrySet()) {
@@ -122,11 +129,28 @@ final class XenBackends implements AutoCloseable {
         HostServices services =
                 HostServices.NONE
                         .with(VbdHost.class, new VbdHost(images, VbdBackendOptions.of(workers)))
-                        .with(VifPlace.Finder.class, switches);
+                        .with(VifPlace.Finder.class, switches)
+                        .with(DeviceNotes.class, notes);
         BackendHost host = new BackendHost(domain, store, loops::next, meters).with(services);
         EveryGuest guests =
                 add(EveryGuest.serve(host, classes, choices.folders(), BackendOptions.DEFAULT));
         add(store.watch("@releaseDomain", path -> release(store, guests)));
+    }
+
+    private static NoteFolder openNotes(Path folder) throws CommandException {
+        try {
+            return NoteFolder.open(folder);
+        } catch (IOException e) {
+            throw new CommandException("--state-dir " + e.getMessage(), e);
+        }
+    }
+
+    private void sweep(NoteFolder notes, StoreWireClient store) throws StoreException {
+        try {
+            notes.sweep(store, self);
+        } catch (IOException e) {
+            LOG.warn("notes of devices that are gone: {}", e.getMessage());
+        }
     }
 
     private <T extends AutoCloseable> T add(T opened) {

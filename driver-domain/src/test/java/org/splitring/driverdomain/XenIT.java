@@ -240,7 +240,72 @@ class XenIT {
 
     @Test
     @Order(11)
-    void anotherBackendAfterAKillLosesNothingThatWasFlushed() {
+    void aGuestGoesOnWhenItsBackendIsKilledAgainAndAgain() {
+        // A disk that is written and read back, and a connection that never pauses for long.
+        xen.guest(
+                "web",
+                "dd if=/dev/urandom of=/tmp/a bs=1M count=4 2>/dev/null; sha256sum </tmp/a"
+                        + " >/tmp/a.sum; (n=0; while [ ! -e /tmp/stop ]; do at=$((n % 4 * 4));"
+                        + " dd if=/tmp/a of=/dev/xvda bs=64k seek=$((at * 16)) oflag=direct"
+                        + " conv=fsync 2>/dev/null || echo write $n failed >>/tmp/bad;"
+                        + " dd if=/dev/xvda bs=64k skip=$((at * 16)) count=64 iflag=direct"
+                        + " 2>/dev/null | sha256sum | cmp -s - /tmp/a.sum"
+                        + " || echo read $n differs >>/tmp/bad;"
+                        + " n=$((n + 1)); echo $n >/tmp/rounds; done; touch /tmp/ended)"
+                        + " >/dev/null 2>&1 &");
+        xen.dom0(
+                "rm -f /root/stop; (while [ ! -e /root/stop ]; do dd if=/dev/urandom bs=16k count=2"
+                        + " 2>/dev/null; sleep 0.2; done | tee /root/sent |"
+                        + " busybox nc -l -p 8002) >/dev/null 2>&1 &");
+        xen.guest(
+                "web",
+                "(busybox nc 192.168.77.1 8002 | sha256sum >/tmp/got; touch /tmp/closed)"
+                        + " >/dev/null 2>&1 </dev/null &");
+        xen.await("test $(stat -c %s /root/sent) -gt 100000");
+        String store = "xenstore-ls -f /local/domain/0/backend | grep -E '/(state|note|online) '";
+        String before = xen.dom0(store);
+        for (int death = 0; death < 4; death++) {
+            String rounds = "/tmp/rounds";
+            int done = Integer.parseInt(xen.guest("web", "cat " + rounds + " || echo 0"));
+            xen.dom0("kill -9 $(pidof java)");
+            xen.await("grep -q ended /root/backend.log");
+            // Once as in a driver domain.
+            xen.startBackend("--uplink=xenbr0" + (death == 1 ? " --store=/dev/xen/xenbus" : ""));
+            xen.guest(
+                    "web",
+                    "for i in $(seq 300); do [ $(cat /tmp/rounds || echo 0) -gt "
+                            + (done + 1)
+                            + " ] && exit 0; sleep 0.3; done; cat /tmp/rounds; exit 1");
+            String log = xen.backendLog();
+            assertFalse(log.contains("WARN") || log.contains("ERROR"), log);
+        }
+        assertEquals(before, xen.dom0(store));
+        xen.guest(
+                "web",
+                "touch /tmp/stop; for i in $(seq 300); do [ -e /tmp/ended ] && exit 0; sleep 0.3;"
+                        + " done; exit 1");
+        assertEquals("", xen.guest("web", "cat /tmp/bad 2>/dev/null || :"));
+        String written = xen.guest("web", "cat /tmp/a.sum");
+        for (int at = 0; at < 16; at += 4) {
+            assertEquals(
+                    written,
+                    xen.dom0(
+                            "dd if=/root/a.img bs=1M count=4 skip="
+                                    + at
+                                    + " 2>/dev/null | sha256sum"));
+        }
+        xen.dom0("touch /root/stop");
+        xen.guest(
+                "web",
+                "for i in $(seq 300); do [ -e /tmp/closed ] && exit 0; sleep 0.3; done; exit 1");
+        assertEquals(xen.dom0("sha256sum </root/sent"), xen.guest("web", "cat /tmp/got"));
+        String pinged = xen.guest("web", "ping -c 4 192.168.77.1");
+        assertTrue(pinged.contains(" 0% packet loss"), pinged);
+    }
+
+    @Test
+    @Order(12)
+    void withoutItsNotesABackendEndsWhatItFindsAndLosesNothingThatWasFlushed() {
         String flushed =
                 xen.guest(
                         "web",
@@ -253,7 +318,8 @@ class XenIT {
                         + " done) >/dev/null 2>&1 &");
         xen.dom0("sleep 3; kill -9 $(pidof java)");
         xen.await("grep -q ended /root/backend.log");
-        xen.startBackend("--uplink=xenbr0 --store=/dev/xen/xenbus"); // as in a driver domain
+        xen.dom0("rm /run/splitring/*");
+        xen.startBackend("--uplink=xenbr0 --store=/dev/xen/xenbus");
         // Linux's blkfront does not connect again: the disk ends, and what was under way with it.
         xen.guest(
                 "web",
@@ -262,11 +328,13 @@ class XenIT {
         assertEquals(
                 flushed,
                 xen.dom0("dd if=/root/a.img bs=1M skip=40 count=8 2>/dev/null | sha256sum"));
+        String log = xen.backendLog();
+        assertTrue(log.contains("cannot go on with the connection that it found"), log);
         xen.dom0("xl destroy web");
     }
 
     @Test
-    @Order(12)
+    @Order(13)
     void aDestroyedGuestLeavesNothing() {
         String pid = xen.dom0("pidof java");
         xen.dom0(
@@ -289,7 +357,7 @@ class XenIT {
     }
 
     @Test
-    @Order(13)
+    @Order(14)
     void aGuestThatCrashesLeavesNothing() {
         String pid = xen.dom0("pidof java");
         xen.dom0(
@@ -303,7 +371,7 @@ class XenIT {
     }
 
     @Test
-    @Order(14)
+    @Order(15)
     void theLogHasNoTracesAndAStoreThatGoesAwayIsOneLine() {
         xen.dom0("kill $(pidof java)");
         xen.await("grep -q ended /root/backend.log");

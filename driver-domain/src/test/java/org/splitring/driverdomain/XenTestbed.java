@@ -124,7 +124,7 @@ final class XenTestbed {
         Files.writeString(
                 lab,
                 """
-                [domains.web]
+                [domains.xen-learn]
                 memory = 64
                 disk = ["format=raw, vdev=xvda, access=rw, target=%s"]
                 vif = ["bridge=lan"]

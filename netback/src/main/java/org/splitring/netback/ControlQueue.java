@@ -24,6 +24,7 @@ final class ControlQueue implements RingWork {
             ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final BackRing ring;
+    private final OrderedNote note;
     private final ForeignPages pages;
     private final EventChannel channel;
     private final HashConfig config;
@@ -33,14 +34,17 @@ final class ControlQueue implements RingWork {
     private final MemorySegment copy = Arena.ofAuto().allocate(GuestMemory.PAGE_SIZE, 8);
     private int answer; // the response's data
 
+    /// @param note of the ring; what a predecessor has left without an answer is served first
     /// @param kept of each queue
     ControlQueue(
             BackRing ring,
+            OrderedNote note,
             ForeignPages pages,
             EventChannel channel,
             HashConfig config,
             StaticGrants[] kept) {
         this.ring = ring;
+        this.note = note;
         this.pages = pages;
         this.channel = channel;
         this.config = config;
@@ -49,25 +53,45 @@ final class ControlQueue implements RingWork {
 
     @Override
     public int poll(int budget) {
-        int count = Math.min(ring.unconsumedRequests(), budget);
-        for (int i = 0; i < count; i++) {
-            ring.copyRequest(request);
-            int id = NetifCtrlLayout.id(request, 0);
-            int type = NetifCtrlLayout.type(request, 0);
-            answer = 0;
-            int status = serve(type);
-            NetifCtrlLayout.writeResponse(
-                    ring.segment(),
-                    ring.slotOffset(ring.takeResponseIndex()),
-                    id,
-                    type,
-                    status,
-                    answer);
+        int taken = 0;
+        while (taken < budget && ring.unansweredRequests() > 0) { // by a predecessor
+            serve(ring.responseIndex());
+            taken++;
         }
+        int count = Math.min(ring.unconsumedRequests(), budget - taken);
+        for (int i = 0; i < count; i++) {
+            int index = ring.copyRequest(request);
+            MemorySegment.copy(
+                    request, 0, note.copies(), copyAt(index), NetifCtrlLayout.ENTRY_SIZE_BYTES);
+            note.taken(index + 1);
+            serve(index);
+        }
+        note.publishing(ring.responseIndex());
         if (ring.pushResponsesAndCheckNotify()) {
             channel.send();
         }
-        return count;
+        return taken + count;
+    }
+
+    private long copyAt(int index) {
+        return (long) (index & (ring.entries() - 1)) * NetifCtrlLayout.ENTRY_SIZE_BYTES;
+    }
+
+    /// Serves the request of which there is a copy, and answers it.
+    private void serve(int index) {
+        MemorySegment.copy(
+                note.copies(), copyAt(index), request, 0, NetifCtrlLayout.ENTRY_SIZE_BYTES);
+        int id = NetifCtrlLayout.id(request, 0);
+        int type = NetifCtrlLayout.type(request, 0);
+        answer = 0;
+        int status = statusOf(type);
+        NetifCtrlLayout.writeResponse(
+                ring.segment(),
+                ring.slotOffset(ring.takeResponseIndex()),
+                id,
+                type,
+                status,
+                answer);
     }
 
     @Override
@@ -75,7 +99,7 @@ final class ControlQueue implements RingWork {
         return ring.finalCheckForRequests();
     }
 
-    private int serve(int type) {
+    private int statusOf(int type) {
         int first = NetifCtrlLayout.data(request, 0, 0);
         int second = NetifCtrlLayout.data(request, 0, 1);
         int third = NetifCtrlLayout.data(request, 0, 2);

@@ -1,11 +1,31 @@
 package org.splitring.netback;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import org.splitring.bridge.Frame;
 import org.splitring.wire.NetifCtrlLayout;
 
 /// What a frontend has asked for through the control ring: which hash chooses its queue, with which
 /// key, and which queue belongs to which value. On the loop.
+///
+/// It stands in a note too, for a successor; whoever is interrupted in changing it has not answered
+/// the request for it, and it is changed again:
+///
+///     byte  0           4       8              64        128
+///           +-----------+-------+--------------+---------+-------------
+///           | algorithm | types | mapping size | key     | mapping ..
+///           +-----------+-------+--------------+---------+-------------
 final class HashConfig {
+    /// How much memory the note takes.
+    static final long NOTE_BYTES = 128 + 128 * 4;
+
+    private static final long TYPES_AT = 4;
+    private static final long SIZE_AT = 8;
+    private static final long KEY_AT = 64;
+    private static final long MAPPING_AT = 128;
+
     /// Largest mapping: `XEN_NETBK_MAX_HASH_MAPPING_SIZE` of Linux.
     static final int MAX_MAPPING_SIZE = 128;
 
@@ -22,9 +42,27 @@ final class HashConfig {
     private int types;
     private int[] mapping = {};
 
+    private final MemorySegment note;
+
     /// @param queues that the frontend has, 1 or more
-    HashConfig(int queues) {
+    /// @param note zeroes, or what a predecessor has left
+    HashConfig(int queues, MemorySegment note) {
         this.queues = queues;
+        this.note = note;
+        restore();
+    }
+
+    /// What makes no sense is left out, as if a frontend had asked for it.
+    private void restore() {
+        int ignored = setAlgorithm(note.get(JAVA_INT, 0));
+        types = note.get(JAVA_INT, TYPES_AT) & ALL_TYPES;
+        setKey(note.asSlice(KEY_AT, FlowHash.KEY_BYTES).toArray(ValueLayout.JAVA_BYTE));
+        int size = note.get(JAVA_INT, SIZE_AT);
+        if (size > 0 && size <= MAX_MAPPING_SIZE) {
+            int[] found = note.asSlice(MAPPING_AT, 4L * size).toArray(JAVA_INT);
+            ignored = setMappingSize(size);
+            ignored = setMapping(found, 0);
+        }
     }
 
     /// Chooses the queue for a frame. [#hashType] and [#hash] are then those of the frame.
@@ -59,6 +97,7 @@ final class HashConfig {
             return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
         }
         algorithm = wanted;
+        note.set(JAVA_INT, 0, wanted);
         return NetifCtrlLayout.STATUS_SUCCESS;
     }
 
@@ -67,12 +106,14 @@ final class HashConfig {
             return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
         }
         types = wanted;
+        note.set(JAVA_INT, TYPES_AT, wanted);
         return NetifCtrlLayout.STATUS_SUCCESS;
     }
 
     /// @param key private, [FlowHash#KEY_BYTES] bytes; a shorter key ends in zeros
     void setKey(byte[] key) {
         flow.key(key);
+        MemorySegment.copy(key, 0, note, ValueLayout.JAVA_BYTE, KEY_AT, key.length);
     }
 
     /// @param size any 32 bits
@@ -81,6 +122,7 @@ final class HashConfig {
             return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
         }
         mapping = new int[size];
+        noteMapping();
         return NetifCtrlLayout.STATUS_SUCCESS;
     }
 
@@ -101,6 +143,12 @@ final class HashConfig {
         int[] changed = mapping.clone();
         System.arraycopy(entries, 0, changed, offset, entries.length);
         mapping = changed;
+        noteMapping();
         return NetifCtrlLayout.STATUS_SUCCESS;
+    }
+
+    private void noteMapping() {
+        note.set(JAVA_INT, SIZE_AT, mapping.length);
+        MemorySegment.copy(mapping, 0, note, JAVA_INT, MAPPING_AT, mapping.length);
     }
 }

@@ -1,6 +1,5 @@
 package org.splitring.netback;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.splitring.ring.BackRing;
 import org.splitring.wire.NetifExtraLayout;
@@ -39,19 +38,25 @@ final class RequestReader {
     static final int MULTICAST = 3;
 
     private final BackRing ring;
+    private final OrderedNote note;
     private final int entries;
     private final int mask;
     private final MemorySegment slots; // copies, each in the place that it has on the ring
     private int head; // index of the first copy that is not accepted yet
     private int tail; // index after the last copy
     private int end; // index after the frame that was read last
-    private boolean started;
 
-    RequestReader(BackRing ring) {
+    /// @param note has the copies, also those that a predecessor has left without an answer: they
+    ///     are read first
+    RequestReader(BackRing ring, OrderedNote note) {
         this.ring = ring;
+        this.note = note;
         entries = ring.entries();
         mask = entries - 1;
-        slots = Arena.ofAuto().allocate((long) entries * NetifTxLayout.ENTRY_SIZE_BYTES, 64);
+        slots = note.copies();
+        head = ring.responseIndex();
+        end = head;
+        tail = head + ring.unansweredRequests();
     }
 
     /// Copies what the frontend has published, as far as there is room.
@@ -59,16 +64,14 @@ final class RequestReader {
     /// @return how many slots are here and not accepted
     /// @throws org.splitring.ring.RingBrokenException as the ring
     int fill() {
-        int count = Math.min(ring.unconsumedRequests(), entries - (tail - head));
+        // A copy stays until its answer is published: a successor may need it.
+        int room = entries - (tail - ring.publishedIndex());
+        int count = Math.min(ring.unconsumedRequests(), room);
         if (count > 0) {
             int index = ring.consumeRequestIndices(count);
-            if (!started) { // the ring may begin at any index
-                started = true;
-                head = index;
-                end = index;
-            }
             copy(index, count);
             tail = index + count;
+            note.taken(tail);
         }
         return tail - head;
     }

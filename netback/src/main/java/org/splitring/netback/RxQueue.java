@@ -38,6 +38,7 @@ final class RxQueue implements RingWork {
     private static final int MAX_SLOTS = 40; // 65557 bytes in pages of 2048, and extras
 
     private final BackRing ring;
+    private final OrderedNote note;
     private final ForeignPages pages;
     private final StaticGrants kept;
     private final EventChannel channel;
@@ -75,8 +76,10 @@ final class RxQueue implements RingWork {
 
     /// @param headroom bytes kept free in front of the data in each page (XDP)
     /// @param notifies whether the frontend sends events for its slots
+    /// @param note of the ring; what a predecessor has left without an answer is given back
     RxQueue(
             BackRing ring,
+            OrderedNote note,
             ForeignPages pages,
             StaticGrants kept,
             EventChannel channel,
@@ -87,6 +90,7 @@ final class RxQueue implements RingWork {
             int headroom,
             boolean notifies) {
         this.ring = ring;
+        this.note = note;
         this.pages = pages;
         this.kept = kept;
         this.channel = channel;
@@ -96,6 +100,28 @@ final class RxQueue implements RingWork {
         this.carrier = carrier;
         this.headroom = headroom;
         this.notifies = notifies;
+        giveBack();
+    }
+
+    /// Answers the slots that a predecessor has taken, of which nobody knows what they hold: the
+    /// frontend offers the pages anew.
+    private void giveBack() {
+        MemorySegment shared = ring.segment();
+        for (int left = ring.unansweredRequests(); left > 0; left--) {
+            int index = ring.takeResponseIndex();
+            long request = NetifRxLayout.readSlot(note.copies(), copyAt(index));
+            NetifRxLayout.writeResponse(
+                    shared,
+                    ring.slotOffset(index),
+                    NetifRxLayout.idOf(request),
+                    0,
+                    0,
+                    NetifStatus.ERROR);
+        }
+    }
+
+    private long copyAt(int index) {
+        return (long) (index & (ring.entries() - 1)) * NetifRxLayout.ENTRY_SIZE_BYTES;
     }
 
     /// What makes the poller of the rx channel run a pass, so that it asks for an event.
@@ -154,6 +180,7 @@ final class RxQueue implements RingWork {
 
     /// Publishes what was put on the ring.
     void flush() {
+        note.publishing(ring.responseIndex());
         if (ring.pushResponsesAndCheckNotify()) {
             channel.send();
         }
@@ -224,8 +251,10 @@ final class RxQueue implements RingWork {
         MemorySegment shared = ring.segment();
         for (int i = 0; i < count; i++) {
             requests[i] = NetifRxLayout.readSlot(shared, ring.slotOffset(index + i));
+            NetifRxLayout.writeSlot(note.copies(), copyAt(index + i), requests[i]);
             refused[i] = false;
         }
+        note.taken(index + count);
         available -= count;
     }
 

@@ -31,6 +31,7 @@ final class TxQueue implements RingWork {
     private static final int AT_A_TIME = 16;
 
     private final BackRing ring;
+    private final OrderedNote note;
     private final EventChannel channel;
     private final DeviceLoop loop;
     private final FrameSink network;
@@ -52,8 +53,11 @@ final class TxQueue implements RingWork {
     private int packets;
     private long bytes;
 
+    /// @param note of the ring; what a predecessor has left without an answer is sent, again
+    ///     perhaps: that is what networks do
     TxQueue(
             BackRing ring,
+            OrderedNote note,
             EventChannel channel,
             DeviceLoop loop,
             FrameSink network,
@@ -62,6 +66,7 @@ final class TxQueue implements RingWork {
             MulticastFilter multicast,
             VifCounters counters) {
         this.ring = ring;
+        this.note = note;
         this.channel = channel;
         this.loop = loop;
         this.network = network;
@@ -69,7 +74,7 @@ final class TxQueue implements RingWork {
         this.credit = credit;
         this.multicast = multicast;
         this.counters = counters;
-        reader = new RequestReader(ring);
+        reader = new RequestReader(ring, note);
         for (int i = 0; i < AT_A_TIME; i++) {
             checked[i] = new CheckedFrame();
             frames[i] = new Frame();
@@ -143,6 +148,7 @@ final class TxQueue implements RingWork {
             VifCounters.add(counters.txBytes, bytes);
             network.endBatch();
         }
+        note.publishing(ring.responseIndex());
         if (ring.pushResponsesAndCheckNotify()) {
             channel.send();
         }

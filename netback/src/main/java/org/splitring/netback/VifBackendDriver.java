@@ -10,6 +10,7 @@ import org.splitring.xenbus.device.BackendContext;
 import org.splitring.xenbus.device.BackendDriver;
 import org.splitring.xenbus.device.DeviceException;
 import org.splitring.xenbus.device.DeviceMeters;
+import org.splitring.xenbus.device.DeviceNotes;
 
 /// Makes backends of vifs. Which network a vif belongs to is for whoever has the networks to say:
 /// the program lends a [VifPlace.Finder].
@@ -75,7 +76,13 @@ public class VifBackendDriver implements BackendDriver {
 
     /// For tests, which look into the device.
     VifDevice device(BackendContext context, VifPlace place) {
-        return new VifDevice(context.domain(), context.paths().frontendDomain(), place, options);
+        return new VifDevice(
+                context.domain(),
+                context.paths(),
+                place,
+                options,
+                context.service(DeviceNotes.class).orElse(DeviceNotes.NONE),
+                OrderedNote::new);
     }
 
     private static VifRate rate(Optional<String> text) {

@@ -10,8 +10,10 @@ public record VifBackendOptions(int maxQueues, int budget, VifTimeouts timeouts)
     public static final VifBackendOptions DEFAULT =
             new VifBackendOptions(2, 64, VifTimeouts.DEFAULT);
 
+    static final int MAX_QUEUES = 8;
+
     public VifBackendOptions {
-        if (maxQueues < 1 || maxQueues > 8) {
+        if (maxQueues < 1 || maxQueues > MAX_QUEUES) {
             throw new IllegalArgumentException("maxQueues not in 1..8: " + maxQueues);
         }
         if (budget < 1) {

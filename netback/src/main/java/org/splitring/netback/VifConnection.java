@@ -40,6 +40,7 @@ final class VifConnection implements BackendHooks.Connection {
     private final MulticastFilter multicast;
     private final HashConfig hash;
     private final StaticGrants[] kept; // of each queue
+    private final VifNote note;
     private final VifCounters counters;
     private final Consumer<Throwable> onBroken;
 
@@ -56,21 +57,25 @@ final class VifConnection implements BackendHooks.Connection {
             DeviceLoop loop,
             ForeignPages pages,
             VifKeys keys,
+            VifNote note,
             VifCounters counters,
             Consumer<Throwable> onBroken) {
         this.port = port;
         this.loop = loop;
         this.pages = pages;
+        this.note = note;
         this.counters = counters;
         this.onBroken = onBroken;
-        multicast = new MulticastFilter(keys.multicastControl());
-        hash = new HashConfig(keys.queues().size());
+        multicast = new MulticastFilter(keys.multicastControl(), note.multicast());
+        hash = new HashConfig(keys.queues().size(), note.hash());
         kept = new StaticGrants[keys.queues().size()];
         Arrays.setAll(kept, queue -> new StaticGrants(pages));
     }
 
-    /// Maps the rings, binds the ports and starts to serve.
+    /// Maps the rings, binds the ports and starts to serve; with the note of a predecessor, where
+    /// that has left them.
     ///
+    /// @param note forgotten with the connection, also when this throws
     /// @param onBroken is told once, on the loop, why serving has stopped by itself
     static VifConnection open(
             DriverDomain domain,
@@ -79,12 +84,20 @@ final class VifConnection implements BackendHooks.Connection {
             VifPort port,
             VifPlace place,
             VifBackendOptions options,
+            VifNote note,
             VifCounters counters,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
         int maxMappings = 1 + keys.queues().size() * VifQueue.MAX_MAPPINGS;
-        ForeignPages pages = domain.foreignPages(frontend, maxMappings);
-        VifConnection made = new VifConnection(port, place.loop(), pages, keys, counters, onBroken);
+        ForeignPages pages;
+        try {
+            pages = domain.foreignPages(frontend, maxMappings);
+        } catch (GrantException e) {
+            note.memory().forget();
+            throw e;
+        }
+        VifConnection made =
+                new VifConnection(port, place.loop(), pages, keys, note, counters, onBroken);
         try {
             List<VifQueue> queues = new ArrayList<>();
             for (VifKeys.QueueKeys queue : keys.queues()) {
@@ -102,6 +115,8 @@ final class VifConnection implements BackendHooks.Connection {
                                 options,
                                 counters,
                                 made::carrierChanged,
+                                note,
+                                note.queues().get(queues.size()),
                                 made::broken));
                 made.queues = queues.toArray(VifQueue[]::new);
             }
@@ -111,6 +126,7 @@ final class VifConnection implements BackendHooks.Connection {
         } catch (GrantException | EventChannelException | RuntimeException e) {
             made.closeChannels();
             pages.close();
+            note.memory().forget();
             throw e;
         }
         made.start(capabilities(keys, place.mtu()));
@@ -122,8 +138,11 @@ final class VifConnection implements BackendHooks.Connection {
         MemorySegment shared = pages.mapContiguous(new int[] {keys.ring()});
         EventChannel channel = domain.eventChannels().bindInterdomain(frontend, keys.port());
         controlChannel = channel;
-        BackRing ring = BackRing.init(shared, NetifCtrlLayout.ENTRY_SIZE_BYTES);
-        ControlQueue control = new ControlQueue(ring, pages, channel, hash, kept);
+        BackRing ring =
+                note.isFound()
+                        ? note.control().resume(shared)
+                        : BackRing.init(shared, NetifCtrlLayout.ENTRY_SIZE_BYTES);
+        ControlQueue control = new ControlQueue(ring, note.control(), pages, channel, hash, kept);
         controlPoller = new PortPoller(channel, loop, control, CONTROL_BUDGET, this::broken);
     }
 
@@ -152,6 +171,21 @@ final class VifConnection implements BackendHooks.Connection {
         PortPoller control = controlPoller;
         if (control != null) {
             control.start();
+        }
+        if (note.isFound()) {
+            onLoop(this::wakeBothEnds);
+        }
+    }
+
+    private void wakeBothEnds() {
+        for (VifQueue queue : queues) {
+            queue.wakeBothEnds();
+        }
+        EventChannel channel = controlChannel;
+        PortPoller control = controlPoller;
+        if (channel != null && control != null) {
+            channel.send();
+            control.wake();
         }
     }
 
@@ -236,6 +270,7 @@ final class VifConnection implements BackendHooks.Connection {
     private void giveBack(Runnable closed) {
         try {
             pages.close();
+            note.memory().forget();
         } finally {
             closed.run();
         }

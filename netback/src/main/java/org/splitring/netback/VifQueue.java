@@ -49,12 +49,20 @@ final class VifQueue {
             VifBackendOptions options,
             VifCounters counters,
             RxQueue.RxCarrier carrier,
+            VifNote note,
+            VifNote.QueueNotes notes,
             Consumer<Throwable> onBroken)
             throws GrantException, EventChannelException {
         MemorySegment txPages = pages.mapContiguous(new int[] {queue.txRing()});
         MemorySegment rxPages = pages.mapContiguous(new int[] {queue.rxRing()});
-        BackRing txRing = BackRing.init(txPages, NetifTxLayout.ENTRY_SIZE_BYTES);
-        BackRing rxRing = BackRing.init(rxPages, NetifRxLayout.ENTRY_SIZE_BYTES);
+        BackRing txRing =
+                note.isFound()
+                        ? notes.tx().resume(txPages)
+                        : BackRing.init(txPages, NetifTxLayout.ENTRY_SIZE_BYTES);
+        BackRing rxRing =
+                note.isFound()
+                        ? notes.rx().resume(rxPages)
+                        : BackRing.init(rxPages, NetifRxLayout.ENTRY_SIZE_BYTES);
         List<EventChannel> channels = new ArrayList<>();
         try {
             channels.add(domain.eventChannels().bindInterdomain(frontend, queue.txPort()));
@@ -70,6 +78,7 @@ final class VifQueue {
         TxQueue tx =
                 new TxQueue(
                         txRing,
+                        notes.tx(),
                         txChannel,
                         loop,
                         port,
@@ -80,6 +89,7 @@ final class VifQueue {
         RxQueue rx =
                 new RxQueue(
                         rxRing,
+                        notes.rx(),
                         pages,
                         kept,
                         rxChannel,
@@ -139,6 +149,14 @@ final class VifQueue {
 
     void start() {
         pollers.forEach(PortPoller::start);
+    }
+
+    /// The predecessor may have published answers and not told of them, or have been asked for an
+    /// event that it never got. On the loop.
+    void wakeBothEnds() {
+        rx.flush();
+        channels.forEach(EventChannel::send);
+        pollers.forEach(PortPoller::wake);
     }
 
     RxQueue rx() {

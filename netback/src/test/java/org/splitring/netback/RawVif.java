@@ -43,7 +43,7 @@ final class RawVif implements AutoCloseable {
     HostileFrontend rx;
     final HostileFrontend ctrl;
     final Map<String, String> keys = new LinkedHashMap<>();
-    final BackendBus backends;
+    BackendBus backends;
     private int rxPosted;
     private int asked;
 

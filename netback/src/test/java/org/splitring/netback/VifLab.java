@@ -15,6 +15,7 @@ import org.splitring.bridge.LearningSwitch;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.SwitchSettings;
 import org.splitring.bridge.VirtualNetwork;
+import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.DriverDomain;
@@ -29,6 +30,7 @@ import org.splitring.netfront.VifFrontend;
 import org.splitring.netfront.VifFrontendDriver;
 import org.splitring.netfront.VifFrontendOptions;
 import org.splitring.netfront.VifUser;
+import org.splitring.testkit.MortalDriver;
 import org.splitring.testkit.SimulatedLoop;
 import org.splitring.testkit.Simulation;
 import org.splitring.xenbus.BackendOptions;
@@ -59,11 +61,12 @@ final class VifLab implements AutoCloseable {
     final SimulatedLoop control;
     final Store store;
     final Toolstack toolstack;
-    final DriverDomain driver = hypervisor.driverDomain(DomId.ZERO);
-    final VirtualNetwork network;
+    DriverDomain driver = hypervisor.driverDomain(DomId.ZERO);
+    VirtualNetwork network;
     final SimpleMeterRegistry meters = new SimpleMeterRegistry();
     final Map<DomId, VifDevice> devices = new HashMap<>();
     VifBackendOptions options = VifBackendOptions.DEFAULT;
+    HostServices services = HostServices.NONE;
     int mtu = 1500;
     int mappedByOthers;
 
@@ -79,6 +82,22 @@ final class VifLab implements AutoCloseable {
                         netLoop,
                         netLoop::nanoTime,
                         new LearningSwitch(SwitchSettings.DEFAULT));
+    }
+
+    /// The process with backends and network is killed, and there is another one.
+    ///
+    /// @param dying what [#driver] was
+    MortalDriver succeed(MortalDriver dying) {
+        dying.kill();
+        network =
+                new VirtualNetwork(
+                        "lab",
+                        netLoop,
+                        netLoop::nanoTime,
+                        new LearningSwitch(SwitchSettings.DEFAULT));
+        MortalDriver next = new MortalDriver(hypervisor.driverDomain(DomId.ZERO));
+        driver = next;
+        return next;
     }
 
     static VifLab withSeed() {
@@ -99,9 +118,10 @@ final class VifLab implements AutoCloseable {
 
     /// The backends of a guest, by the real driver.
     BackendBus backends(int domid) throws StoreException {
+        DeviceLoop loop = driver instanceof MortalDriver own ? own.thread(netLoop) : netLoop;
+        DeviceLoop tasks = driver instanceof MortalDriver own ? own.thread(control) : control;
         VifPlace.Finder finder =
-                context ->
-                        new VifPlace(network, netLoop, PortSettings.of("vif" + domid + ".0"), mtu);
+                context -> new VifPlace(network, loop, PortSettings.of("vif" + domid + ".0"), mtu);
         VifBackendDriver driverOfVif =
                 new VifBackendDriver(finder, options) {
                     @Override
@@ -113,13 +133,7 @@ final class VifLab implements AutoCloseable {
                 };
         return BackendBus.open(
                 new BackendHost(
-                        driver,
-                        store,
-                        () -> netLoop,
-                        control,
-                        Timers.of(control),
-                        meters,
-                        HostServices.NONE),
+                        driver, store, () -> loop, tasks, Timers.of(tasks), meters, services),
                 new DomId(domid),
                 DeviceClasses.of(
                         driverOfVif, new VifFrontendDriver((c, o) -> never(), frontOptions())),
@@ -275,7 +289,7 @@ final class VifLab implements AutoCloseable {
                                     control,
                                     Timers.of(control),
                                     new SimpleMeterRegistry(),
-                                    HostServices.NONE),
+                                    services),
                             domain,
                             guestStore,
                             DeviceClasses.of(

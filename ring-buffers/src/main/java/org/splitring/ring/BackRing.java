@@ -76,6 +76,25 @@ public final class BackRing extends RingSpacing {
         return back;
     }
 
+    /// Attaches to a ring where an earlier backend left it, as that one has noted in memory of its
+    /// own; what the ring says of the backend's index is not believed. The index is published,
+    /// which the earlier one may not have come to.
+    ///
+    /// @param rspProd where the next response goes
+    /// @param unanswered how many requests were taken before, and have no response below `rspProd`:
+    ///     at most [#entries]
+    public static BackRing resume(
+            MemorySegment ring, int entrySizeBytes, int rspProd, int unanswered) {
+        BackRing back = new BackRing(ring, entrySizeBytes, rspProd);
+        if (unanswered < 0 || unanswered > back.entries()) {
+            throw new IllegalArgumentException("unanswered requests: " + unanswered);
+        }
+        back.reqCons = rspProd + unanswered;
+        back.reqProdSeen = back.reqCons;
+        RSP_PROD.setRelease(ring, rspProd);
+        return back;
+    }
+
     /// `RING_SIZE`: how many slots the ring has, a power of two.
     public int entries() {
         return mask + 1;
@@ -123,9 +142,12 @@ public final class BackRing extends RingSpacing {
     /// the copy is checked, and only the copy is used.
     ///
     /// @param to receives a whole slot: at least [#entrySizeBytes] bytes
+    /// @return the request's index
     /// @throws IllegalStateException when [#unconsumedRequests] has promised no more
-    public void copyRequest(MemorySegment to) {
-        MemorySegment.copy(sring, slotOffset(consumeRequestIndex()), to, 0, entrySizeBytes);
+    public int copyRequest(MemorySegment to) {
+        int index = consumeRequestIndex();
+        MemorySegment.copy(sring, slotOffset(index), to, 0, entrySizeBytes);
+        return index;
     }
 
     /// Moves past the next request without copying it, for a reader that takes each field from
@@ -202,6 +224,16 @@ public final class BackRing extends RingSpacing {
     public long nextSlotOffset(long offset) {
         long next = offset + entrySizeBytes;
         return next == endOffset ? RING_OFFSET : next;
+    }
+
+    /// Where the next response goes: the index that the next push will publish.
+    public int responseIndex() {
+        return rspProdPvt;
+    }
+
+    /// What the last push has published, or where the ring was attached.
+    public int publishedIndex() {
+        return rspProdPushed;
     }
 
     /// Publishes every response put since the last push.

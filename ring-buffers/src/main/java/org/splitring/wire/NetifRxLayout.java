@@ -66,6 +66,11 @@ public final class NetifRxLayout {
         return (long) SLOT.getOpaque(s, base);
     }
 
+    /// Stores a whole slot, as [#readSlot] has read it.
+    public static void writeSlot(MemorySegment s, long base, long slot) {
+        SLOT.set(s, base, slot);
+    }
+
     public static int idOf(long slot) {
         return (int) slot & 0xFFFF;
     }

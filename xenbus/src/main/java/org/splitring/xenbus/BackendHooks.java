@@ -1,5 +1,6 @@
 package org.splitring.xenbus;
 
+import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import org.splitring.hypervisor.EventChannelException;
@@ -25,6 +26,17 @@ public interface BackendHooks {
     ///     after [Connection#close] has run its `closed`
     Connection connect(Keys frontend, Consumer<String> broken)
             throws StoreException, HandshakeException, GrantException, EventChannelException;
+
+    /// Goes on with the connection of a process before this one that ended without a word. Both
+    /// states are Connected and stay so: the frontend notices nothing. Otherwise as [#connect].
+    ///
+    /// @param own the backend's folder: what was offered stands there, and holds
+    /// @return nothing when devices of this kind cannot do that
+    /// @throws HandshakeException that says why this one cannot
+    default Optional<Connection> resume(Keys own, Keys frontend, Consumer<String> broken)
+            throws StoreException, HandshakeException, GrantException, EventChannelException {
+        return Optional.empty();
+    }
 
     /// Writes the device's properties. They become visible together with the state Connected; also
     /// when a connected device has changed ([BackendMachine#republish]). May run several times.

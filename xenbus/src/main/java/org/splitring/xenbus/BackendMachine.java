@@ -33,8 +33,10 @@ import org.splitring.xenbus.store.StoreException;
 /// for is done then. What is not a state is counted and ignored.
 ///
 /// A backend that finds the ring of a predecessor in use (its own state is not 1, and the
-/// frontend's says that it has a ring) does not touch that ring: requests on it may have been
-/// carried out. It goes to Closed and waits until the frontend starts anew.
+/// frontend's says that it has a ring) goes on with that ring where both are Connected and the
+/// predecessor has noted what it had begun ([BackendHooks#resume]). Otherwise it does not touch the
+/// ring: requests on it may have been carried out. It goes to Closed and waits until the frontend
+/// starts anew.
 ///
 /// Events only say "look again": one look is pending at most. Everything runs in the tasks of one
 /// [DeviceEnd]; nothing waits but through [Timers].
@@ -197,11 +199,38 @@ public final class BackendMachine {
             return false;
         }
         boolean used = before.get() != XenbusState.INITIALISING;
+        if (before.get() == XenbusState.CONNECTED && folder.isOnline() && resume()) {
+            return true;
+        }
         if (!folder.isOnline() || (used && mayUseRing(frontendState()))) {
             switchTo(XenbusState.CLOSED); // the rest is done by looking
             return true;
         }
         return offer();
+    }
+
+    /// Goes on where a predecessor was, if that can be; no state changes then.
+    private boolean resume() throws StoreException {
+        if (frontendState() != XenbusState.CONNECTED) {
+            return false;
+        }
+        int number = ++connections;
+        try {
+            Optional<BackendHooks.Connection> resumed =
+                    hooks.resume(
+                            end.ownKeys(),
+                            end.peerKeys(),
+                            reason -> end.execute(() -> broken(number, reason)));
+            if (resumed.isPresent()) {
+                connection = resumed.get();
+                state = XenbusState.CONNECTED;
+                LOG.info("{} goes on with the connection that it found", this);
+            }
+            return resumed.isPresent();
+        } catch (HandshakeException | GrantException | EventChannelException e) {
+            logFailure("cannot go on with the connection that it found: " + e.getMessage());
+            return false;
+        }
     }
 
     // Looking.

@@ -1,42 +1,82 @@
-package org.splitring.blkback;
+package org.splitring.testkit;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.DriverDomain;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.EventChannelException;
+import org.splitring.hypervisor.EventChannelStatus;
 import org.splitring.hypervisor.EventChannels;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantException;
 
 /// A driver domain's process that can be killed, as with `kill -9`: from then on nothing of it
-/// runs,
-/// what it had mapped is unmapped, and its ports are closed, without a word to anybody.
-final class MortalDriver implements DriverDomain {
+/// runs, what it had mapped is unmapped, and its ports are closed, without a word to anybody.
+///
+/// It may die at any step of its own too ([#mayDie]): sending an event is one, and a test's double
+/// may have more.
+public final class MortalDriver implements DriverDomain {
     private final DriverDomain domain;
     private final List<ForeignPages> windows = new ArrayList<>();
     private final List<EventChannel> ports = new ArrayList<>();
+    private final BooleanSupplier dies;
     private boolean dead;
 
-    MortalDriver(DriverDomain domain) {
-        this.domain = domain;
+    /// Unwinds the stack of a process that is dead.
+    public static final class Death extends Error {
+        private static final long serialVersionUID = 1L;
+
+        Death() {
+            super("killed", null, false, false);
+        }
     }
 
-    void kill() {
+    /// One that dies when it is killed.
+    public MortalDriver(DriverDomain domain) {
+        this(domain, () -> false);
+    }
+
+    /// @param dies is asked at each step whether it is the last
+    public MortalDriver(DriverDomain domain, BooleanSupplier dies) {
+        this.domain = domain;
+        this.dies = dies;
+    }
+
+    /// A step that may be the last.
+    ///
+    /// @throws Death when it was; a thread of this process ends with it
+    public void mayDie() {
+        if (!dead && dies.getAsBoolean()) {
+            kill();
+        }
+        if (dead) {
+            throw new Death();
+        }
+    }
+
+    public void kill() {
+        if (dead) {
+            return;
+        }
         dead = true;
         ports.forEach(EventChannel::close);
         windows.forEach(ForeignPages::close);
     }
 
+    public boolean isDead() {
+        return dead;
+    }
+
     /// A thread of this process.
-    DeviceLoop thread(DeviceLoop loop) {
+    public DeviceLoop thread(DeviceLoop loop) {
         return new DeviceLoop() {
             private Runnable whileAlive(Runnable task) {
                 return () -> {
                     if (!dead) {
-                        task.run();
+                        runMortal(task);
                     }
                 };
             }
@@ -68,6 +108,14 @@ final class MortalDriver implements DriverDomain {
         };
     }
 
+    private static void runMortal(Runnable task) {
+        try {
+            task.run();
+        } catch (Death e) {
+            // The thread has ended with its process.
+        }
+    }
+
     @Override
     public DomId id() {
         return domain.id();
@@ -92,7 +140,43 @@ final class MortalDriver implements DriverDomain {
 
     private EventChannel noted(EventChannel port) {
         ports.add(port);
-        return port;
+        return new EventChannel() {
+            @Override
+            public int port() {
+                return port.port();
+            }
+
+            @Override
+            public EventChannelStatus status() {
+                return port.status();
+            }
+
+            @Override
+            public void send() {
+                mayDie();
+                port.send();
+            }
+
+            @Override
+            public void listen(DeviceLoop loop, Runnable onEvent) {
+                port.listen(loop, onEvent);
+            }
+
+            @Override
+            public void mask() {
+                port.mask();
+            }
+
+            @Override
+            public void unmask() {
+                port.unmask();
+            }
+
+            @Override
+            public void close() {
+                port.close();
+            }
+        };
     }
 
     @Override

@@ -13,7 +13,8 @@ import picocli.CommandLine.Spec;
 /// `splitring stop`: a guest ends, its domain and its disks stay.
 @Command(
         name = "stop",
-        description = "End a guest of a running lab in order: it closes its devices. start runs it again.",
+        description =
+                "End a guest of a running lab in order: it closes its devices. start runs it again.",
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring stop web"})
 final class StopCommand implements Callable<Integer> {

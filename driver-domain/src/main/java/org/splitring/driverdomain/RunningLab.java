@@ -528,11 +528,7 @@ final class RunningLab implements AutoCloseable {
             return;
         }
         LabDomain domain = process.domain();
-        try {
-            RunDirectory.removeNbdSockets(runDir, domain.name());
-        } catch (IOException e) {
-            news.accept("domain " + domain.name() + ": its sockets are still there: " + e);
-        }
+        removeSockets(domain);
         news.accept(
                 "domain "
                         + domain.name()
@@ -631,8 +627,12 @@ final class RunningLab implements AutoCloseable {
 
     private void remove(LabGuest guest, Ground on) throws CommandException {
         guests.remove(guest);
-        process(guest.domain()).ifPresent(process -> process.awaitEnd(0));
-        processes.removeIf(process -> process.domain().equals(guest.domain()));
+        Optional<GuestProcess> ending = process(guest.domain());
+        if (ending.isPresent()) {
+            ending.get().awaitEnd(0);
+            processes.remove(ending.get());
+            removeSockets(guest.domain());
+        }
         List<HeldDisks.Disk> disks = guest.disks();
         try {
             guest.close();
@@ -648,6 +648,14 @@ final class RunningLab implements AutoCloseable {
             throw new CommandException("store: " + e.getMessage(), e);
         } finally {
             on.tree().release(guest.domid());
+        }
+    }
+
+    private void removeSockets(LabDomain domain) {
+        try {
+            RunDirectory.removeNbdSockets(runDir, domain.name());
+        } catch (IOException e) {
+            news.accept("domain " + domain.name() + ": its sockets are still there: " + e);
         }
     }
 

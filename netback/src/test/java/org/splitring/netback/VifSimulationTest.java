@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Timeout;
 /// One seed to look at: `-Dextra.test.jvm.args=-Dsplitring.seed=N`.
 @Timeout(120)
 class VifSimulationTest {
-    private static final int SEEDS = 1000;
+    private static final int SEEDS = 300;
     private static final @Nullable Long ONLY_SEED = Long.getLong("splitring.seed");
 
     @Test

@@ -7,7 +7,6 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
@@ -15,6 +14,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -76,7 +76,12 @@ final class RunningLab implements AutoCloseable {
     private final Optional<Path> plugins;
     private final OptionalInt httpPort;
     private final Consumer<String> news;
-    private final Deque<Undoing> undoings = new ArrayDeque<>();
+    private final Deque<Undoing> undoings = new ConcurrentLinkedDeque<>();
+
+    /// Held while domains come and go. Not this object: whoever stops the lab holds that, and waits
+    /// for requests to end.
+    private final Object domainChanges = new Object();
+
     private final List<LabGuest> guests = new CopyOnWriteArrayList<>();
     private final List<XlConfig> created = new CopyOnWriteArrayList<>();
     private final List<GuestProcess> processes = new CopyOnWriteArrayList<>();
@@ -87,7 +92,7 @@ final class RunningLab implements AutoCloseable {
     private @Nullable StoreCheckpoints checkpoints;
     private volatile boolean stopping;
     private boolean handingOver;
-    private boolean up;
+    private volatile boolean up;
 
     @FunctionalInterface
     private interface Undoing {
@@ -460,7 +465,7 @@ final class RunningLab implements AutoCloseable {
             }
             MadeImages.delete(disk); // a lab that was not stopped in order has left it
             MadeImages.makeInMemory(disk);
-            undoings.push(() -> deleteUnlessUp(Path.of(disk.source().name())));
+            deleteUnlessUp(Path.of(disk.source().name()));
         } catch (DiskException e) {
             throw new CommandException(disk.place() + ": " + e.getMessage(), e);
         }
@@ -470,7 +475,7 @@ final class RunningLab implements AutoCloseable {
         try {
             MadeImages.Made made = MadeImages.make(disk, folders);
             if (made.isNew()) {
-                undoings.push(() -> deleteUnlessUp(made.image()));
+                deleteUnlessUp(made.image());
                 news.accept("made image " + made.image() + ", based on " + made.base());
             }
         } catch (DiskException e) {
@@ -478,16 +483,23 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
-    private void deleteUnlessUp(Path image) throws IOException {
-        if (!up) {
-            Files.deleteIfExists(image);
+    /// Takes an image away again when the lab does not come up. Later it stays.
+    private void deleteUnlessUp(Path image) {
+        if (up) {
+            return;
         }
+        undoings.push(
+                () -> {
+                    if (!up) {
+                        Files.deleteIfExists(image);
+                    }
+                });
     }
 
     private void makeImage(LabDisk disk, FileSource source, long sizeBytes)
             throws CommandException {
         Path image = source.path();
-        undoings.push(() -> deleteUnlessUp(image));
+        deleteUnlessUp(image);
         try {
             ImageFiles.create(source, sizeBytes, ImageFiles.defaultClusterBytes());
         } catch (DiskException e) {
@@ -555,7 +567,13 @@ final class RunningLab implements AutoCloseable {
     ///
     /// @param file of its configuration, as xl has it
     /// @return what was done
-    synchronized List<String> create(Path file)
+    List<String> create(Path file) throws CommandException, LabException, InterruptedException {
+        synchronized (domainChanges) {
+            return createNext(file);
+        }
+    }
+
+    private List<String> createNext(Path file)
             throws CommandException, LabException, InterruptedException {
         Ground on = ground;
         RunDirectory taken = directory;
@@ -603,7 +621,13 @@ final class RunningLab implements AutoCloseable {
 
     /// Ends a guest at once. One that was created is gone then; one of the lab file can be started
     /// again.
-    synchronized void destroy(LabGuest guest) throws CommandException {
+    void destroy(LabGuest guest) throws CommandException {
+        synchronized (domainChanges) {
+            destroyNow(guest);
+        }
+    }
+
+    private void destroyNow(LabGuest guest) throws CommandException {
         String name = guest.domain().name();
         Ground on = ground;
         RunDirectory taken = directory;
@@ -671,7 +695,7 @@ final class RunningLab implements AutoCloseable {
     void start(LabGuest guest) throws CommandException, InterruptedException {
         LabDomain domain = guest.domain();
         GuestProcess process;
-        synchronized (this) {
+        synchronized (domainChanges) {
             checkOurs(domain);
             if (process(domain).filter(GuestProcess::isAlive).isPresent()) {
                 throw new CommandException("domain " + domain.name() + " runs already");

@@ -6,6 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -94,5 +98,28 @@ class CreateIT {
         assertEquals("started web\n", lab.command(0, "start", "web"));
         assertEquals("killed web\n", lab.command(0, "stop", "--force", "web"));
         assertTrue(lab.command(1, "network-limit", "nobody", "0").contains("no domain"));
+    }
+
+    /// Whoever waits for his turn then is told, and nobody waits for him.
+    @Test
+    void aLabStopsWhileGuestsAreBeingCreated() throws Exception {
+        List<Process> creating = new ArrayList<>();
+        for (int i = 0; i < 4; i++) {
+            String config = config("g" + i, "");
+            List<String> command = LabUnderTest.java("create", "--run-dir", lab.run() + "", config);
+            creating.add(
+                    new ProcessBuilder(command)
+                            .redirectErrorStream(true)
+                            .redirectOutput(dir.resolve("create" + i).toFile())
+                            .start());
+        }
+        Awaitility.await()
+                .atMost(LabUnderTest.PATIENCE)
+                .until(() -> lab.command(0, "list").contains("g"));
+        lab.command(0, "down"); // which ends within a minute, or says that it has not
+        for (Process each : creating) {
+            assertTrue(each.waitFor(30, TimeUnit.SECONDS), "somebody still waits");
+        }
+        assertFalse(Files.exists(lab.run().resolve("control")));
     }
 }

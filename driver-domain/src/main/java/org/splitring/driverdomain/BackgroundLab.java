@@ -33,7 +33,7 @@ final class BackgroundLab {
         arguments.add(IN_BACKGROUND);
         arguments.addAll(options);
         Process process =
-                new ProcessBuilder(JavaCommand.of(JavaCommand.DRIVER_DOMAIN, arguments))
+                new ProcessBuilder(JavaCommand.driverDomain(arguments))
                         .redirectErrorStream(true)
                         .redirectInput(Path.of("/dev/null").toFile())
                         .start();

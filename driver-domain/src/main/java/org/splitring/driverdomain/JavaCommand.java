@@ -6,8 +6,19 @@ import java.util.ArrayList;
 import java.util.List;
 
 /// The command line of another process of this program, on the JDK and class path of this one.
+///
+/// A process starts several times as fast when Java finds what it has to load in a cache that an
+/// earlier one has left (`-XX:AOTCache`). The launcher has such caches made after a build, one for
+/// each kind of process, and names their folder; one that does not fit, or is not there, is no
+/// trouble.
 final class JavaCommand {
     private static final Path SETSID = Path.of("/usr/bin/setsid");
+
+    /// The folder of the caches, `guest.aot` and `driver.aot`.
+    private static final String CACHES = "splitring.aot";
+
+    /// When it is set, processes write there what such a cache is made from.
+    private static final String RECORDINGS = "splitring.aot.record";
 
     /// Compiles what runs four times as often as usual before it is compiled. Guests wait for a
     /// driver domain that starts, and a third of its start would go to compilers; what a ring does
@@ -16,7 +27,7 @@ final class JavaCommand {
 
     /// What a guest process is given: little memory, and a collector without threads of its own.
     /// The compilers stay as they are: the ring code is slow without the optimising one.
-    static final List<String> SMALL =
+    private static final List<String> SMALL =
             List.of(
                     "-Xms16m",
                     "-Xmx96m",
@@ -25,33 +36,68 @@ final class JavaCommand {
                     START_QUICKLY);
 
     /// What the driver domain is given: as the launcher does, and a quick start.
-    static final List<String> DRIVER_DOMAIN =
+    private static final List<String> DRIVER_DOMAIN =
             List.of("-XX:+UseSerialGC", "-Xms32m", "-Xmx512m", START_QUICKLY);
 
     /// How closely Netty watches its buffers: as in this process, so not at all when the launcher
     /// has started it.
     private static final String LEAKS = "io.netty.leakDetection.level";
 
+    /// Netty's allocator has flight events of its own; preparing them takes a third of the start.
+    private static final String NO_FLIGHT_EVENTS = "-Dio.netty.jfr.enabled=false";
+
     private JavaCommand() {}
 
-    /// A command that starts `splitring ARGUMENTS` in a session of its own, so that a Ctrl-C at the
-    /// terminal reaches only us, and we stop the others in order.
-    static List<String> of(List<String> jvmOptions, List<String> arguments) {
+    /// Starts `splitring ARGUMENTS` as a guest. In a session of its own, as the next one: a Ctrl-C
+    /// at the terminal reaches only us, and we stop the others in order.
+    static List<String> guest(List<String> arguments) {
+        return of("guest", SMALL, arguments);
+    }
+
+    /// Starts `splitring ARGUMENTS` as a driver domain.
+    static List<String> driverDomain(List<String> arguments) {
+        return of("driver", DRIVER_DOMAIN, arguments);
+    }
+
+    private static List<String> of(String kind, List<String> jvmOptions, List<String> arguments) {
         List<String> command = new ArrayList<>();
         if (Files.isExecutable(SETSID)) {
             command.add(SETSID.toString());
         }
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--enable-native-access=ALL-UNNAMED");
+        command.add(NO_FLIGHT_EVENTS);
         String leaks = System.getProperty(LEAKS);
         if (leaks != null) {
             command.add("-D" + LEAKS + "=" + leaks);
         }
+        command.addAll(startingQuickly(kind));
         command.addAll(jvmOptions);
         command.add("-cp");
         command.add(System.getProperty("java.class.path"));
         command.add(Splitring.class.getName());
         command.addAll(arguments);
         return command;
+    }
+
+    private static List<String> startingQuickly(String kind) {
+        String recordings = System.getProperty(RECORDINGS);
+        if (recordings != null) {
+            return List.of(
+                    "-XX:AOTMode=record",
+                    "-XX:AOTConfiguration=" + Path.of(recordings, kind + ".aotconf"));
+        }
+        String caches = System.getProperty(CACHES);
+        if (caches == null) {
+            return List.of();
+        }
+        List<String> options = new ArrayList<>(List.of("-D" + CACHES + "=" + caches));
+        Path cache = Path.of(caches, kind + ".aot");
+        if (Files.isReadable(cache)) {
+            options.add("-XX:AOTCache=" + cache);
+            options.add("-Xlog:aot*=off"); // our standard output is read by somebody
+            options.add("-Xlog:cds*=off");
+        }
+        return options;
     }
 }

@@ -1,5 +1,7 @@
 package org.splitring.driverdomain;
 
+import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
 import org.splitring.benchmarks.StressCommand;
@@ -17,44 +19,6 @@ import picocli.CommandLine.ParseResult;
         description = "Guests with virtual disks in processes of their own, over Xen's rings.",
         mixinStandardHelpOptions = true,
         version = "splitring " + Splitring.VERSION,
-        subcommands = {
-            UpCommand.class,
-            BackendCommand.class,
-            ValidateCommand.class,
-            DownCommand.class,
-            CreateCommand.class,
-            StartCommand.class,
-            StopCommand.class,
-            DestroyCommand.class,
-            ListCommand.class,
-            TopCommand.class,
-            DoctorCommand.class,
-            ConsoleCommand.class,
-            ReplaceCommand.class,
-            ReloadCommand.class,
-            AttachCommand.class,
-            DetachCommand.class,
-            BlockAttachCommand.class,
-            BlockDetachCommand.class,
-            BlockListCommand.class,
-            BlockLimitCommand.class,
-            BlockPauseCommand.class,
-            BlockResizeCommand.class,
-            BlockUnpauseCommand.class,
-            NetworkAttachCommand.class,
-            NetworkDetachCommand.class,
-            NetworkLimitCommand.class,
-            NetworkListCommand.class,
-            NetworkCommand.class,
-            ExecCommand.class,
-            CaptureCommand.class,
-            DiskCommand.class,
-            StoreCommand.class,
-            BenchCommand.class,
-            StressCommand.class,
-            GuestCommand.class,
-            GenerateCompletion.class
-        },
         synopsisSubcommandLabel = "COMMAND",
         footer = {
             "",
@@ -67,19 +31,77 @@ public final class Splitring {
     /// Falls when the command has returned: a shutdown hook that told it to stop waits for that.
     static final CountDownLatch COMMAND_ENDED = new CountDownLatch(1);
 
+    private static final List<Class<?>> COMMANDS =
+            List.of(
+                    GuestCommand.class,
+                    UpCommand.class,
+                    BackendCommand.class,
+                    ValidateCommand.class,
+                    DownCommand.class,
+                    CreateCommand.class,
+                    StartCommand.class,
+                    StopCommand.class,
+                    DestroyCommand.class,
+                    ListCommand.class,
+                    TopCommand.class,
+                    DoctorCommand.class,
+                    ConsoleCommand.class,
+                    ReplaceCommand.class,
+                    ReloadCommand.class,
+                    AttachCommand.class,
+                    DetachCommand.class,
+                    BlockAttachCommand.class,
+                    BlockDetachCommand.class,
+                    BlockListCommand.class,
+                    BlockLimitCommand.class,
+                    BlockPauseCommand.class,
+                    BlockResizeCommand.class,
+                    BlockUnpauseCommand.class,
+                    NetworkAttachCommand.class,
+                    NetworkDetachCommand.class,
+                    NetworkLimitCommand.class,
+                    NetworkListCommand.class,
+                    NetworkCommand.class,
+                    ExecCommand.class,
+                    CaptureCommand.class,
+                    DiskCommand.class,
+                    StoreCommand.class,
+                    BenchCommand.class,
+                    StressCommand.class,
+                    GenerateCompletion.class);
+
     private Splitring() {}
 
     public static void main(String[] args) {
-        int code = commandLine().execute(args);
+        int code = commandLine(args).execute(args);
         COMMAND_ENDED.countDown();
         System.exit(code);
     }
 
+    /// As [#commandLine()], but only the command that is named first is known to it, if there is
+    /// one: looking at the options of all takes longer than a guest's whole start.
+    private static CommandLine commandLine(String[] args) {
+        for (Class<?> command : COMMANDS) {
+            boolean all = command == GenerateCompletion.class; // which looks at all of them
+            if (args.length > 0 && !all && name(command).equals(args[0])) {
+                return commandLine(List.of(command));
+            }
+        }
+        return commandLine();
+    }
+
+    private static String name(Class<?> command) {
+        return Objects.requireNonNull(command.getAnnotation(Command.class)).name();
+    }
+
     static CommandLine commandLine() {
-        CommandLine line =
-                new CommandLine(new Splitring())
-                        .setUsageHelpAutoWidth(true)
-                        .setExecutionExceptionHandler(Splitring::report);
+        return commandLine(COMMANDS);
+    }
+
+    private static CommandLine commandLine(List<Class<?>> commands) {
+        CommandLine line = new CommandLine(new Splitring());
+        commands.forEach(line::addSubcommand);
+        line.setUsageHelpAutoWidth(true).setExecutionExceptionHandler(Splitring::report);
         IParameterExceptionHandler usual = line.getParameterExceptionHandler();
         return line.setParameterExceptionHandler(
                 (e, args) -> isOfStress(e) ? misuse(e) : usual.handleParseException(e, args));

@@ -1,7 +1,7 @@
 /// The program.
 module org.splitring.driverdomain {
     requires org.splitring.benchmarks; // the subcommands bench and stress
-    requires org.splitring.blkfront;
+    requires transitive org.splitring.blkfront;
     requires org.splitring.blkback;
     requires org.splitring.bridge;
     requires org.splitring.netfront;
@@ -20,13 +20,15 @@ module org.splitring.driverdomain {
     requires io.netty.codec.http; // the control API
     requires io.netty.common;
     requires io.netty.handler; // TLS of the NBD server
-    requires io.netty.transport;
+    requires transitive io.netty.transport;
     requires io.netty.transport.classes.epoll;
     requires io.netty.transport.unix.common;
     requires org.slf4j;
     requires tools.jackson.core;
     requires tools.jackson.databind;
     requires tools.jackson.dataformat.toml;
+
+    exports org.splitring.driverdomain.guest; // for classes that run in guests
 
     // picocli sets the fields of commands.
     // Jackson makes JSON of what the control API shows.

@@ -108,12 +108,7 @@ final class DiskExports implements VbdUser, AutoCloseable {
 
     @Override
     public void connected(int device, VbdFrontend disk) throws HandshakeException {
-        // The toolstack's name becomes that of a file, so it must be one of this device's.
-        String name =
-                VirtualDevice.parse(disk.name())
-                        .filter(parsed -> parsed.number() == device)
-                        .map(VirtualDevice::name)
-                        .orElse("vbd" + device);
+        String name = name(device, disk);
         NbdExport export = new NbdExport(name, "", new VbdDisk(disk));
         int clients = disk.maxBufferBytes() / NbdServer.BYTES_PER_CLIENT;
         NbdLimits limits =
@@ -133,6 +128,14 @@ final class DiskExports implements VbdUser, AutoCloseable {
             portServer.add(export);
         }
         LOG.info("vbd/{} is offered as {}", device, name);
+    }
+
+    /// The toolstack's name becomes that of a file, so it must be one of this device's.
+    static String name(int device, VbdFrontend disk) {
+        return VirtualDevice.parse(disk.name())
+                .filter(parsed -> parsed.number() == device)
+                .map(VirtualDevice::name)
+                .orElse("vbd" + device);
     }
 
     @Override

@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.nbd.NbdTls;
@@ -49,10 +50,23 @@ final class GuestCommand implements Callable<Integer> {
             description = "Way to the store, SOCKET or PAGE: the rings of Xen's guests.")
     private StoreWay storeWay = StoreWay.SOCKET;
 
+    @Option(names = "--class", description = "Class that runs here and has the devices.")
+    private @Nullable String className;
+
+    @Option(names = "--jar", description = "Where that class is.")
+    private @Nullable Path jar;
+
+    @Option(names = "--arg", description = "An argument of that class.")
+    private List<String> arguments = List.of();
+
     @Override
     public Integer call() throws Exception {
         try (GuestProgram program = new GuestProgram(attach, memoryMib, storeWay)) {
-            program.serveDevices(sockets, tcpPort, tls());
+            if (className != null && jar != null) {
+                program.serveClass(sockets, jar, className, arguments);
+            } else {
+                program.serveDevices(sockets, tcpPort, tls());
+            }
             System.out.println(READY);
             program.openConsole(sockets);
             program.awaitEnd();

@@ -52,6 +52,13 @@ final class GuestProcess {
                             arguments.add("--tls-key=" + tls.key());
                             tls.clientCa().ifPresent(ca -> arguments.add("--tls-client-ca=" + ca));
                         });
+        domain.program()
+                .ifPresent(
+                        program -> {
+                            arguments.add("--class=" + program.className());
+                            arguments.add("--jar=" + program.jar());
+                            program.arguments().forEach(word -> arguments.add("--arg=" + word));
+                        });
         return arguments;
     }
 
@@ -72,7 +79,7 @@ final class GuestProcess {
     static GuestProcess start(LabDomain domain, Path runDir) throws IOException {
         List<String> arguments = arguments(domain, runDir);
         Process process =
-                new ProcessBuilder(JavaCommand.of(JavaCommand.SMALL, arguments))
+                new ProcessBuilder(JavaCommand.guest(arguments))
                         .redirectInput(Path.of("/dev/null").toFile())
                         .redirectError(RunDirectory.guestLog(runDir, domain.name()).toFile())
                         .start();

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -61,6 +62,7 @@ final class GuestProgram implements AutoCloseable {
     private @Nullable DeviceClasses classes;
     private volatile @Nullable FrontendBus bus;
     private @Nullable GuestShell shell;
+    private @Nullable ClassRun run;
 
     /// Attaches.
     ///
@@ -161,49 +163,76 @@ final class GuestProgram implements AutoCloseable {
     }
 
     /// Connects the devices that are there, and from then on those that come. Disks are offered
-    /// on sockets and on the port.
+    /// on sockets and on the port, interfaces are in a namespace.
     ///
     /// @param sockets folder in which devices show themselves
     /// @param tls of the port
     /// @throws IOException when a disk or a vif does not connect; another device that does not is
-    ///     one line
-    ///     in the log
+    ///     one line in the log
     void serveDevices(Path sockets, @Nullable Integer tcpPort, @Nullable NbdTls tls)
             throws IOException, InterruptedException {
+        DiskExports offered =
+                new DiskExports(loop, guest.pages(), memoryMib, sockets, tcpPort, tls);
+        exports = offered;
+        offered.expect(list("device/vbd").size());
+        GuestNetwork interfaces = new GuestNetwork(loop, name(), sockets);
+        network = interfaces;
+        openDevices(sockets, offered, interfaces);
+        offered.expect(0);
+    }
+
+    /// As the other one, for a class that will have the devices: it runs from [#openConsole] on.
+    ///
+    /// @throws IOException also when there is no such class
+    void serveClass(Path sockets, Path jar, String className, List<String> arguments)
+            throws IOException, InterruptedException {
+        ClassDevices devices = new ClassDevices(loop, name(), arguments, memoryMib);
+        ClassRun loaded = new ClassRun(jar, className, devices, end::countDown);
+        run = loaded;
+        openDevices(sockets, devices, devices);
+    }
+
+    private String name() throws IOException {
+        try {
+            return store.read(DevicePaths.domain(guest.id()) + "/name").orElse("guest");
+        } catch (StoreException e) {
+            throw new IOException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private List<String> list(String folder) throws IOException {
+        try {
+            return store.list(DevicePaths.domain(guest.id()) + "/" + folder);
+        } catch (StoreException e) {
+            throw new IOException("store: " + e.getMessage(), e);
+        }
+    }
+
+    private void openDevices(Path sockets, VbdUser disks, VifFrontendDriver.Users vifs)
+            throws IOException, InterruptedException {
         Optional<Path> plugins;
-        int disks;
-        String name;
         try {
             plugins = new DeviceNodes(store).plugins();
-            name = store.read(DevicePaths.domain(guest.id()) + "/name").orElse("guest");
-            disks = store.list(DevicePaths.domain(guest.id()) + "/device/vbd").size();
         } catch (StoreException e) {
             throw new IOException("store: " + e.getMessage(), e);
         }
         DeviceClasses found = DeviceClasses.find(plugins);
         classes = found;
         found.problems().forEach(LOG::warn);
-        DiskExports offered =
-                new DiskExports(loop, guest.pages(), memoryMib, sockets, tcpPort, tls);
-        exports = offered;
-        offered.expect(disks);
-        GuestNetwork interfaces = new GuestNetwork(loop, name, sockets);
-        network = interfaces;
         FrontendHost host =
                 new FrontendHost(() -> loop, sockets, new SimpleMeterRegistry())
                         .with(
                                 HostServices.NONE
-                                        .with(VbdUser.class, offered)
-                                        .with(VifFrontendDriver.Users.class, interfaces));
-        FrontendBus opened;
+                                        .with(VbdUser.class, disks)
+                                        .with(VifFrontendDriver.Users.class, vifs));
         try {
-            opened = FrontendBus.open(host, guest, store, found, FrontendOptions.DEFAULT).get();
+            FrontendBus opened =
+                    FrontendBus.open(host, guest, store, found, FrontendOptions.DEFAULT).get();
             bus = opened;
             for (FrontendBus.Frontend frontend : opened.frontends().get()) {
                 awaitFirstConnection(frontend);
             }
             checkRefusedVifs();
-            offered.expect(0);
         } catch (ExecutionException e) {
             throw new IOException("devices: " + e.getCause(), e);
         }
@@ -213,7 +242,7 @@ final class GuestProgram implements AutoCloseable {
     private void checkRefusedVifs() throws IOException {
         String domain = DevicePaths.domain(guest.id());
         try {
-            for (String device : store.list(domain + "/device/vif")) {
+            for (String device : list("device/vif")) {
                 Optional<String> error =
                         store.read(domain + "/error/device/vif/" + device + "/error");
                 if (error.isPresent()) {
@@ -239,18 +268,25 @@ final class GuestProgram implements AutoCloseable {
         }
     }
 
-    /// Answers on the console, and prints there what this process prints.
+    /// Answers on the console, and prints there what this process prints. The class begins.
     ///
     /// @param sockets folder with the console's socket
     void openConsole(Path sockets) {
+        connectConsole(sockets);
+        ClassRun loaded = run;
+        if (loaded != null) {
+            loaded.start();
+        }
+    }
+
+    private void connectConsole(Path sockets) {
         Path socket = sockets.resolve("console0.sock");
         if (Files.notExists(socket)) {
             return; // its device was refused, which the log says
         }
         try {
-            String name = store.read(DevicePaths.domain(guest.id()) + "/name").orElse("guest");
             GuestShell opened =
-                    GuestShell.connect(socket, name)
+                    GuestShell.connect(socket, name())
                             .command(
                                     "devices",
                                     "this guest's devices and their states",
@@ -260,7 +296,7 @@ final class GuestProgram implements AutoCloseable {
             opened.start();
             System.setOut(opened.beside(System.out));
             System.setErr(opened.beside(System.err));
-        } catch (IOException | StoreException e) {
+        } catch (IOException e) {
             LOG.warn("console: {}", e.getMessage());
         }
     }
@@ -284,6 +320,10 @@ final class GuestProgram implements AutoCloseable {
     /// Clients first, so that everything they were promised is on the ring; then the devices.
     @Override
     public void close() {
+        ClassRun running = run;
+        if (running != null) {
+            running.close();
+        }
         DiskExports offered = exports;
         if (offered != null) {
             offered.close();

@@ -26,9 +26,11 @@ record LabPlan(Lab lab) {
         int domid = 1;
         for (LabDomain domain : lab.domains()) {
             String who =
-                    domain.guest() == LabDomain.GuestKind.JAVA
-                            ? "a process of its own"
-                            : "external: whoever attaches";
+                    domain.guest() == LabDomain.GuestKind.EXTERNAL
+                            ? "external: whoever attaches"
+                            : domain.program()
+                                    .map(program -> "a process that runs " + program.className())
+                                    .orElse("a process of its own");
             lines.add(
                     String.format(
                             Locale.ROOT,

@@ -143,6 +143,7 @@ final class LabReload {
                 domain.devices().stream().map(device -> device.at("")).toList(),
                 domain.tcpPort(),
                 domain.tls(),
+                domain.program(),
                 "");
     }
 

@@ -241,7 +241,7 @@ final class UpCommand implements Callable<Integer> {
                                 Sizes.text(disk.hold().disk().sizeBytes()),
                                 disk.readOnly() ? "ro" : "rw",
                                 disk.image()));
-                if (domain.guest() == LabDomain.GuestKind.JAVA) {
+                if (domain.guest() == LabDomain.GuestKind.JAVA && domain.program().isEmpty()) {
                     String uri = uri(running, domain, disk.name());
                     text.append("      ").append(uri).append(System.lineSeparator());
                     domain.tcpPort()
@@ -310,7 +310,7 @@ final class UpCommand implements Callable<Integer> {
     private static String networkExample(Lab lab) {
         return lab.domains().stream()
                 .filter(domain -> domain.guest() == LabDomain.GuestKind.JAVA)
-                .filter(domain -> !domain.vifs().isEmpty())
+                .filter(domain -> domain.program().isEmpty() && !domain.vifs().isEmpty())
                 .findFirst()
                 .map(
                         domain ->

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.io.OutputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.net.StandardProtocolFamily;
@@ -16,11 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Predicate;
-import java.util.jar.JarEntry;
-import java.util.jar.JarOutputStream;
 import java.util.stream.Stream;
-import javax.tools.ToolProvider;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -50,10 +45,10 @@ class PluginsIT {
         lab = new LabUnderTest(dir);
         Path plugins = Files.createDirectories(dir.resolve("jars"));
         Path classes = compileExample(Files.createDirectories(dir.resolve("classes")));
-        jar(plugins.resolve("a-good.jar"), classes, file -> true);
-        jar(plugins.resolve("b-again.jar"), classes, file -> true);
-        jar(plugins.resolve("c-half.jar"), compileHalf(dir.resolve("half")), file -> true);
-        jar(plugins.resolve("d-none.jar"), classes, file -> !file.contains("META-INF"));
+        TestJars.jar(plugins.resolve("a-good.jar"), classes, file -> true);
+        TestJars.jar(plugins.resolve("b-again.jar"), classes, file -> true);
+        TestJars.jar(plugins.resolve("c-half.jar"), compileHalf(dir.resolve("half")), file -> true);
+        TestJars.jar(plugins.resolve("d-none.jar"), classes, file -> !file.contains("META-INF"));
         Files.writeString(plugins.resolve("e-broken.jar"), "this is no jar");
         Files.writeString(
                 lab.lab(),
@@ -78,18 +73,6 @@ class PluginsIT {
         lab.cleanUp();
     }
 
-    private static void compile(Path sources, Path into) throws IOException {
-        List<String> arguments = new ArrayList<>(List.of("-d", into.toString(), "-proc:none"));
-        arguments.addAll(List.of("-cp", System.getProperty("java.class.path")));
-        try (Stream<Path> files = Files.walk(sources)) {
-            files.map(Path::toString).filter(it -> it.endsWith(".java")).forEach(arguments::add);
-        }
-        int code =
-                ToolProvider.getSystemJavaCompiler()
-                        .run(null, null, null, arguments.toArray(String[]::new));
-        assertEquals(0, code, sources + " does not compile");
-    }
-
     /// A device of which only the backend is there.
     private static Path compileHalf(Path folder) throws IOException {
         Files.createDirectories(folder.resolve("java"));
@@ -107,7 +90,7 @@ class PluginsIT {
                 }
                 """);
         Path into = Files.createDirectories(folder.resolve("classes"));
-        compile(folder.resolve("java"), into);
+        TestJars.compile(folder.resolve("java"), into);
         Path services = Files.createDirectories(into.resolve("META-INF/services"));
         Files.writeString(
                 services.resolve(BackendDriver.class.getName()), "org.example.half.HalfBackend");
@@ -116,7 +99,7 @@ class PluginsIT {
 
     /// The example as its own project would compile it, with its service files.
     private static Path compileExample(Path into) throws IOException {
-        compile(EXAMPLE.resolve("java"), into);
+        TestJars.compile(EXAMPLE.resolve("java"), into);
         Path resources = EXAMPLE.resolve("resources");
         try (Stream<Path> files = Files.walk(resources)) {
             for (Path file : files.filter(Files::isRegularFile).toList()) {
@@ -126,21 +109,6 @@ class PluginsIT {
             }
         }
         return into;
-    }
-
-    private static void jar(Path jar, Path classes, Predicate<String> taken) throws IOException {
-        try (OutputStream file = Files.newOutputStream(jar);
-                JarOutputStream out = new JarOutputStream(file);
-                Stream<Path> files = Files.walk(classes)) {
-            for (Path path : files.filter(Files::isRegularFile).toList()) {
-                String name = classes.relativize(path).toString();
-                if (taken.test(name)) {
-                    out.putNextEntry(new JarEntry(name));
-                    out.write(Files.readAllBytes(path));
-                    out.closeEntry();
-                }
-            }
-        }
     }
 
     /// A command in this process: what it says, and its exit status.

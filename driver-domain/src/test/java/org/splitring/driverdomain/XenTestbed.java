@@ -10,12 +10,10 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.spi.ToolProvider;
-import org.awaitility.Awaitility;
 import org.splitring.testkit.ExternalTools;
 
 /// The machine with the real Xen of `testkit/xen`, with this program in its dom0.
@@ -26,7 +24,7 @@ final class XenTestbed {
 
     /// Libraries of the program, by the beginnings of their names: not those of tests.
     private static final String LIBRARIES =
-            "(netty|picocli|logback|slf4j|micrometer|HdrHistogram|jackson|jspecify|agrona|jctools)"
+            "(netty|picocli|logback|slf4j|micrometer|prometheus|HdrHistogram|jackson|jspecify|agrona|jctools)"
                     + "-?.*(?<!aarch_64)\\.jar";
 
     private XenTestbed() {}
@@ -146,10 +144,11 @@ final class XenTestbed {
                         .redirectOutput(program.resolveSibling("learn.log").toFile())
                         .start();
         Path log = program.resolveSibling("learn.log");
-        Awaitility.await()
-                .atMost(Duration.ofMinutes(1))
-                .until(() -> !process.isAlive() || Files.readString(log).contains("stop it with"));
-        boolean up = process.isAlive();
+        boolean up = false;
+        for (int i = 0; i < 600 && process.isAlive() && !up; i++) {
+            TimeUnit.MILLISECONDS.sleep(100);
+            up = Files.readString(log).contains("stop it with");
+        }
         process.destroy();
         assertTrue(process.waitFor(2, TimeUnit.MINUTES));
         assertTrue(up, Files.readString(log));

@@ -10,6 +10,8 @@ import java.util.OptionalInt;
 /// @param devices those of other classes than disks and network interfaces
 /// @param tcpPort loopback port on which its disks are offered besides their Unix sockets
 /// @param tls of that port; without it what passes there is not encrypted
+/// @param program what a guest that we start runs; without one its disks are offered over NBD, and
+///     its interfaces are for unmodified programs
 /// @param exportPlace `file:line: key` of `export`, for messages
 public record LabDomain(
         String name,
@@ -20,6 +22,7 @@ public record LabDomain(
         List<LabDevice> devices,
         OptionalInt tcpPort,
         Optional<LabTls> tls,
+        Optional<LabProgram> program,
         String exportPlace) {
     public LabDomain {
         disks = List.copyOf(disks);

@@ -19,6 +19,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.splitring.blkback.image.DiskSource;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
@@ -71,7 +72,10 @@ public final class LabFile {
     private static final List<String> TOP_KEYS =
             List.of("domains", "networks", "images", "nbd_tls", "backing_folders", "disk_engine");
     private static final List<String> DOMAIN_KEYS =
-            List.of("memory", "disk", "vif", "devices", "p9", "guest", "export");
+            Stream.concat(
+                            Stream.of("memory", "disk", "vif", "devices", "p9", "guest", "export"),
+                            ProgramKeys.KEYS.stream())
+                    .toList();
     private static final List<String> IMAGE_KEYS = List.of("size");
     private static final int DEFAULT_MEMORY_MIB = 64;
     private static final int MIN_MEMORY_MIB = 16;
@@ -266,6 +270,12 @@ public final class LabFile {
                     List.of("domains", name, "export"),
                     "an external guest exports its disks itself, or not at all");
         }
+        Optional<LabProgram> program = ProgramKeys.read(this, table, path, guest);
+        if (program.isPresent() && port.isPresent()) {
+            throw bad(
+                    List.of("domains", name, "export"),
+                    "the disks of a guest that runs a class are the class's own");
+        }
         String exportPlace = place(List.of("domains", name, "export"));
         List<LabVif> vifs = networks.vifs(name, table.path("vif"), List.of("domains", name, "vif"));
         return new LabDomain(
@@ -277,6 +287,7 @@ public final class LabFile {
                 devices,
                 port,
                 port.isPresent() ? tls : Optional.empty(),
+                program,
                 exportPlace);
     }
 

@@ -270,15 +270,7 @@ final class RunningLab implements AutoCloseable {
             guest.listen(server, runDir);
         }
         undoings.push(this::stopGuests);
-        for (LabDomain domain : lab.domains()) {
-            if (domain.guest() == GuestKind.JAVA && process(domain).isEmpty()) {
-                startGuest(domain);
-            }
-        }
-        for (GuestProcess process : processes) {
-            process.awaitReady(READY_SECONDS, runDir);
-            process.onExit(() -> guestEnded(process));
-        }
+        startGuests();
         awaitAdopted();
         keepStore(tree, control, taken);
         metrics.collect(() -> LabMetrics.ports(networks.networks()));
@@ -508,6 +500,29 @@ final class RunningLab implements AutoCloseable {
         news.accept("made image " + image + " of " + Sizes.text(sizeBytes));
     }
 
+    /// Starts those that are not there, and waits until all are ready. Few at a time: a hundred that
+    /// begin together only take each other's processors and caches.
+    private void startGuests() throws CommandException, InterruptedException {
+        int together = 2 * Runtime.getRuntime().availableProcessors();
+        int ready = 0; // of the processes, in their order
+        for (LabDomain domain : lab.domains()) {
+            if (domain.guest() == GuestKind.JAVA && process(domain).isEmpty()) {
+                if (processes.size() - ready >= together) {
+                    awaitReady(processes.get(ready++));
+                }
+                startGuest(domain);
+            }
+        }
+        while (ready < processes.size()) {
+            awaitReady(processes.get(ready++));
+        }
+    }
+
+    private void awaitReady(GuestProcess process) throws CommandException, InterruptedException {
+        process.awaitReady(READY_SECONDS, runDir);
+        process.onExit(() -> guestEnded(process));
+    }
+
     private void startGuest(LabDomain domain) throws CommandException {
         try {
             GuestProcess process = GuestProcess.start(domain, runDir);
@@ -595,9 +610,7 @@ final class RunningLab implements AutoCloseable {
             guest.openImages();
             guest.listen(on.server(), runDir);
             startGuest(domain);
-            GuestProcess process = process(domain).orElseThrow();
-            process.awaitReady(READY_SECONDS, runDir);
-            process.onExit(() -> guestEnded(process));
+            awaitReady(process(domain).orElseThrow());
             guests.add(guest);
             created.add(config);
             lab = with;
@@ -704,8 +717,7 @@ final class RunningLab implements AutoCloseable {
             startGuest(domain);
             process = process(domain).orElseThrow();
         }
-        process.awaitReady(READY_SECONDS, runDir);
-        process.onExit(() -> guestEnded(process));
+        awaitReady(process);
     }
 
     /// Ends a guest in order; the domain and its disks stay, for [#start].

@@ -500,8 +500,8 @@ final class RunningLab implements AutoCloseable {
         news.accept("made image " + image + " of " + Sizes.text(sizeBytes));
     }
 
-    /// Starts those that are not there, and waits until all are ready. Few at a time: a hundred that
-    /// begin together only take each other's processors and caches.
+    /// Starts those that are not there, and waits until all are ready. Few at a time: a hundred
+    /// that begin together only take each other's processors and caches.
     private void startGuests() throws CommandException, InterruptedException {
         int together = 2 * Runtime.getRuntime().availableProcessors();
         int ready = 0; // of the processes, in their order

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -18,6 +19,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestMethodOrder;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /// Linux's own frontends under the real Xen, on our backends: `./mvnw verify -Pxen`.
 ///
@@ -240,6 +243,76 @@ class XenIT {
 
     @Test
     @Order(11)
+    void tcpAndUdpRunThroughSwitchAndUplink() throws IOException {
+        xen.dom0("(timeout 300 iperf3 -s >/root/iperf3.log 2>&1 &)");
+        for (String options : List.of("", "-R", "-u -b 2M")) {
+            JsonNode end = iperf3("192.168.77.1 -t 3 " + options);
+            assertTrue(end.path("sum_received").path("bytes").asLong() > 100_000, options + end);
+            assertEquals(0, end.path("sum").path("lost_packets").asInt(), options + end);
+        }
+    }
+
+    private static JsonNode iperf3(String arguments) {
+        String said = xen.guest("web", "iperf3 -J -c " + arguments);
+        return JsonMapper.shared().readTree(said).path("end");
+    }
+
+    @Test
+    @Order(12)
+    void anInterfaceIsNoFasterThanItsRate() {
+        xen.dom0("ip addr add 192.168.78.1/24 dev xenbr0");
+        xen.dom0("xl network-attach web bridge=xenbr0 rate=4Mb/s mac=00:16:3e:01:02:05 " + SCRIPT);
+        xen.guest("web", "ip addr add 192.168.78.2/24 dev eth1; ip link set eth1 up; sleep 2");
+        JsonNode sent = iperf3("192.168.78.1 -t 6").path("sum_received");
+        double rate = sent.path("bits_per_second").asDouble();
+        assertTrue(rate > 1e6 && rate < 4.6e6, sent::toString);
+        xen.dom0("xl network-detach web 1");
+    }
+
+    @Test
+    @Order(13)
+    void aDiskIsNoFasterThanItsRate() {
+        String node = VBD + domid("web") + "/51712/";
+        String copy =
+                "dd if=/dev/zero of=/dev/xvda bs=64k count=48 oflag=direct 2>/dev/null; date +%s";
+        xen.dom0("xenstore-write " + node + "rate 1048576,0,100");
+        long took = seconds(xen.guest("web", "date +%s; " + copy));
+        assertTrue(took >= 2, "3 MiB at 1 MiB a second took " + took + " s");
+        xen.dom0("xenstore-write " + node + "rate 0,0");
+    }
+
+    /// Between two lines of `date +%s`.
+    private static long seconds(String said) {
+        String[] times = said.strip().split("\\s+", -1);
+        return Long.parseLong(times[1]) - Long.parseLong(times[0]);
+    }
+
+    @Test
+    @Order(14)
+    void fioVerifiesWhatItHasWritten() {
+        xen.dom0(
+                "xl block-attach web format=raw,vdev=xvdd,access=ro,"
+                        + SCRIPT
+                        + ",target=/dev/vdc");
+        xen.guest(
+                "web",
+                "mkdir -p /tools; mount -o ro /dev/xvdd /tools && mount -o bind /dev /tools/dev &&"
+                        + " mount -t tmpfs tmpfs /tools/tmp");
+        String said =
+                xen.guest(
+                        "web",
+                        "chroot /tools /usr/bin/fio --name=check --filename=/dev/xvda --direct=1"
+                                + " --ioengine=libaio --iodepth=8 --rw=randwrite --bsrange=4k-512k"
+                                + " --size=24M --verify=crc32c --verify_fatal=1 --do_verify=1"
+                                + " --thread --aux-path=/tmp --fsync=16");
+        assertTrue(said.contains("err= 0"), said);
+        assertTrue(said.matches("(?s).*READ: .*WRITE: .*"), said);
+        xen.guest("web", "umount /tools/dev /tools/tmp /tools");
+        xen.dom0("xl block-detach web xvdd");
+    }
+
+    @Test
+    @Order(15)
     void aGuestGoesOnWhenItsBackendIsKilledAgainAndAgain() {
         // A disk that is written and read back, and a connection that never pauses for long.
         xen.guest(
@@ -295,16 +368,20 @@ class XenIT {
                                     + " 2>/dev/null | sha256sum"));
         }
         xen.dom0("touch /root/stop");
-        xen.guest(
-                "web",
-                "for i in $(seq 300); do [ -e /tmp/closed ] && exit 0; sleep 0.3; done; exit 1");
+        // What was lost is sent again after as long as it has been lost for, and two minutes at
+        // most.
+        String closed =
+                "for i in $(seq 100); do [ -e /tmp/closed ] && break; sleep 0.3; done; ls /tmp";
+        for (int i = 0; i < 6 && !xen.guest("web", closed).contains("closed"); i++) {
+            System.out.println("waiting for a connection that backs off");
+        }
         assertEquals(xen.dom0("sha256sum </root/sent"), xen.guest("web", "cat /tmp/got"));
         String pinged = xen.guest("web", "ping -c 4 192.168.77.1");
         assertTrue(pinged.contains(" 0% packet loss"), pinged);
     }
 
     @Test
-    @Order(12)
+    @Order(16)
     void withoutItsNotesABackendEndsWhatItFindsAndLosesNothingThatWasFlushed() {
         String flushed =
                 xen.guest(
@@ -334,7 +411,7 @@ class XenIT {
     }
 
     @Test
-    @Order(13)
+    @Order(17)
     void aDestroyedGuestLeavesNothing() {
         String pid = xen.dom0("pidof java");
         xen.dom0(
@@ -357,7 +434,7 @@ class XenIT {
     }
 
     @Test
-    @Order(14)
+    @Order(18)
     void aGuestThatCrashesLeavesNothing() {
         String pid = xen.dom0("pidof java");
         xen.dom0(
@@ -371,7 +448,7 @@ class XenIT {
     }
 
     @Test
-    @Order(15)
+    @Order(19)
     void theLogHasNoTracesAndAStoreThatGoesAwayIsOneLine() {
         xen.dom0("kill $(pidof java)");
         xen.await("grep -q ended /root/backend.log");

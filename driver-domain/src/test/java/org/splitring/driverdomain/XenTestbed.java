@@ -94,8 +94,7 @@ final class XenTestbed {
 
     /// Whether it is the jar of another module, which a build makes before it comes to this one.
     private static boolean isOurs(Path path) {
-        Path folder = path.getParent();
-        return folder != null && folder.endsWith("target") && path.toString().endsWith(".jar");
+        return path.toString().matches(".*/target/[^/]*(/[^/]*)?\\.jar");
     }
 
     /// The folder above `target`, in which the classes are.

@@ -58,6 +58,7 @@ final class Fio {
         command.addAll(List.of("--size=" + sizeBytes, "--bs=" + BLOCK_BYTES, "--rw=randwrite"));
         command.addAll(List.of("--ioengine=io_uring", "--iodepth=16", "--direct=1"));
         command.addAll(List.of("--verify=crc32c", "--verify_fatal=1", "--do_verify=1"));
+        command.add("--verify_state_save=0"); // a file where it was started
         String[] fields = fields(command, 120);
         double millis =
                 Double.parseDouble(fields[WRITE_MILLIS]) + Double.parseDouble(fields[READ_MILLIS]);

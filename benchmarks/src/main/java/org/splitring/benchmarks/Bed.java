@@ -104,7 +104,7 @@ class Bed implements AutoCloseable {
 
     @FunctionalInterface
     interface Condition {
-        boolean holds() throws InterruptedException;
+        boolean holds() throws IOException, InterruptedException;
     }
 
     static void await(Condition condition, String what) throws IOException, InterruptedException {
@@ -141,7 +141,7 @@ class Bed implements AutoCloseable {
         }
     }
 
-    private static void delete(Path folder) throws IOException {
+    static void delete(Path folder) throws IOException {
         try (var files = Files.walk(folder)) {
             for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                 Files.deleteIfExists(file);

@@ -263,18 +263,11 @@ public final class BenchBlockCommand implements Callable<Integer> {
 
     private static boolean isThere(
             String program, String debianPackage, String subject, PrintWriter err) {
-        boolean there = ToolProgram.isInstalled(program);
-        if (!there) {
-            err.println(
-                    "note: "
-                            + subject
-                            + " is left out: "
-                            + program
-                            + " is not installed (package "
-                            + debianPackage
-                            + ")");
+        Needed needed = new Needed(program, debianPackage);
+        if (!needed.isInstalled()) {
+            err.println("note: " + subject + " is left out: " + needed.isMissing());
         }
-        return there;
+        return needed.isInstalled();
     }
 
     /// A JVM compiles what runs often.

@@ -120,7 +120,7 @@ public final class BenchNetCommand implements Callable<Integer> {
         }
         for (Needed tool :
                 List.of(new Needed("iperf3", "iperf3"), new Needed("ping", "iputils-ping"))) {
-            if (!ToolProgram.isInstalled(tool.program())) {
+            if (!tool.isInstalled()) {
                 err.println("note: TAPs are left out: " + tool.isMissing());
                 return List.of();
             }
@@ -128,7 +128,7 @@ public final class BenchNetCommand implements Callable<Integer> {
         List<TapContender> contenders = new ArrayList<>();
         for (String subject : subjects) {
             Needed needed = needed(subject);
-            if (!ToolProgram.isInstalled(needed.program())) {
+            if (!needed.isInstalled()) {
                 err.println("note: " + subject + " is left out: " + needed.isMissing());
                 continue;
             }
@@ -144,13 +144,6 @@ public final class BenchNetCommand implements Callable<Integer> {
             }
         }
         return options.measure("net", contenders, contender -> contender.run(seconds, pings), err);
-    }
-
-    /// A program and where Debian has it.
-    private record Needed(String program, String debianPackage) {
-        String isMissing() {
-            return program + " is not installed (package " + debianPackage + ")";
-        }
     }
 
     private static Needed needed(String subject) {

@@ -149,17 +149,22 @@ final class BenchOptions {
     void report(String title, Machine machine, List<BenchRow> rows, CommandSpec command)
             throws IOException {
         BenchReport report = new BenchReport(title, machine, rows);
+        write(report.table(), BenchRow.toJson(rows), report.html(""), command);
+    }
+
+    /// Prints the table, and writes the rest where it was asked for.
+    void write(String table, String rows, String page, CommandSpec command) throws IOException {
         PrintWriter out = out(command);
-        out.print(report.table());
+        out.print(table);
         out.flush();
         if ("-".equals(json)) {
-            command.commandLine().getOut().print(BenchRow.toJson(rows));
+            command.commandLine().getOut().print(rows);
             command.commandLine().getOut().flush();
         } else if (json != null) {
-            Files.writeString(Path.of(json), BenchRow.toJson(rows));
+            Files.writeString(Path.of(json), rows);
         }
         if (html != null) {
-            Files.writeString(html, report.html());
+            Files.writeString(html, page);
         }
     }
 }

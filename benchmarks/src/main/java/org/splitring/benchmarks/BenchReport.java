@@ -53,7 +53,9 @@ public final class BenchReport {
     }
 
     /// A page of its own: charts as SVG, then the table. No script, nothing loaded.
-    String html() {
+    ///
+    /// @param first what comes before the charts, as HTML
+    String html(String first) {
         StringBuilder page = new StringBuilder();
         page.append("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>")
                 .append(escape(title))
@@ -63,7 +65,9 @@ public final class BenchReport {
                 .append(escape(title))
                 .append("</h1>\n<p>")
                 .append(escape(machine.toString()))
-                .append("</p>\n<h2>Per second (more is better)</h2>\n")
+                .append("</p>\n")
+                .append(first)
+                .append("<h2>Per second (more is better)</h2>\n")
                 .append(chart(rows.stream().filter(BenchRow::isRate).toList()))
                 .append("<h2>Time in ns (less is better)</h2>\n")
                 .append(chart(rows.stream().filter(BenchRow::isTime).toList()))
@@ -168,7 +172,7 @@ public final class BenchReport {
     }
 
     private static String line(Object... cells) {
-        return "%-32s %-21s %-10s %10s %10s %10s %5s %8s%n".formatted(cells);
+        return "%-32s %-23s %-10s %10s %10s %10s %5s %8s%n".formatted(cells);
     }
 
     /// Text as it stands in a page.

@@ -1,6 +1,6 @@
 package org.splitring.benchmarks;
 
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
@@ -47,15 +47,20 @@ public record BenchRow(
     /// How many times as much this is as another: the median over the rounds, in each of which
     /// both met about the same machine.
     double by(BenchRow other) {
-        if (values.isEmpty() || values.size() != other.values.size()) {
-            return median / other.median;
+        return values.isEmpty() || values.size() != other.values.size()
+                ? median / other.median
+                : relativeTo(other).median();
+    }
+
+    /// The same with its spread, as a row of its own.
+    ///
+    /// @param other has as many values, one of each round
+    BenchRow relativeTo(BenchRow other) {
+        List<Double> ratios = new ArrayList<>();
+        for (int i = 0; i < values.size(); i++) {
+            ratios.add(values.get(i) / other.values.get(i));
         }
-        double[] ratios = new double[values.size()];
-        for (int i = 0; i < ratios.length; i++) {
-            ratios[i] = values.get(i) / other.values.get(i);
-        }
-        Arrays.sort(ratios);
-        return median(ratios);
+        return of(bench, subject, variant, "ratio", ratios);
     }
 
     boolean isRate() {

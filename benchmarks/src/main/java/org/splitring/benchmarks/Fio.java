@@ -1,6 +1,7 @@
 package org.splitring.benchmarks;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -16,6 +17,8 @@ final class Fio {
     private static final int WRITE_MILLIS = 49;
     private static final int USER_PERCENT = 87;
     private static final int SYSTEM_PERCENT = 88;
+
+    private static final int BLOCK_BYTES = 4096;
 
     private Fio() {}
 
@@ -38,7 +41,41 @@ final class Fio {
         command.add("--iodepth=" + test.depth());
         command.add("--size=" + sizeBytes);
         command.addAll(target);
-        String said = ToolProgram.run(command, Map.of(), (long) (30 + 3 * seconds));
+        String[] fields = fields(command, (long) (30 + 3 * seconds));
+        double rate = Double.parseDouble(fields[test.write() ? WRITE_RATE : READ_RATE]);
+        double millis = Double.parseDouble(fields[test.write() ? WRITE_MILLIS : READ_MILLIS]);
+        double busy = percent(fields[USER_PERCENT]) + percent(fields[SYSTEM_PERCENT]);
+        return new Result(rate, rate * millis / 1e3, busy / 100 * 1e9 / rate);
+    }
+
+    /// Writes a file in a random order, then reads all of it and checks a CRC in each block.
+    ///
+    /// @return blocks written and read in a second
+    static double verifiedPerSecond(Path folder, long sizeBytes)
+            throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of("fio", "--name=paper", "--terse-version=3"));
+        command.addAll(List.of("--output-format=terse", "--directory=" + folder));
+        command.addAll(List.of("--size=" + sizeBytes, "--bs=" + BLOCK_BYTES, "--rw=randwrite"));
+        command.addAll(List.of("--ioengine=io_uring", "--iodepth=16", "--direct=1"));
+        command.addAll(List.of("--verify=crc32c", "--verify_fatal=1", "--do_verify=1"));
+        command.add("--verify_state_save=0"); // a file where it was started
+        String[] fields = fields(command, 120);
+        double millis =
+                Double.parseDouble(fields[WRITE_MILLIS]) + Double.parseDouble(fields[READ_MILLIS]);
+        double reads =
+                Double.parseDouble(fields[READ_RATE])
+                        * Double.parseDouble(fields[READ_MILLIS])
+                        / 1e3;
+        double blocks = (double) sizeBytes / BLOCK_BYTES;
+        if (reads < 0.95 * blocks) { // fio rounds its rate
+            throw new IOException("fio has read " + (long) reads + " of " + (long) blocks);
+        }
+        return 2 * blocks / (millis / 1e3);
+    }
+
+    private static String[] fields(List<String> command, long limitSeconds)
+            throws IOException, InterruptedException {
+        String said = ToolProgram.run(command, Map.of(), limitSeconds);
         String line =
                 said.lines()
                         .filter(text -> text.startsWith("3;fio"))
@@ -48,10 +85,7 @@ final class Fio {
         if (!fields[ERROR].equals("0")) {
             throw new IOException("fio failed with error " + fields[ERROR] + ": " + command);
         }
-        double rate = Double.parseDouble(fields[test.write() ? WRITE_RATE : READ_RATE]);
-        double millis = Double.parseDouble(fields[test.write() ? WRITE_MILLIS : READ_MILLIS]);
-        double busy = percent(fields[USER_PERCENT]) + percent(fields[SYSTEM_PERCENT]);
-        return new Result(rate, rate * millis / 1e3, busy / 100 * 1e9 / rate);
+        return fields;
     }
 
     private static double percent(String field) {

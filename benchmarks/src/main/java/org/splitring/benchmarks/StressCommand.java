@@ -21,6 +21,7 @@ import picocli.CommandLine.Command;
             StressNetCommand.class,
             StressScaleCommand.class,
             StressIdleCommand.class,
+            StressPaperCommand.class,
             StressCompareCommand.class
         },
         synopsisSubcommandLabel = "COMMAND",

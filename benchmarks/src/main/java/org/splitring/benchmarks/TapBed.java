@@ -23,7 +23,7 @@ final class TapBed extends Bed {
     private final String name;
 
     /// @param open gets this before anything is made that must be taken away
-    private TapBed(String kind, Deque<TapBed> open) throws IOException {
+    private TapBed(String kind, Deque<? super TapBed> open) throws IOException {
         name = "sb" + ProcessHandle.current().pid() + kind;
         open.push(this);
     }
@@ -33,6 +33,14 @@ final class TapBed extends Bed {
     /// @param program main class with the commands `up` and `down`
     static TapBed splitring(String program, Deque<TapBed> open)
             throws IOException, InterruptedException {
+        return splitring(program, "", open);
+    }
+
+    /// The same, with a disk for guest 2.
+    ///
+    /// @param image of its disk `xvda`; empty for none
+    static TapBed splitring(String program, String image, Deque<? super TapBed> open)
+            throws IOException, InterruptedException {
         TapBed bed = new TapBed("l", open);
         return bed.build(
                 () -> {
@@ -40,6 +48,9 @@ final class TapBed extends Bed {
                     lab.append("subnet = \"").append(SUBNET).append("0/24\"\n");
                     for (int guest = 1; guest <= 2; guest++) {
                         lab.append("[domains.%s%d]%n".formatted(bed.name, guest));
+                        if (guest == 2 && !image.isEmpty()) {
+                            lab.append("disk = [\"vdev=xvda, target=%s\"]%n".formatted(image));
+                        }
                         lab.append("vif = [\"bridge=lan, ip=%s\"]%n".formatted(address(guest)));
                         bed.namespaces.add("splitring-" + bed.name + guest);
                     }
@@ -70,7 +81,7 @@ final class TapBed extends Bed {
     /// Ports of the kernel's bridge.
     ///
     /// @param offloads whether checksums and large segments pass as they are
-    static TapBed bridge(boolean offloads, Deque<TapBed> open)
+    static TapBed bridge(boolean offloads, Deque<? super TapBed> open)
             throws IOException, InterruptedException {
         TapBed bed = new TapBed(offloads ? "b" : "n", open);
         return bed.build(
@@ -216,6 +227,11 @@ final class TapBed extends Bed {
                 close();
             }
         }
+    }
+
+    /// Where a guest of ours shows its disk `xvda`.
+    Path export(int guest) {
+        return folder().resolve("run/" + name + guest + "/xvda.nbd");
     }
 
     /// Address of guest 1 or 2.

@@ -36,10 +36,8 @@ record TapContender(String subject, TapBed bed, PrintWriter notes) implements Co
     List<Figure> run(int seconds, int pings) throws IOException, InterruptedException {
         List<Figure> figures = new ArrayList<>();
         try {
-            Matcher tcp = find(TCP, iperf(seconds));
-            figures.add(
-                    new Figure("tcp", "bits_per_second", Double.parseDouble(tcp.group(1)) * 1e3));
-            Matcher udp = find(UDP, iperf(seconds, "-u", "-b", "0", "-l", PAYLOAD));
+            figures.add(new Figure("tcp", "bits_per_second", tcpBitsPerSecond(bed, seconds)));
+            Matcher udp = find(UDP, iperf(bed, seconds, "-u", "-b", "0", "-l", PAYLOAD));
             double received = Long.parseLong(udp.group(3)) - Long.parseLong(udp.group(2));
             figures.add(
                     new Figure(
@@ -57,6 +55,12 @@ record TapContender(String subject, TapBed bed, PrintWriter notes) implements Co
         return figures;
     }
 
+    /// What one TCP connection carries from guest 1 to guest 2.
+    static double tcpBitsPerSecond(TapBed bed, int seconds)
+            throws IOException, InterruptedException {
+        return Double.parseDouble(find(TCP, iperf(bed, seconds)).group(1)) * 1e3;
+    }
+
     private static Matcher find(Pattern pattern, String text) throws IOException {
         Matcher matcher = pattern.matcher(text);
         if (!matcher.find()) {
@@ -65,7 +69,8 @@ record TapContender(String subject, TapBed bed, PrintWriter notes) implements Co
         return matcher;
     }
 
-    private String iperf(int seconds, String... options) throws IOException, InterruptedException {
+    private static String iperf(TapBed bed, int seconds, String... options)
+            throws IOException, InterruptedException {
         Path output = bed.folder().resolve("iperf3.out");
         Process server =
                 ToolProgram.start(

@@ -3,6 +3,7 @@ package org.splitring.blkback;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Consumer;
@@ -21,6 +22,8 @@ import org.splitring.ring.BackRing;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.RingKeys;
+import org.splitring.xenbus.RingObserver;
+import org.splitring.xenbus.RingViews;
 
 /// What exists only while a frontend is connected: rings, ports, mappings. Made and ended on the
 /// control plane; a new connection is a new object, so that nothing of an old one can be met. All
@@ -33,11 +36,16 @@ final class VbdConnection implements BackendHooks.Connection {
     private final VbdGate gate;
     private final VbdNote note;
     private final List<ServedRing> rings;
+    private final RingObserver observer;
     private int busy; // rings that are not idle yet; of the loop
 
     /// One ring and what serves it.
     private record ServedRing(
-            EventChannel port, MemorySegment pages, DiskQueue queue, PortPoller poller) {
+            EventChannel port,
+            MemorySegment pages,
+            BackRing back,
+            DiskQueue queue,
+            PortPoller poller) {
         /// The predecessor may have published answers and not told of them, or have been asked for
         /// an event that it never got.
         void wakeBothEnds() {
@@ -58,6 +66,13 @@ final class VbdConnection implements BackendHooks.Connection {
         this.note = note;
         this.rings = rings;
         busy = rings.size();
+        List<RingObserver.Observed> observed = new ArrayList<>();
+        for (ServedRing ring : rings) {
+            observed.add(
+                    new RingObserver.Observed(
+                            "queue-" + observed.size(), ring.back, ring.port, ring.poller));
+        }
+        observer = new RingObserver(loop, observed);
     }
 
     /// Maps the rings, binds the ports and starts to serve; with the note of a predecessor, where
@@ -145,7 +160,7 @@ final class VbdConnection implements BackendHooks.Connection {
                                 gate,
                                 queueNote);
                 PortPoller poller = new PortPoller(port, loop, queue, options.budget(), onBroken);
-                rings.add(new ServedRing(port, memory, queue, poller));
+                rings.add(new ServedRing(port, memory, back, queue, poller));
             }
             loop.execute(() -> rings.forEach(ring -> gate.add(ring.queue, ring.poller::wake)));
             rings.forEach(ring -> ring.poller.start());
@@ -179,6 +194,11 @@ final class VbdConnection implements BackendHooks.Connection {
             LOG.debug("frontend {}: {}", frontend, e.getMessage());
             return domain.foreignPages(frontend, Math.min(least, most));
         }
+    }
+
+    @Override
+    public CompletableFuture<RingViews> rings(Executor executor) {
+        return observer.look(executor);
     }
 
     /// Takes no further request, waits until those that were taken are answered, and gives

@@ -1,5 +1,6 @@
 package org.splitring.driverdomain;
 
+import java.time.Duration;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -11,8 +12,13 @@ import tools.jackson.databind.JsonNode;
 @Command(
         name = "doctor",
         description = {
-            "Look at the devices and networks of a running lab: what both halves have agreed on,",
-            "what is wrong, and what to do about it."
+            "Look at the devices and networks of a running lab, twice within a second: what both",
+            "halves have agreed on, where their rings stand, what is wrong, and what to do about it.",
+            "",
+            "Of a ring, req_prod and rsp_event are the guest's and shown as they were found in shared",
+            "memory; the others are ours. Waiting are requests that were not taken (of rx rings: free",
+            "buffers), under way those without an answer; sent and received are events. Of rings of",
+            "bytes there are out_prod and out_cons, in_prod, and what waits in both directions."
         },
         mixinStandardHelpOptions = true,
         exitCodeListHeading = "Exit status:%n",
@@ -29,6 +35,9 @@ import tools.jackson.databind.JsonNode;
 final class DoctorCommand implements Callable<Integer> {
     private static final int SOMETHING_WRONG = 3;
 
+    /// What stands still for so long is looked at closer.
+    private static final Duration APART = Duration.ofMillis(500);
+
     @Mixin private ListOptions options = new ListOptions();
 
     @Parameters(
@@ -38,8 +47,11 @@ final class DoctorCommand implements Callable<Integer> {
     private @Nullable String domain;
 
     @Override
-    public Integer call() throws CommandException {
-        Examination examination = new Examination();
+    public Integer call() throws CommandException, InterruptedException {
+        JsonNode before = options.domains(domain);
+        JsonNode ringsBefore = rings();
+        Thread.sleep(APART);
+        Examination examination = new Examination(before, ringsBefore, rings());
         for (JsonNode each : options.domains(domain)) {
             examination.domain(each);
         }
@@ -48,6 +60,8 @@ final class DoctorCommand implements Callable<Integer> {
         }
         if (!options.json(examination.toJson())) {
             options.print(examination.devices());
+            options.print("");
+            options.print(examination.rings());
             options.print("");
             options.print(
                     examination.findings().isEmpty()
@@ -59,5 +73,13 @@ final class DoctorCommand implements Callable<Integer> {
             }
         }
         return examination.findings().isEmpty() ? 0 : SOMETHING_WRONG;
+    }
+
+    private JsonNode rings() throws CommandException {
+        return options.control()
+                .get(
+                        domain == null
+                                ? ControlClient.path("rings")
+                                : ControlClient.path("domains", domain, "rings"));
     }
 }

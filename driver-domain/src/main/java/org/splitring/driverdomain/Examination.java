@@ -1,18 +1,23 @@
 package org.splitring.driverdomain;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
 
-/// What the control API says of a lab, read with an eye for what is wrong.
+/// What the control API says of a lab in two looks, read with an eye for what is wrong.
 final class Examination {
     private static final String CONNECTED = "connected";
     private static final int RING_SLOTS = 32;
 
     private final List<Finding> findings = new ArrayList<>();
+    private final Map<String, String> statesBefore = new HashMap<>();
+    private final RingExamination rings;
+    private final JsonNode ringsNow;
     private final TextTable devices =
             new TextTable("Device", "Frontend", "Backend", "Ring", "Events", "Agreed");
 
@@ -20,6 +25,27 @@ final class Examination {
     ///
     /// @param place `web vbd/xvda`, or a port of a network
     record Finding(String place, String what, String advice) {}
+
+    /// @param domainsBefore what the first look has seen of the domains, an array
+    /// @param ringsBefore and of their rings
+    /// @param ringsNow what the second has; the domains of the second look follow
+    Examination(JsonNode domainsBefore, JsonNode ringsBefore, JsonNode ringsNow) {
+        this.rings = new RingExamination(ringsBefore, findings::add);
+        this.ringsNow = ringsNow;
+        for (JsonNode domain : domainsBefore) {
+            for (JsonNode device : domain.path("devices")) {
+                statesBefore.put(place(domain.path("name").asString(), device), states(device));
+            }
+        }
+    }
+
+    private static String place(String domain, JsonNode device) {
+        return domain + " " + device.path("name").asString();
+    }
+
+    private static String states(JsonNode device) {
+        return device.path("frontend_state").asString() + device.path("backend_state").asString();
+    }
 
     List<Finding> findings() {
         return findings;
@@ -30,14 +56,21 @@ final class Examination {
         return devices;
     }
 
-    ArrayNode toJson() {
-        ArrayNode all = JsonMapper.shared().createArrayNode();
+    /// Where each ring stands.
+    TextTable rings() {
+        return rings.table();
+    }
+
+    ObjectNode toJson() {
+        ObjectNode all = JsonMapper.shared().createObjectNode();
+        ArrayNode found = all.putArray("findings");
         for (Finding finding : findings) {
-            all.addObject()
+            found.addObject()
                     .put("place", finding.place())
                     .put("what", finding.what())
                     .put("advice", finding.advice());
         }
+        all.set("rings", ringsNow);
         return all;
     }
 
@@ -63,10 +96,42 @@ final class Examination {
         for (JsonNode device : domain.path("devices")) {
             device(name, device, attached);
         }
+        for (JsonNode each : ringsNow) {
+            if (each.path("domain").asString().equals(name)) {
+                rings.device(each, held(name, domain, each.path("name").asString()));
+            }
+        }
+    }
+
+    /// What is known to keep a backend from taking requests.
+    private static String held(String domain, JsonNode view, String name) {
+        for (JsonNode device : view.path("devices")) {
+            JsonNode back = device.path("backend");
+            if (device.path("name").asString().equals(name)) {
+                if (isPaused(back)) {
+                    return "it is paused: " + unpause(domain, back);
+                }
+                if (!back.path("rate").asString("").isEmpty()) {
+                    return "it has a limit, "
+                            + back.path("rate").asString()
+                            + ": what is beyond it"
+                            + " waits";
+                }
+            }
+        }
+        return "";
+    }
+
+    private static boolean isPaused(JsonNode back) {
+        return back.path("pause").asString("0").equals("1");
+    }
+
+    private static String unpause(String domain, JsonNode back) {
+        return "./splitring block-unpause " + domain + " " + back.path("dev").asString("");
     }
 
     private void device(String domain, JsonNode device, boolean attached) {
-        String place = domain + " " + device.path("name").asString();
+        String place = place(domain, device);
         JsonNode front = device.path("frontend");
         JsonNode back = device.path("backend");
         String frontState = device.path("frontend_state").asString();
@@ -81,7 +146,8 @@ final class Examination {
                         "what it names is to be mended; then attach the device anew");
             }
         }
-        if (attached && !frontState.equals(CONNECTED)) {
+        boolean stands = attached && states(device).equals(statesBefore.get(place));
+        if (stands && !frontState.equals(CONNECTED)) {
             note(
                     place,
                     "the guest's half is " + frontState + ", ours " + backState,
@@ -89,7 +155,7 @@ final class Examination {
                             ? "the device was taken away on one side: detach and attach it"
                             : "the half in the earlier state has not answered: its log says what it"
                                     + " waits for");
-        } else if (attached && !backState.equals(CONNECTED)) {
+        } else if (stands && !backState.equals(CONNECTED)) {
             note(
                     place,
                     "our half is " + backState + ", the guest's " + frontState,
@@ -134,26 +200,14 @@ final class Examination {
                 "rx_expired",
                 "packets waited too long for the guest",
                 "the guest takes fewer packets than it is sent: fewer senders, or `rate=` for them");
-        if (back.path("pause").asString("0").equals("1")) {
-            note(
-                    place,
-                    "it is paused",
-                    "./splitring block-unpause " + domain + " " + back.path("dev").asString(""));
+        if (isPaused(back)) {
+            note(place, "it is paused", unpause(domain, back));
         }
         if (back.path("cache").asString("").equals("unsafe")) {
             note(
                     place,
                     "cache=unsafe: what was flushed is lost when this machine crashes",
                     "leave cache= out of its disk string");
-        }
-        double slots = slots(front);
-        if (device.path("type").asString().equals("vbd")
-                && meters.path("in_flight").asDouble(0) >= slots) {
-            note(
-                    place,
-                    "its ring is full: " + (int) slots + " requests are under way",
-                    "storage is slower than the guest asks: look at its latency, or give it a larger"
-                            + " ring");
         }
     }
 

@@ -32,6 +32,7 @@ final class LabControl {
     private final LabNetworks networks;
     private final LabReload reload;
     private final LabViews views;
+    private final LabRings rings;
     private final Events events;
     private final long startedNanos = System.nanoTime();
 
@@ -73,6 +74,7 @@ final class LabControl {
         this.reload = reload;
         this.events = events;
         views = new LabViews(control, lab.meters());
+        rings = new LabRings(control);
     }
 
     /// Everything that can be asked.
@@ -88,6 +90,8 @@ final class LabControl {
                 .post("/v1/domains/{domain}/devices", told(this::attach))
                 .get("/v1/domains/{domain}/devices/{class}/{id}", this::device)
                 .delete("/v1/domains/{domain}/devices/{class}/{id}", told(this::detach))
+                .get("/v1/domains/{domain}/rings", request -> rings.of(List.of(guest(request))))
+                .get("/v1/rings", request -> rings.of(lab.guests()))
                 .patch("/v1/domains/{domain}/disks/{disk}", told(this::changeDisk))
                 .patch("/v1/domains/{domain}/vifs/{vif}", told(this::changeVif))
                 .get("/v1/domains/{domain}/console", this::console)
@@ -321,13 +325,14 @@ final class LabControl {
         } catch (CommandException e) {
             throw ControlException.notFound(String.valueOf(e.getMessage()));
         }
-        return LabViews.network(network);
+        return LabViews.network(network, networks.networks());
     }
 
     private List<LabViews.Network> networks() throws CommandException {
         List<LabViews.Network> all = new ArrayList<>();
-        for (RunningNetwork network : networks.networks()) {
-            all.add(LabViews.network(network));
+        List<RunningNetwork> running = networks.networks();
+        for (RunningNetwork network : running) {
+            all.add(LabViews.network(network, running));
         }
         return all;
     }

@@ -5,6 +5,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
@@ -23,6 +25,7 @@ import org.splitring.hypervisor.attached.AttachedPeer;
 import org.splitring.hypervisor.attached.GuestListener;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
 import org.splitring.xenbus.DevicePaths;
+import org.splitring.xenbus.RingViews;
 import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.device.BackendBus;
@@ -54,7 +57,7 @@ final class LabGuest implements AutoCloseable {
     private final HeldDisks disks;
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
-    private @Nullable BackendBus backends; // while a guest is attached; control plane
+    private volatile @Nullable BackendBus backends; // while a guest is attached; control plane
     private volatile boolean known; // its nodes in the store are still those of this guest
     private volatile @Nullable GuestStore store; // of the guest that is attached; control plane
 
@@ -92,6 +95,12 @@ final class LabGuest implements AutoCloseable {
     /// Whether a guest is there.
     boolean isAttached() {
         return store != null;
+    }
+
+    /// Where the rings of its devices stand; nothing while no guest is attached. Any thread.
+    Map<DevicePaths, CompletableFuture<RingViews>> rings() {
+        BackendBus bus = backends;
+        return bus == null ? Map.of() : bus.rings();
     }
 
     /// The disks of now, also those that were attached.

@@ -68,8 +68,10 @@ final class LabViews {
 
     /// A port of a network.
     ///
+    /// @param kind `vif`, `tap`, `stream`, `dgram`, `vxlan` or `network`
+    /// @param to who is at the other end: a domain, an interface, a socket, peers, another network
     /// @param counters those that are not 0
-    record Port(String name, int mtu, Map<String, Long> counters) {}
+    record Port(String name, String kind, String to, int mtu, Map<String, Long> counters) {}
 
     /// A network.
     ///
@@ -206,13 +208,18 @@ final class LabViews {
     }
 
     /// A network with its ports.
-    static Network network(RunningNetwork running) throws CommandException {
+    ///
+    /// @param all networks of the lab: a cable of another one may end here
+    static Network network(RunningNetwork running, List<RunningNetwork> all)
+            throws CommandException {
         List<Port> ports = new ArrayList<>();
         List<Address> addresses = new ArrayList<>();
         running.onLoop(
                 () -> {
                     for (PortLink link : running.network().ports()) {
-                        ports.add(new Port(link.settings().name(), link.mtu(), counters(link)));
+                        String name = link.settings().name();
+                        PortEnd end = PortEnd.of(running, name, all);
+                        ports.add(new Port(name, end.kind(), end.to(), link.mtu(), counters(link)));
                     }
                     if (running.network().mode() instanceof LearningSwitch bridge) {
                         for (LearningSwitch.Address each : bridge.addressList()) {

@@ -333,12 +333,7 @@ final class NetworkChange {
     /// Whether a port of that name is the far end of another network's cable.
     private boolean isFarEnd(String name, LabNetwork plan) {
         RunningNetwork other = networks.get(name);
-        return other != null
-                && other.ports().stream()
-                        .anyMatch(
-                                open ->
-                                        open.plan() instanceof LabPort.Link link
-                                                && link.network().equals(plan.name()));
+        return other != null && other.hasCableTo(running(plan.name()), name);
     }
 
     private RunningNetwork running(String name) {

@@ -79,7 +79,13 @@ final class NetworkCommand implements Callable<Integer> {
     private static TextTable ports(JsonNode network) {
         TextTable table =
                 new TextTable(
-                        "Port", ">Frames in", ">Bytes in", ">Frames out", ">Bytes out", "Dropped");
+                        "Port",
+                        "To",
+                        ">Frames in",
+                        ">Bytes in",
+                        ">Frames out",
+                        ">Bytes out",
+                        "Dropped");
         for (JsonNode port : network.path("ports")) {
             JsonNode counters = port.path("counters");
             StringBuilder dropped = new StringBuilder();
@@ -93,6 +99,7 @@ final class NetworkCommand implements Callable<Integer> {
             }
             table.line(
                     port.path("name").asString(),
+                    port.path("kind").asString() + " " + port.path("to").asString(),
                     counters.path("in_frames").asLong(0),
                     counters.path("in_bytes").asLong(0),
                     counters.path("out_frames").asLong(0),

@@ -179,6 +179,16 @@ final class RunningNetwork {
                 .orElseGet(() -> isFarEnd ? plan.settingsOf(name) : link.settings());
     }
 
+    /// Whether a cable of this network ends at a port of another one.
+    boolean hasCableTo(RunningNetwork other, String port) {
+        return plan.name().equals(port)
+                && ports.stream()
+                        .anyMatch(
+                                open ->
+                                        open.plan() instanceof LabPort.Link link
+                                                && link.network().equals(other.plan.name()));
+    }
+
     /// Runs something on the loop that everything of the network is called on.
     void onLoop(Runnable task) throws CommandException {
         try {

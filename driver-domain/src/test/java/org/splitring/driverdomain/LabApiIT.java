@@ -520,8 +520,78 @@ class LabApiIT {
             lab.command(0, "block-unpause", "web", "xvda");
         }
         JsonNode found = JSON.readTree(lab.command(3, "doctor", "--json"));
-        assertEquals("network lan", found.at("/0/place").asString());
+        assertEquals("network lan", found.at("/findings/0/place").asString());
+        assertEquals("vbd/xvda", found.at("/rings/1/name").asString());
         assertTrue(lab.command(1, "doctor", "nobody").contains("no domain \"nobody\""));
+    }
+
+    private static JsonNode ring() throws Exception {
+        JsonNode devices = get("/v1/domains/web/rings");
+        assertEquals("vbd/xvda", devices.at("/1/name").asString(), devices::toString);
+        return devices.at("/1/rings/0");
+    }
+
+    @Test
+    void indicesOfARingMoveWithTraffic() throws Exception {
+        lab.io(lab.uri("xvda"), "write -P 6 0 64k");
+        JsonNode before = ring();
+        lab.io(lab.uri("xvda"), "write -P 6 0 1M", "read -P 6 0 1M");
+        JsonNode after = ring();
+        for (String index : List.of("req_prod", "rsp_prod", "req_cons", "rsp_prod_pvt")) {
+            long moved = after.path(index).asLong() - before.path(index).asLong();
+            assertTrue(moved > 0, index + ": " + before + " " + after);
+            assertEquals(after.path("req_prod").asLong(), after.path(index).asLong(), index);
+        }
+        assertEquals(128, after.path("entries").asInt());
+        assertEquals(after.path("rsp_prod").asLong() + 1, after.path("rsp_event").asLong());
+        for (String count : List.of("events_sent", "events_received")) {
+            assertTrue(after.path(count).asLong() > before.path(count).asLong(), count);
+        }
+        assertFalse(after.path("broken").asBoolean());
+        // The console has rings of bytes. Nobody is attached as the other domain.
+        JsonNode all = get("/v1/rings");
+        assertTrue(
+                all.findValuesAsString("domain").stream().allMatch("web"::equals), all::toString);
+        assertTrue(all.findParents("out_prod").size() == 1, all::toString);
+        String shown = lab.command(0, "doctor", "web");
+        assertTrue(shown.matches("(?s).*web vbd/xvda +queue-0 +128 +[0-9]+ .*"), shown);
+        assertTrue(shown.contains("web console/0"), shown);
+    }
+
+    @Test
+    void aGuestThatStandsStillIsNamed() throws Exception {
+        ProcessHandle guest = lab.guest("web");
+        Process load =
+                new ProcessBuilder(
+                                ExternalTools.require("qemu-img", "qemu-utils").toString(),
+                                "bench",
+                                "-f",
+                                "raw",
+                                "-c",
+                                "100000000",
+                                "-d",
+                                "64",
+                                lab.uri("xvda"))
+                        .redirectErrorStream(true)
+                        .redirectOutput(dir.resolve("bench.out").toFile())
+                        .start();
+        try {
+            long before = ring().path("rsp_prod").asLong();
+            await().atMost(LabUnderTest.PATIENCE)
+                    .until(() -> ring().path("rsp_prod").asLong() > before + 1000);
+            signal("STOP", guest);
+            String said = lab.command(3, "doctor", "web");
+            assertTrue(said.contains("web vbd/xvda queue-0: the guest was told of answer"), said);
+            assertTrue(said.contains("the guest is stopped, stuck, or has lost the event"), said);
+        } finally {
+            signal("CONT", guest);
+            load.destroyForcibly().waitFor();
+        }
+        await().atMost(LabUnderTest.PATIENCE).untilAsserted(() -> lab.command(0, "doctor", "web"));
+    }
+
+    private static void signal(String name, ProcessHandle process) throws Exception {
+        lab.tool("kill", "procps", "-" + name, process.pid() + "");
     }
 
     @Test

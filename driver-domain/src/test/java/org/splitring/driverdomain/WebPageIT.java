@@ -43,6 +43,7 @@ class WebPageIT {
     private static final int DOMAINS = 100;
     private static final long PID = ProcessHandle.current().pid();
     private static final String WEB = "web" + PID;
+    private static final String TAP = "wp" + PID;
 
     @TempDir private static Path dir;
     private static LabUnderTest lab;
@@ -67,8 +68,11 @@ class WebPageIT {
 
                 [networks.lan]
                 subnet = "10.94.4.0/24"
+                ports = ["tap, name=%s, ip=10.94.4.254/24", "network, name=backbone"]
+
+                [networks.backbone]
                 """
-                        .formatted(WEB));
+                        .formatted(WEB, TAP));
         for (int i = 1; i < DOMAINS; i++) {
             text.append("[domains.d%d]\nguest = \"external\"\n".formatted(i));
             text.append("disk = [\"memory:1MiB,raw,xvda,rw\"]\n");
@@ -192,7 +196,8 @@ class WebPageIT {
         assertEquals(
                 DOMAINS,
                 browser.findElements(By.cssSelector("#topology .node[data-key^=domain]")).size());
-        assertEquals(1, browser.findElements(By.cssSelector("#topology .cable")).size());
+        // To the vif, to this machine's interface, and between the networks.
+        assertEquals(3, browser.findElements(By.cssSelector("#topology .cable")).size());
         assertEquals("running", state(WEB));
         assertEquals("nobody attached", state("d1"));
         assertTrue(id("lab").getText().contains(lab.lab().toString()));
@@ -262,6 +267,51 @@ class WebPageIT {
                                                 "disks/xvda - Failed to load resource: the server responded with a status of 409"))
                         .toList();
         assertEquals(List.of(), noted);
+    }
+
+    private String link(String key) {
+        return browser.findElement(By.cssSelector("[data-link='" + key + "']")).getText();
+    }
+
+    @Test
+    void theRateOfEveryLinkIsShownWhileTrafficFlows() throws Exception {
+        open();
+        WebElement out = browser.findElement(By.cssSelector("[data-key='port lan/" + TAP + "']"));
+        assertEquals("port lan/" + TAP + ": tap " + TAP, out.getDomAttribute("aria-label"));
+        Process ping =
+                new ProcessBuilder(
+                                LabUnderTest.line(
+                                        WEB,
+                                        "ping",
+                                        "-q",
+                                        "-i",
+                                        "0.01",
+                                        "-s",
+                                        "1000",
+                                        "10.94.4.254"))
+                        .redirectErrorStream(true)
+                        .redirectOutput(dir.resolve("ping.out").toFile())
+                        .start();
+        try {
+            // 1042 bytes, 100 times a second, in both directions; less on a busy machine.
+            String rates = "→ [0-9.]+ [kM]bit/s ← [0-9.]+ [kM]bit/s";
+            await("rate of the vif", () -> link(WEB + "/vif/0").matches(rates));
+            await("rate of the uplink", () -> link("lan/" + TAP).matches(rates));
+            row(WEB).findElement(By.cssSelector("th button")).click();
+            await("rings", () -> id("detail-body").getText().contains("buffers free"));
+            browser.findElement(By.cssSelector("[data-device='vif/0'] details summary"))
+                    .sendKeys(Keys.ENTER);
+            await("indices", () -> id("detail-body").getText().contains("queue-0 tx"));
+            out.sendKeys(Keys.ENTER);
+            await("network", () -> id("detail-title").getText().equals("Network lan"));
+            assertTrue(id("detail-body").getText().contains("tap " + TAP));
+        } finally {
+            ping.destroy();
+            ping.waitFor();
+        }
+        await("silence", () -> link("lan/" + TAP).isEmpty());
+        assertEquals(1, browser.findElements(By.cssSelector("[data-link='backbone/lan']")).size());
+        assertQuiet();
     }
 
     @Test

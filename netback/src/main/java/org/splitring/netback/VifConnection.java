@@ -4,6 +4,8 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Consumer;
@@ -24,6 +26,8 @@ import org.splitring.hypervisor.PortPoller;
 import org.splitring.ring.BackRing;
 import org.splitring.wire.NetifCtrlLayout;
 import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.RingObserver;
+import org.splitring.xenbus.RingViews;
 
 /// What exists only while a frontend is connected: queues, control ring, mappings. Made and ended
 /// on the control plane; a new connection is a new object, so that nothing of an old one can be
@@ -46,7 +50,9 @@ final class VifConnection implements BackendHooks.Connection {
 
     private VifQueue[] queues = {};
     private @Nullable EventChannel controlChannel;
+    private @Nullable BackRing controlRing;
     private @Nullable PortPoller controlPoller;
+    private @Nullable RingObserver observer; // set when everything is open
 
     // On the loop.
     private long dirtyQueues;
@@ -129,6 +135,7 @@ final class VifConnection implements BackendHooks.Connection {
             note.memory().forget();
             throw e;
         }
+        made.observe();
         made.start(capabilities(keys, place.mtu()));
         return made;
     }
@@ -144,6 +151,26 @@ final class VifConnection implements BackendHooks.Connection {
                         : BackRing.init(shared, NetifCtrlLayout.ENTRY_SIZE_BYTES);
         ControlQueue control = new ControlQueue(ring, note.control(), pages, channel, hash, kept);
         controlPoller = new PortPoller(channel, loop, control, CONTROL_BUDGET, this::broken);
+        controlRing = ring;
+    }
+
+    private void observe() {
+        List<RingObserver.Observed> rings = new ArrayList<>();
+        for (int queue = 0; queue < queues.length; queue++) {
+            rings.addAll(queues[queue].observed("queue-" + queue));
+        }
+        EventChannel channel = controlChannel;
+        PortPoller poller = controlPoller;
+        BackRing ring = controlRing;
+        if (channel != null && poller != null && ring != null) {
+            rings.add(new RingObserver.Observed("control", ring, channel, poller));
+        }
+        observer = new RingObserver(loop, rings);
+    }
+
+    @Override
+    public CompletableFuture<RingViews> rings(Executor executor) {
+        return Objects.requireNonNull(observer).look(executor);
     }
 
     /// What the frontend takes as it is.

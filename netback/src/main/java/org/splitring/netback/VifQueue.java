@@ -16,6 +16,7 @@ import org.splitring.hypervisor.RingWork;
 import org.splitring.ring.BackRing;
 import org.splitring.wire.NetifRxLayout;
 import org.splitring.wire.NetifTxLayout;
+import org.splitring.xenbus.RingObserver;
 
 /// One queue of a connected vif: both rings, one or two event channels, and who serves them. Made
 /// and ended on the control plane, used on the network's loop.
@@ -26,11 +27,16 @@ final class VifQueue {
 
     private final List<EventChannel> channels;
     private final List<PortPoller> pollers = new ArrayList<>();
+    private final BackRing txRing;
+    private final BackRing rxRing;
     private final TxQueue tx;
     private final RxQueue rx;
 
-    private VifQueue(List<EventChannel> channels, TxQueue tx, RxQueue rx) {
+    private VifQueue(
+            List<EventChannel> channels, BackRing txRing, BackRing rxRing, TxQueue tx, RxQueue rx) {
         this.channels = channels;
+        this.txRing = txRing;
+        this.rxRing = rxRing;
         this.tx = tx;
         this.rx = rx;
     }
@@ -99,7 +105,7 @@ final class VifQueue {
                         carrier,
                         keys.xdpHeadroom(),
                         keys.rxNotify());
-        VifQueue made = new VifQueue(channels, tx, rx);
+        VifQueue made = new VifQueue(channels, txRing, rxRing, tx, rx);
         if (queue.isSplit()) {
             PortPoller txPoller = made.poller(txChannel, loop, tx, options.budget(), onBroken);
             PortPoller rxPoller = made.poller(rxChannel, loop, rx, options.budget(), onBroken);
@@ -157,6 +163,15 @@ final class VifQueue {
         rx.flush();
         channels.forEach(EventChannel::send);
         pollers.forEach(PortPoller::wake);
+    }
+
+    /// Both rings, for those who look at them.
+    List<RingObserver.Observed> observed(String name) {
+        return List.of(
+                new RingObserver.Observed(
+                        name + " tx", txRing, channels.getFirst(), pollers.getFirst()),
+                new RingObserver.Observed(
+                        name + " rx", rxRing, channels.getLast(), pollers.getLast()));
     }
 
     RxQueue rx() {

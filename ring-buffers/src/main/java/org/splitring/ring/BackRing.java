@@ -32,6 +32,7 @@ public final class BackRing extends RingSpacing {
     private int reqCons;
     private int rspProdPushed; // what we last stored in rsp_prod; the word itself is never read
     private int reqProdSeen; // the frontend's index of the last look, checked
+    private long notifications;
     private boolean broken;
     private int brokenIndex;
 
@@ -255,7 +256,11 @@ public final class BackRing extends RingSpacing {
         VarHandle.fullFence();
         int rspEvent = (int) RSP_EVENT.getOpaque(sring);
         // Was rsp_event in (oldProd, newProd]? Unsigned, so it holds across the 2^32 wrap.
-        return Integer.compareUnsigned(newProd - rspEvent, newProd - oldProd) < 0;
+        if (Integer.compareUnsigned(newProd - rspEvent, newProd - oldProd) >= 0) {
+            return false;
+        }
+        notifications++;
+        return true;
     }
 
     /// `RING_FINAL_CHECK_FOR_REQUESTS`: before sleeping, asks for an event at the next request and
@@ -295,6 +300,20 @@ public final class BackRing extends RingSpacing {
     /// How many requests were taken and have no response yet: at most [#entries].
     public int unansweredRequests() {
         return reqCons - rspProdPvt;
+    }
+
+    /// Notes where the ring stands. Each word of shared memory is read once and only copied.
+    public void look(RingLook to) {
+        to.entries = mask + 1;
+        to.reqProd = (int) REQ_PROD.getOpaque(sring);
+        to.reqEvent = (int) REQ_EVENT.getOpaque(sring);
+        to.rspProd = (int) RSP_PROD.getOpaque(sring);
+        to.rspEvent = (int) RSP_EVENT.getOpaque(sring);
+        to.reqCons = reqCons;
+        to.rspProdPvt = rspProdPvt;
+        to.rspProdPushed = rspProdPushed;
+        to.notifications = notifications;
+        to.broken = broken;
     }
 
     /// Whether the frontend has broken the ring: nothing is published or taken any more.

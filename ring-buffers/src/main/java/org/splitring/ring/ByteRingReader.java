@@ -84,6 +84,16 @@ public final class ByteRingReader {
         return count;
     }
 
+    /// The writer's index as it stands in shared memory, whatever it is: to be shown, not used.
+    public int sharedProd() {
+        return (int) INDEX.getOpaque(indices, prodOffset);
+    }
+
+    /// How far we have read.
+    public int cons() {
+        return cons;
+    }
+
     /// Whether the writer has put an impossible index there: the device is to be stopped.
     public boolean isBroken() {
         return broken;

@@ -93,6 +93,16 @@ public final class ByteRingWriter {
         return unread;
     }
 
+    /// The reader's index as it stands in shared memory, whatever it is: to be shown, not used.
+    public int sharedCons() {
+        return (int) INDEX.getOpaque(indices, consOffset);
+    }
+
+    /// How far we have written.
+    public int prod() {
+        return prod;
+    }
+
     /// Whether the reader has put an impossible index there: the device is to be stopped.
     public boolean isBroken() {
         return broken;

@@ -21,6 +21,7 @@ class RingAllocationTest {
     private final MemorySegment response = Arena.ofAuto().allocate(112, 8);
     private final FrontRing front = FrontRing.init(page, 112);
     private final BackRing back = BackRing.init(page, 112);
+    private final RingLook look = new RingLook();
     private long ids;
 
     @Test
@@ -64,5 +65,6 @@ class RingAllocationTest {
             }
         }
         front.finalCheckForResponses();
+        back.look(look);
     }
 }

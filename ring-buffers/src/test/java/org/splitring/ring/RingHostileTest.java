@@ -42,6 +42,35 @@ class RingHostileTest {
         return FrontRing.attach(page, ENTRY, index);
     }
 
+    @Test
+    void aLookShowsWhatStandsInSharedMemoryAndTakesNothingFromIt() {
+        BackRing ring = backAt(NEAR_WRAP);
+        SringLayout.REQ_PROD.set(page, NEAR_WRAP + 3);
+        assertEquals(3, ring.unconsumedRequests());
+        ring.copyRequest(copy);
+        ring.takeResponseIndex();
+        assertTrue(ring.pushResponsesAndCheckNotify());
+        SringLayout.REQ_PROD.set(page, 5); // more than the ring has slots
+        SringLayout.RSP_PROD.set(page, 0xDEAD);
+        SringLayout.REQ_EVENT.set(page, 0xBEEF);
+        SringLayout.RSP_EVENT.set(page, -7);
+
+        RingLook look = new RingLook();
+        ring.look(look);
+        assertEquals(5, look.reqProd());
+        assertEquals(0xDEAD, look.rspProd());
+        assertEquals(0xBEEF, look.reqEvent());
+        assertEquals(-7, look.rspEvent());
+        assertEquals(NEAR_WRAP + 1, look.reqCons());
+        assertEquals(NEAR_WRAP + 1, look.rspProdPvt());
+        assertEquals(NEAR_WRAP + 1, look.rspProdPushed());
+        assertEquals(N, look.entries());
+        assertEquals(1, look.notifications());
+        assertFalse(look.isBroken(), "a look decides nothing");
+        ring.copyRequest(copy); // and changes nothing: what was counted can be taken
+        ring.copyRequest(copy);
+    }
+
     /// Distances from the honest index: four that are too far ahead, two backwards.
     static int[][] impossibleRequestIndices() {
         int[] distances = {N + 1, 2 * N, 1 << 31, -1, -N, -N - 1};

@@ -1,6 +1,7 @@
 package org.splitring.xenbus;
 
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import org.splitring.hypervisor.EventChannelException;
@@ -51,6 +52,13 @@ public interface BackendHooks {
     /// What exists only while a frontend is connected. A new one for each time, so that nothing of
     /// an old connection can be met.
     interface Connection {
+        /// Where its rings stand, for people who look for a fault. Not after [#close].
+        ///
+        /// @param executor where what was seen is put together
+        default CompletableFuture<RingViews> rings(Executor executor) {
+            return CompletableFuture.completedFuture(RingViews.NONE);
+        }
+
         /// Takes nothing more from the ring, answers what was taken, unmaps and unbinds. Called
         /// once.
         ///

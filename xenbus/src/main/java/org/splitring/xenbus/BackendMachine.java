@@ -131,6 +131,24 @@ public final class BackendMachine {
         return end.oddStates();
     }
 
+    /// Where the rings of the connection stand, for people who look for a fault. Any thread.
+    ///
+    /// @return with no rings while nobody is connected; completes late or never where the device's
+    ///     loop is stuck
+    public CompletableFuture<RingViews> rings() {
+        CompletableFuture<RingViews> answer = new CompletableFuture<>();
+        end.execute(
+                () -> {
+                    BackendHooks.Connection open = connection;
+                    if (open == null) {
+                        answer.complete(RingViews.NONE);
+                    } else {
+                        var ignored = open.rings(end).thenAccept(answer::complete);
+                    }
+                });
+        return answer;
+    }
+
     /// Live reconfiguration: publishes the properties of a connected device again, with the state
     /// Connected, at which the frontend reads them. Any thread.
     public void republish() {

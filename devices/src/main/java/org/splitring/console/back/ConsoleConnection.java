@@ -1,12 +1,14 @@
 package org.splitring.console.back;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.Pace;
 import org.splitring.wire.ConsoleRingLayout;
 import org.splitring.xenbus.BackendHooks;
+import org.splitring.xenbus.RingViews;
 import org.splitring.xenbus.device.StreamRing;
 
 /// A guest that is connected: its page, and the thread that takes what it prints.
@@ -62,6 +64,12 @@ final class ConsoleConnection implements BackendHooks.Connection {
             console.print(bytes, count);
         }
         return count;
+    }
+
+    @Override
+    public CompletableFuture<RingViews> rings(Executor executor) {
+        return CompletableFuture.completedFuture(
+                new RingViews(List.of(), ring.view("console").stream().toList()));
     }
 
     /// Takes the guest's last words first, as many as the page holds.

@@ -18,6 +18,8 @@ import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantException;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.KeyException;
+import org.splitring.xenbus.RingViews;
+import org.splitring.xenbus.StreamView;
 import org.splitring.xenbus.device.StreamRing;
 
 /// A frontend that is connected: its rings, one session for all of them, and the thread that serves
@@ -157,6 +159,15 @@ final class P9Connection implements BackendHooks.Connection {
             }
             rings.getFirst().ring().await();
         }
+    }
+
+    @Override
+    public CompletableFuture<RingViews> rings(Executor executor) {
+        List<StreamView> views = new ArrayList<>();
+        for (RingSession ring : rings) {
+            ring.ring().view("ring-" + views.size()).ifPresent(views::add);
+        }
+        return CompletableFuture.completedFuture(new RingViews(List.of(), views));
     }
 
     /// Ends the thread, after the file operation that it is in; then everything is given back.

@@ -1,7 +1,6 @@
 // The page of a lab: asks the control API once a second, and shows what has changed.
 const SVG = "http://www.w3.org/2000/svg";
 const PERIOD_MS = 1000;
-const RING_SLOTS = 32;
 const NEWS_KEPT = 100;
 
 const $ = (id) => document.getElementById(id);
@@ -129,6 +128,7 @@ function rate(key, value) {
 
 let domains = [];
 let networks = [];
+let rings = []; // of the chosen domain
 let chosen = null; // {kind: "domain" | "network", name}
 let detailOf = "";
 let updates = []; // what the detail pane does at each look
@@ -143,7 +143,7 @@ function rates(domain) {
       const rx = meter("rx_bytes");
       sum.tx += tx;
       sum.rx += rx;
-      sum.vifs.set(device.id, tx + rx);
+      sum.vifs.set(device.id, [tx, rx]);
     } else if (device.type === "vbd") {
       sum.read += 512 * meter("rd_sect");
       sum.write += 512 * meter("wr_sect");
@@ -167,10 +167,12 @@ function stateOf(domain) {
 async function refresh() {
   let lab;
   try {
-    [lab, domains, networks] = await Promise.all([
+    const shown = chosen?.kind === "domain" && domains.some((each) => each.name === chosen.name);
+    [lab, domains, networks, rings] = await Promise.all([
       ask("GET", "/v1/lab"),
       ask("GET", "/v1/domains"),
       ask("GET", "/v1/networks"),
+      shown ? ask("GET", `/v1/domains/${part(chosen.name)}/rings`) : [],
     ]);
   } catch (e) {
     $("token-asked").hidden = e.status !== 401;
@@ -250,81 +252,152 @@ function newRow(domain) {
 // ---- topology
 
 const ROW = 34;
-const BOX = 24;
+const BOX = { width: 160, height: 24 };
+const COLUMNS = { domain: 10, network: 340, port: 670 }; // where boxes begin
+const WIDTH = COLUMNS.port + BOX.width + 10;
 let drawn = "";
 let nodes = new Map();
-let cables = [];
+let cables = []; // {line, label, flow}: flow gives [to the right, to the left] in bytes per second
+
+const vifs = (domain) => domain.devices.filter((device) => device.type === "vif");
+
+// Ports to others than guests. A cable between two networks has a port at both: the first one is drawn.
+function outsidePorts() {
+  const found = [];
+  const linked = new Set();
+  for (const network of networks) {
+    for (const port of network.ports) {
+      const ends = [network.name, port.to].sort().join("\n");
+      if (port.kind === "vif" || (port.kind === "network" && linked.has(ends))) continue;
+      if (port.kind === "network") linked.add(ends);
+      found.push({ network: network.name, ...port });
+    }
+  }
+  return found;
+}
 
 function showTopology(all) {
+  const outside = outsidePorts();
   const shape = JSON.stringify([
-    domains.map((domain) => [domain.name, domain.devices.filter((d) => d.type === "vif").map((d) => [d.id, d.backend.bridge])]),
+    domains.map((domain) => [domain.name, vifs(domain).map((d) => [d.id, d.backend.bridge])]),
     networks.map((network) => [network.name, network.mode]),
+    outside.map((port) => [port.network, port.name, port.kind, port.to]),
   ]);
   if (shape !== drawn) {
     drawn = shape;
-    drawTopology();
+    drawTopology(outside);
   }
   for (const domain of domains) {
     nodes.get("domain " + domain.name).classList.toggle("off", !domain.attached);
   }
   for (const cable of cables) {
-    const traffic = all.get(cable.domain).vifs.get(cable.vif) ?? 0;
-    cable.line.setAttribute("stroke-width", String(1.5 + Math.log10(1 + traffic / 1000)));
-    setText(cable.label, traffic > 0 ? bits(traffic) : "");
+    const [right, left] = cable.flow(all);
+    cable.line.setAttribute("stroke-width", String(1.5 + Math.log10(1 + (right + left) / 1000)));
+    setText(cable.label, right + left > 0 ? `→ ${bits(right)} ← ${bits(left)}` : "");
   }
   for (const [key, node] of nodes) {
     node.classList.toggle("chosen", chosen !== null && key === chosen.kind + " " + chosen.name);
   }
 }
 
-function drawTopology() {
+// The middle of each row of a column; an item may need several rows.
+function places(counts, height) {
+  const rows = counts.reduce((sum, count) => sum + count, 0);
+  let row = 0;
+  return counts.map((count) => {
+    const middle = 5 + ((row + count / 2) * (height - 10)) / rows;
+    row += count;
+    return middle;
+  });
+}
+
+function drawTopology(outside) {
   const svg = $("topology");
   const focused = document.activeElement?.dataset?.key;
-  const count = Math.max(domains.length, networks.length, 1);
+  const rows = domains.map((domain) => Math.max(1, vifs(domain).length));
+  const leading = outside.filter((port) => port.kind !== "network");
+  const count = Math.max(rows.reduce((sum, each) => sum + each, 0), networks.length, leading.length, 1);
   const height = count * ROW + 10;
-  svg.setAttribute("viewBox", `0 0 640 ${height}`);
-  svg.setAttribute("width", "640");
+  const width = outside.length > 0 ? WIDTH : COLUMNS.port - 160;
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("width", String(width));
   svg.setAttribute("height", String(height));
   svg.replaceChildren();
   nodes = new Map();
   cables = [];
   const lines = s("g");
   svg.append(lines);
-  const y = (i, of) => 5 + ((i + 0.5) * (height - 10)) / of - BOX / 2;
   const netAt = new Map();
-  networks.forEach((network, i) => {
-    const top = y(i, networks.length);
-    netAt.set(network.name, top + BOX / 2);
-  });
-  domains.forEach((domain, i) => {
-    const top = y(i, domains.length);
-    svg.append(newNode("domain", domain.name, domain.name, 10, top));
-    for (const device of domain.devices.filter((d) => d.type === "vif")) {
+  places(networks.map(() => 1), height).forEach((y, i) => netAt.set(networks[i].name, y));
+  places(rows, height).forEach((y, i) => {
+    const domain = domains[i];
+    svg.append(newNode("domain", domain.name, domain.name, COLUMNS.domain, y, () => choose("domain", domain.name)));
+    vifs(domain).forEach((device, v, own) => {
       const to = netAt.get(device.backend.bridge);
-      if (to === undefined) continue;
-      const from = top + BOX / 2;
-      const line = s("path", { class: "cable", d: `M200 ${from} C300 ${from} 340 ${to} 440 ${to}` });
-      const label = s("text", { class: "faint", x: "208", y: String(from - 4) });
-      lines.append(line, label);
-      cables.push({ domain: domain.name, vif: device.id, line, label });
-    }
+      if (to !== undefined) {
+        const from = y + (v - (own.length - 1) / 2) * 16;
+        lines.append(...cable(COLUMNS.domain + BOX.width, from, COLUMNS.network, to, `${domain.name}/${device.name}`,
+          (all) => all.get(domain.name).vifs.get(device.id) ?? [0, 0]));
+      }
+    });
   });
   for (const network of networks) {
-    svg.append(newNode("network", network.name, `${network.name} (${network.mode})`, 440, netAt.get(network.name) - BOX / 2));
+    svg.append(newNode("network", network.name, `${network.name} (${network.mode})`, COLUMNS.network, netAt.get(network.name),
+      () => choose("network", network.name)));
+  }
+  places(leading.map(() => 1), height).forEach((y, i) => {
+    const port = leading[i];
+    svg.append(newNode("port", `${port.network}/${port.name}`, `${port.kind} ${port.to}`, COLUMNS.port, y,
+      () => choose("network", port.network)));
+    lines.append(...cable(COLUMNS.port, y, COLUMNS.network + BOX.width, netAt.get(port.network), `${port.network}/${port.name}`,
+      () => portFlow(port)));
+  });
+  for (const port of outside.filter((each) => each.kind === "network" && netAt.has(each.to))) {
+    lines.append(...loopCable(netAt.get(port.network), netAt.get(port.to), `${port.network}/${port.name}`, () => portFlow(port)));
   }
   if (focused) nodes.get(focused)?.focus();
 }
 
-function newNode(kind, name, text, x, top) {
+// What passes a port of a network: out of the network, and into it.
+function portFlow({ network, name }) {
+  const port = networks.find((each) => each.name === network)?.ports.find((each) => each.name === name);
+  const counted = (counter) => rate(`network/${network}/${name}/${counter}`, port?.counters[counter] ?? 0);
+  return [counted("out_bytes"), counted("in_bytes")];
+}
+
+// A line from a box to a network, with its label beside the box.
+function cable(x, y, netX, netY, key, flow) {
+  const middle = (x + netX) / 2;
+  const line = s("path", { class: "cable", d: `M${x} ${y} C${middle} ${y} ${middle} ${netY} ${netX} ${netY}` });
+  const right = x < netX;
+  return labelled(line, right ? x + 6 : x - 6, y - 4, right ? "start" : "end", key, flow);
+}
+
+// From a network to another one below or above it.
+function loopCable(y, otherY, key, flow) {
+  const x = COLUMNS.network + BOX.width;
+  const line = s("path", { class: "cable", d: `M${x} ${y} C${x + 60} ${y} ${x + 60} ${otherY} ${x} ${otherY}` });
+  return labelled(line, x + 50, (y + otherY) / 2 + 4, "start", key, flow);
+}
+
+function labelled(line, x, y, anchor, key, flow) {
+  const label = s("text", { class: "faint rate", x: String(x), y: String(y), "text-anchor": anchor, "data-link": key });
+  cables.push({ line, label, flow });
+  return [line, label];
+}
+
+function newNode(kind, name, text, x, middle, chooses) {
   const key = kind + " " + name;
-  const node = s("g", { class: "node", tabindex: "0", role: "button", "aria-label": key, "data-key": key },
-    s("rect", { x: String(x), y: String(top), width: "190", height: String(BOX), rx: "4" }),
-    s("text", { x: String(x + 8), y: String(top + 16) }, text.length > 26 ? text.slice(0, 25) + "…" : text));
-  node.addEventListener("click", () => choose(kind, name));
+  const top = middle - BOX.height / 2;
+  const node = s("g", { class: "node", tabindex: "0", role: "button", "aria-label": kind === "port" ? `${key}: ${text}` : key, "data-key": key },
+    s("title", {}, text),
+    s("rect", { x: String(x), y: String(top), width: String(BOX.width), height: String(BOX.height), rx: "4" }),
+    s("text", { x: String(x + 8), y: String(top + 16) }, text.length > 22 ? text.slice(0, 21) + "…" : text));
+  node.addEventListener("click", chooses);
   node.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      choose(kind, name);
+      chooses();
     }
   });
   nodes.set(key, node);
@@ -335,6 +408,7 @@ function newNode(kind, name, text, x, top) {
 
 function choose(kind, name) {
   chosen = { kind, name };
+  rings = [];
   detailOf = "";
   showDetail();
   for (const [key, node] of nodes) node.classList.toggle("chosen", key === kind + " " + name);
@@ -376,10 +450,11 @@ function devicePart(domain, name) {
     setText(state, fine ? "connected" : `frontend ${d.frontend_state}, backend ${d.backend_state}`);
   });
   const path = "/v1/domains/" + part(domain.name);
+  box.append(ringPart(name));
   if (device.type === "vbd") {
-    box.append(ringPart(name), latencyPart(domain.name, device), diskLimits(path, device));
+    box.append(latencyPart(domain.name, device), diskLimits(path, device));
   } else if (device.type === "vif") {
-    box.append(ringPart(name), vifLimit(path, device));
+    box.append(vifLimit(path, device));
   }
   if (device.type !== "console") {
     box.append(h("button", { type: "button", "aria-label": "Detach " + name,
@@ -389,24 +464,61 @@ function devicePart(domain, name) {
   return box;
 }
 
-// How full the rings are: requests under way of the slots that there are.
+// Where the rings of a device stand. What a guest has put there may be anything: it is shown, and kept within its bar.
 function ringPart(name) {
-  const fill = s("rect", { class: "fill", height: "100%", width: "0" });
-  const text = h("span");
+  const bars = h("div");
+  const lines = new Map();
+  const seen = () => rings.find((each) => each.name === name) ?? { answered: true, rings: [], streams: [] };
+  const trouble = h("p", { class: "warm", role: "status", hidden: true }, "The loop that serves it does not answer.");
   updates.push((current) => {
-    const d = current.devices.find((each) => each.name === name);
-    if (d.type === "vbd") {
-      const slots = (RING_SLOTS << Number(d.frontend["ring-page-order"] ?? 0)) * Number(d.frontend["multi-queue-num-queues"] ?? 1);
-      const busy = d.meters.in_flight ?? 0;
-      fill.setAttribute("width", `${Math.min(100, (100 * busy) / slots)}%`);
-      setText(text, ` ring: ${busy} of ${slots} slots in use`);
-    } else {
-      const queued = d.meters.rx_queued_packets ?? 0;
-      fill.setAttribute("width", `${Math.min(100, queued / 10)}%`);
-      setText(text, ` ${queued} frames wait for the guest`);
+    const device = current.devices.find((each) => each.name === name);
+    trouble.hidden = seen().answered;
+    const there = new Set(seen().rings.map((ring) => ring.name));
+    for (const [key, line] of lines) {
+      if (!there.has(key)) {
+        line.node.remove();
+        lines.delete(key);
+      }
+    }
+    for (const ring of seen().rings) {
+      let line = lines.get(ring.name);
+      if (!line) {
+        line = ringLine();
+        lines.set(ring.name, line);
+        bars.append(line.node);
+      }
+      const used = distance(ring.req_prod, ring.rsp_prod_pvt);
+      line.fill.setAttribute("width", `${Math.min(100, (100 * used) / ring.entries)}%`);
+      setText(line.text, " " + ringText(device, ring, used));
     }
   });
-  return h("p", {}, s("svg", { class: "meter", "aria-hidden": "true" }, s("rect", { class: "back", width: "100%", height: "100%" }), fill), text);
+  const indices = table([["Ring"], ["req_prod", "n"], ["req_cons", "n"], ["req_event", "n"], ["rsp_prod", "n"], ["rsp_event", "n"],
+    ["Sent", "n"], ["Received", "n"]], () => [
+    ...seen().rings.map((ring) => [ring.name, ring.req_prod, ring.req_cons, ring.req_event, ring.rsp_prod, ring.rsp_event,
+      ring.events_sent, ring.events_received].map(String)),
+    ...seen().streams.map((stream) => [stream.name, stream.out_prod, stream.out_cons, "", stream.in_prod, "",
+      stream.events_sent, stream.events_received].map(String)),
+  ]);
+  return h("div", {}, bars, trouble, h("details", {}, h("summary", {}, "Indices and events"), indices));
+}
+
+// How far an index is ahead of another: they wrap at 2^32.
+const distance = (ahead, behind) => (ahead - behind) >>> 0;
+
+function ringLine() {
+  const fill = s("rect", { class: "fill", height: "100%", width: "0" });
+  const text = h("span");
+  return { fill, text, node: h("p", { class: "ring" },
+    s("svg", { class: "meter", "aria-hidden": "true" }, s("rect", { class: "back", width: "100%", height: "100%" }), fill), text) };
+}
+
+function ringText(device, ring, used) {
+  const waiting = distance(ring.req_prod, ring.req_cons);
+  if (ring.broken || used > ring.entries) return `${ring.name}: req_prod ${ring.req_prod} cannot be`;
+  if (ring.name.endsWith(" rx")) {
+    return `${ring.name}: ${used} of ${ring.entries} buffers free, ${device.meters.rx_queued_packets ?? 0} frames wait for the guest`;
+  }
+  return `${ring.name}: ${used} of ${ring.entries} slots in use` + (waiting > 0 ? `, ${waiting} not taken` : "");
 }
 
 function latencyPart(domain, device) {
@@ -528,8 +640,8 @@ function networkParts(network) {
     h("p", {}, `${network.mode}, MTU ${network.mtu}, ${network.subnets.join(" ") || "no subnet"}`
       + (network.gateways.length ? `, gateway ${network.gateways.join(" ")}` : "")),
     h("h3", {}, "Ports"),
-    table([["Port"], ["In", "n"], ["Out", "n"], ["Frames in", "n"], ["Frames out", "n"], ["Dropped", "wrap"]], (current) =>
-      current.ports.map((port) => [port.name, bits(counted(port, "in_bytes")), bits(counted(port, "out_bytes")),
+    table([["Port"], ["To", "wrap"], ["In", "n"], ["Out", "n"], ["Frames in", "n"], ["Frames out", "n"], ["Dropped", "wrap"]], (current) =>
+      current.ports.map((port) => [port.name, `${port.kind} ${port.to}`, bits(counted(port, "in_bytes")), bits(counted(port, "out_bytes")),
         perSecond(counted(port, "in_frames")), perSecond(counted(port, "out_frames")), dropped(port)])),
   ];
   if (network.mode === "bridge") {

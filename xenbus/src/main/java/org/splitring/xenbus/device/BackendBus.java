@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DomId;
@@ -17,6 +18,7 @@ import org.splitring.xenbus.BackendMachine;
 import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.RingViews;
 import org.splitring.xenbus.SerialTasks;
 import org.splitring.xenbus.XenbusState;
 import org.splitring.xenbus.store.StoreError;
@@ -41,9 +43,11 @@ public final class BackendBus implements AutoCloseable {
     private final SerialTasks tasks;
     private final CompletableFuture<Void> closed = new CompletableFuture<>();
 
+    private final Map<DevicePaths, Instance> instances =
+            new ConcurrentHashMap<>(); // changed by tasks
+
     // Of the tasks.
     private final List<Watch> watches = new ArrayList<>();
-    private final Map<DevicePaths, Instance> instances = new HashMap<>();
     private final Set<DevicePaths> refused = new HashSet<>();
     private boolean closing;
 
@@ -199,6 +203,15 @@ public final class BackendBus implements AutoCloseable {
         } catch (StoreException e) {
             LOG.debug("backend {}: error node: {}", paths.backend(), e.getMessage());
         }
+    }
+
+    /// Where the rings of each device stand, for people who look for a fault. Any thread.
+    ///
+    /// @return for each device what [BackendMachine#rings] says
+    public Map<DevicePaths, CompletableFuture<RingViews>> rings() {
+        Map<DevicePaths, CompletableFuture<RingViews>> all = new HashMap<>();
+        instances.forEach((paths, each) -> all.put(paths, each.machine().rings()));
+        return all;
     }
 
     /// The guest is gone: nobody is asked, everything is given back.

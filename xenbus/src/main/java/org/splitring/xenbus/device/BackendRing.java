@@ -2,6 +2,8 @@ package org.splitring.xenbus.device;
 
 import io.micrometer.core.instrument.Counter;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -22,6 +24,8 @@ import org.splitring.ring.BackRing;
 import org.splitring.ring.RingBrokenException;
 import org.splitring.xenbus.BackendHooks;
 import org.splitring.xenbus.RingKeys;
+import org.splitring.xenbus.RingObserver;
+import org.splitring.xenbus.RingViews;
 
 /// A backend's end of one ring of requests, while a frontend is connected: it maps the ring, binds
 /// the port, takes requests with a budget, gives each to the handler, and answers each exactly
@@ -41,6 +45,7 @@ public final class BackendRing implements RingWork, BackendHooks.Connection {
     private final RingShape shape;
     private final RequestHandler handler;
     private final PortPoller poller;
+    private final RingObserver observer;
     private final Counter requests;
     private final GrantBatch oneGrant = new GrantBatch(1);
     private final RingRequest[] free;
@@ -69,6 +74,9 @@ public final class BackendRing implements RingWork, BackendHooks.Connection {
         ring = BackRing.init(ringPages, shape.entryBytes());
         requests = context.meters().counter("requests");
         poller = new PortPoller(port, loop, this, shape.budget(), cause -> broken(cause, broken));
+        observer =
+                new RingObserver(
+                        loop, List.of(new RingObserver.Observed("queue-0", ring, port, poller)));
         free = new RingRequest[ring.entries()];
         for (int i = 0; i < free.length; i++) {
             free[i] = new RingRequest(this, pages, shape);
@@ -239,6 +247,11 @@ public final class BackendRing implements RingWork, BackendHooks.Connection {
             whenIdle = null;
             task.run();
         }
+    }
+
+    @Override
+    public CompletableFuture<RingViews> rings(Executor executor) {
+        return observer.look(executor);
     }
 
     @Override

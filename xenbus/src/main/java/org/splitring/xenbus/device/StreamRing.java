@@ -2,6 +2,7 @@ package org.splitring.xenbus.device;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.ClosedChannelException;
+import java.util.Optional;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -10,6 +11,9 @@ import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.PortPoller;
 import org.splitring.hypervisor.RingWork;
 import org.splitring.ring.ByteRingEnd;
+import org.splitring.ring.ByteRingReader;
+import org.splitring.ring.ByteRingWriter;
+import org.splitring.xenbus.StreamView;
 
 /// Either half's end of a pair of byte rings, with its event channel: for devices that carry bytes,
 /// and whose work may wait (files, sockets) and so is done by a thread of their own.
@@ -36,6 +40,7 @@ public final class StreamRing {
     private boolean closed;
     private boolean moved; // since the last event
     private int waiting;
+    private long eventsSent;
     private long readTotal;
     private long writtenTotal;
     // How far the peer had come when we last heard of it.
@@ -116,7 +121,7 @@ public final class StreamRing {
             if (count > 0) {
                 moved = true;
                 readTotal += count;
-                port.send(); // it may be waiting for room
+                send(); // it may be waiting for room
                 return count;
             }
             if (!ring.reader().isBroken()) {
@@ -210,7 +215,7 @@ public final class StreamRing {
             if (count > 0) {
                 moved = true;
                 writtenTotal += count;
-                port.send();
+                send();
             }
             if (!ring.writer().isBroken()) {
                 return count;
@@ -219,6 +224,40 @@ public final class StreamRing {
         }
         broken.accept("ring: impossible index of what we write");
         return CLOSED;
+    }
+
+    /// With the monitor.
+    private void send() {
+        eventsSent++;
+        port.send();
+    }
+
+    /// Where a backend's end stands, for people who look for a fault.
+    ///
+    /// @param name see [StreamView]
+    /// @return nothing once the ring is closed
+    public Optional<StreamView> view(String name) {
+        ByteRingReader reader = ring.reader();
+        ByteRingWriter writer = ring.writer();
+        synchronized (monitor) {
+            if (closed) {
+                return Optional.empty();
+            }
+            return Optional.of(
+                    new StreamView(
+                            name,
+                            reader.sizeBytes(),
+                            Integer.toUnsignedLong(reader.sharedProd()),
+                            Integer.toUnsignedLong(reader.cons()),
+                            writer.sizeBytes(),
+                            Integer.toUnsignedLong(writer.prod()),
+                            Integer.toUnsignedLong(writer.sharedCons()),
+                            reader.isBroken() || writer.isBroken(),
+                            port.port(),
+                            eventsSent,
+                            poller.events(),
+                            poller.spuriousEvents()));
+        }
     }
 
     /// What was written and the peer has not taken, once the ring is closed and as long as its

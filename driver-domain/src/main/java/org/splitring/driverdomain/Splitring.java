@@ -49,6 +49,7 @@ import picocli.CommandLine.ParseResult;
             ExecCommand.class,
             CaptureCommand.class,
             DiskCommand.class,
+            DeviceCommand.class,
             StoreCommand.class,
             BenchCommand.class,
             StressCommand.class,

@@ -22,6 +22,7 @@ import picocli.CommandLine.ParseResult;
             BackendCommand.class,
             ValidateCommand.class,
             DownCommand.class,
+            BootCommand.class,
             CreateCommand.class,
             StartCommand.class,
             StopCommand.class,

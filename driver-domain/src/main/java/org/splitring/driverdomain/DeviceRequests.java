@@ -14,7 +14,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/// What the commands share that plug devices into running guests, change them, and take them out.
+/// What the commands share that plug devices into running guests, change them, let them stand
+/// still, and take them out.
 final class DeviceRequests {
     @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
 
@@ -85,6 +86,24 @@ final class DeviceRequests {
             body.put("image", image.toString());
         }
         change(disk, body);
+    }
+
+    /// Lets all devices stand still.
+    void suspend() throws CommandException {
+        ask("POST", ControlClient.path("domains", domain, "suspend"), new HashMap<>());
+    }
+
+    /// Writes what the guest's devices are into a file.
+    void save(Path file, boolean leaveRunning) throws CommandException {
+        Map<String, Object> body = new HashMap<>();
+        body.put("file", file.toAbsolutePath().normalize().toString());
+        body.put("leave_running", leaveRunning);
+        ask("POST", ControlClient.path("domains", domain, "save"), body);
+    }
+
+    /// Lets them go on.
+    void resume() throws CommandException {
+        ask("POST", ControlClient.path("domains", domain, "resume"), new HashMap<>());
     }
 
     private void change(String disk, Map<String, ?> what) throws CommandException {

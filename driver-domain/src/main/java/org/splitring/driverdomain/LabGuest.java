@@ -52,6 +52,7 @@ final class LabGuest implements AutoCloseable {
     private final LabDrivers drivers;
     private final Consumer<String> news;
     private final HeldDisks disks;
+    private final Suspension suspension;
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
     private @Nullable BackendBus backends; // while a guest is attached; control plane
@@ -76,6 +77,7 @@ final class LabGuest implements AutoCloseable {
         this.drivers = drivers;
         this.news = news;
         disks = new HeldDisks(domain, domid, control, drivers.images(), news);
+        suspension = new Suspension(control, domain.name(), domid);
         controlPlane =
                 Executors.newSingleThreadExecutor(
                         Thread.ofVirtual().name("control of " + domain.name()).factory());
@@ -92,6 +94,11 @@ final class LabGuest implements AutoCloseable {
     /// Whether a guest is there.
     boolean isAttached() {
         return store != null;
+    }
+
+    /// Whether its devices stand still.
+    Suspension suspension() {
+        return suspension;
     }
 
     /// The disks of now, also those that were attached.
@@ -123,6 +130,7 @@ final class LabGuest implements AutoCloseable {
             throw new CommandException("domain " + domain.name() + ": store: " + e, e);
         }
         if (!living) {
+            suspension.forget();
             tree.release(domid);
         }
     }
@@ -180,6 +188,7 @@ final class LabGuest implements AutoCloseable {
         backends = null;
         if (bus != null) {
             bus.guestGone().join(); // without a bound: nothing of the guest stays mapped
+            suspension.forget();
             drivers.removeDevices(toolstack, domid);
         }
         tree.release(domid);

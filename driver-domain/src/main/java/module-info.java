@@ -9,6 +9,7 @@ module org.splitring.driverdomain {
     requires org.splitring.devices; // console and 9pfs: found through the SPI, never named
     requires org.splitring.xenbus;
     requires org.splitring.ringbuffers;
+    requires java.compiler; // which names Java has no use for
     requires jdk.jfr;
     requires jdk.management; // processor time of the process
     requires info.picocli;

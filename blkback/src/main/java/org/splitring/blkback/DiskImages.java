@@ -101,7 +101,7 @@ public final class DiskImages {
         ///
         /// @throws DiskException when written data may be lost; the image stays open
         void release() throws DiskException {
-            StorageWait.run(entry.disk::makeStable);
+            makeStable();
             synchronized (DiskImages.this) {
                 entry.store.release();
                 entry.file = null;
@@ -145,6 +145,13 @@ public final class DiskImages {
             } finally {
                 ended(opening);
             }
+        }
+
+        /// Makes everything stable that was written; others may go on writing.
+        ///
+        /// @throws DiskException when written data may be lost
+        public void makeStable() throws DiskException {
+            StorageWait.run(entry.disk::makeStable);
         }
 
         /// Gives the right back. The last one makes everything stable that was written, and closes

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
             "  ./splitring attach web vif 'bridge=lan, ip=10.20.0.9'"
         })
 final class AttachCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1..*",

@@ -17,7 +17,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring block-limit --bps 20MiB --iops 500 web xvda"})
 final class BlockLimitCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1",

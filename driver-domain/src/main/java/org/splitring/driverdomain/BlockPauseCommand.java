@@ -20,7 +20,7 @@ import picocli.CommandLine.Parameters;
             "             ./splitring block-unpause --image qcow2:web.qcow2 web xvda"
         })
 final class BlockPauseCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1",

@@ -17,7 +17,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring block-resize web xvda 20GiB"})
 final class BlockResizeCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1",

@@ -23,7 +23,7 @@ import picocli.CommandLine.Parameters;
             "             ./splitring block-unpause --image qcow2:web.qcow2 web xvda"
         })
 final class BlockUnpauseCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1",

@@ -22,7 +22,7 @@ final class DetachCommand implements Callable<Integer> {
     static final String FORCE =
             "Do not wait for the guest: what it still wanted is answered with errors.";
 
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(index = "1", paramLabel = "CLASS/ID", description = "The device: vrng/0, vbd/xvdb.")
     @SuppressWarnings("NullAway.Init") // picocli sets it

@@ -1,104 +1,69 @@
 package org.splitring.driverdomain;
 
 import java.nio.file.Path;
-import java.time.Duration;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
+import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
-import org.splitring.blkback.image.DiskSource;
-import picocli.CommandLine.Mixin;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/// What the commands share that plug devices into running guests, change them, and take them out.
-final class DeviceCommand {
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
-
-    @Parameters(index = "0", paramLabel = "DOMAIN", description = "Name of the guest.")
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private String domain;
-
-    @Option(
-            names = "--timeout",
-            paramLabel = "SECONDS",
-            description = "How long to wait for the two ends (default: ${DEFAULT-VALUE}).")
-    private int seconds = 15;
-
-    @Spec(Spec.Target.MIXEE)
+/// `splitring device`: devices of one's own.
+@Command(
+        name = "device",
+        description = "Make plug-in devices of your own; docs/new-device.md explains them.",
+        mixinStandardHelpOptions = true,
+        synopsisSubcommandLabel = "COMMAND",
+        subcommands = DeviceCommand.New.class)
+final class DeviceCommand implements Callable<Integer> {
+    @Spec
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private CommandSpec spec;
 
-    /// Attaches what `CLASS,KEY=VALUE...` says; relative paths are ones from here.
-    void attach(List<String> words) throws CommandException {
-        Map<String, Object> body = new HashMap<>();
-        body.put("device", String.join(",", words));
-        body.put("folder", Path.of("").toAbsolutePath().toString());
-        ask("POST", ControlClient.path("domains", domain, "devices"), body);
+    @Override
+    public Integer call() {
+        throw new CommandLine.ParameterException(
+                spec.commandLine(), "a command of device is missing");
     }
 
-    /// Detaches `CLASS/ID`; a disk also by its name, a network interface by its MAC address.
-    ///
-    /// @param force without the guest's help: what it still wanted is answered with errors
-    void detach(String text, boolean force) throws CommandException {
-        int slash = text.indexOf('/');
-        if (slash < 0) {
-            throw new CommandException(
-                    "\"" + text + "\" is not CLASS/ID, such as vrng/0, vbd/51728 or vbd/xvdb");
+    /// `splitring device new`: the project of a device that works, to be made another one.
+    @Command(
+            name = "new",
+            description = {
+                "Make a folder with a plug-in device that builds and runs as it is: both drivers,",
+                "their protocol, the test of the whole contract, a lab file, and a README with the",
+                "commands. It gives its guest random bytes, until you make something else of it."
+            },
+            mixinStandardHelpOptions = true,
+            footer = {"", "For example: ./splitring device new clock"})
+    static final class New implements Callable<Integer> {
+        @Parameters(
+                paramLabel = "NAME",
+                description = "The class of the device: lower-case letters, digits, - and _.")
+        @SuppressWarnings("NullAway.Init") // picocli sets it
+        private String name;
+
+        @Option(
+                names = "--dir",
+                paramLabel = "DIR",
+                description = "The folder to make (default: NAME). Nothing in it is overwritten.")
+        private @Nullable Path dir;
+
+        @Spec
+        @SuppressWarnings("NullAway.Init") // picocli sets it
+        private CommandSpec spec;
+
+        @Override
+        public Integer call() throws CommandException {
+            NewDevice device = NewDevice.named(name);
+            Path folder = dir == null ? Path.of(name) : dir;
+            device.write(folder);
+            spec.commandLine()
+                    .getOut()
+                    .println("made " + folder + "; " + folder.resolve("README.md") + " goes on");
+            return 0;
         }
-        String path =
-                ControlClient.path(
-                        "domains",
-                        domain,
-                        "devices",
-                        text.substring(0, slash),
-                        text.substring(slash + 1));
-        ask("DELETE", path, new HashMap<>(Map.of("force", force)));
-    }
-
-    /// Changes the size of a disk that is served now.
-    void resizeDisk(String disk, long sizeBytes) throws CommandException {
-        change(disk, Map.of("size_bytes", sizeBytes));
-    }
-
-    /// Limits a disk that is served now, and whenever the guest starts.
-    ///
-    /// @param limits as they were written, by their names; empty for none
-    void limitDisk(String disk, Map<String, String> limits) throws CommandException {
-        change(disk, Map.of("limits", limits));
-    }
-
-    /// Stops serving a disk until [#unpauseDisk]; its image is closed.
-    void pauseDisk(String disk) throws CommandException {
-        change(disk, Map.of("paused", true));
-    }
-
-    /// Goes on with a disk that is paused.
-    ///
-    /// @param image that it has from now on, `null` for the same
-    void unpauseDisk(String disk, @Nullable DiskSource image) throws CommandException {
-        Map<String, Object> body = new LinkedHashMap<>(Map.of("paused", false));
-        if (image != null) {
-            body.put("image", image.toString());
-        }
-        change(disk, body);
-    }
-
-    private void change(String disk, Map<String, ?> what) throws CommandException {
-        ask("PATCH", ControlClient.path("domains", domain, "disks", disk), new HashMap<>(what));
-    }
-
-    private void ask(String method, String path, Map<String, Object> body) throws CommandException {
-        body.put("timeout_seconds", seconds);
-        new ControlClient(runDirectory.path())
-                .print(
-                        method,
-                        path,
-                        body,
-                        Duration.ofSeconds(3L * seconds),
-                        spec.commandLine().getOut());
     }
 }

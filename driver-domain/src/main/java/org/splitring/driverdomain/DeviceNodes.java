@@ -35,6 +35,7 @@ import org.splitring.xenbus.store.Watch;
 ///     /splitring/devices/DOMID/CLASS/ID/backend/KEY    to make it again for another guest
 ///     /splitring/images/DOMID/ID                       image that a vbd holds open and locked
 ///     /splitring/save/REQUEST                          who waits until the store is saved
+///     /splitring/suspended/DOMID                       a guest whose devices stand still
 ///
 /// A successor of this driver domain finds them in the store that it takes over.
 record DeviceNodes(Store store) {

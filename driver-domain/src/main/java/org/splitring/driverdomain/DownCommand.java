@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,34 +28,46 @@ final class DownCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws CommandException {
-        Path dir = runDirectory.path();
+        stop(runDirectory.path(), spec.commandLine().getOut()::println);
+        return 0;
+    }
+
+    /// Stops what runs in a run directory, and waits for its end.
+    ///
+    /// @param say takes a line for each process that has ended
+    /// @throws CommandException when nothing runs there, or it does not end
+    static void stop(Path dir, Consumer<String> say) throws CommandException {
         try {
             Optional<ProcessIdentity> owner = RunDirectory.owner(dir);
             if (owner.isPresent()) {
-                end(owner.get(), dir);
+                end(owner.get(), dir, say);
             }
             // Guests outlive a driver domain that was killed.
             if (RunDirectory.livingGuests(dir).isEmpty()) {
                 if (owner.isEmpty()) {
                     throw new CommandException("nothing runs in run directory " + dir);
                 }
-                return 0;
+                return;
             }
             try (RunDirectory left = RunDirectory.take(dir)) {
                 for (var guest : RunDirectory.livingGuests(left.path()).entrySet()) {
                     ProcessIdentity process = guest.getValue().process();
                     process.kill();
                     awaitEnd(process, dir);
-                    say("killed guest process " + process.pid() + " of domain " + guest.getKey());
+                    say.accept(
+                            "killed guest process "
+                                    + process.pid()
+                                    + " of domain "
+                                    + guest.getKey());
                 }
             }
         } catch (IOException e) {
             throw new CommandException("run directory " + dir + " cannot be used: " + e, e);
         }
-        return 0;
     }
 
-    private void end(ProcessIdentity owner, Path dir) throws CommandException {
+    private static void end(ProcessIdentity owner, Path dir, Consumer<String> say)
+            throws CommandException {
         boolean stopped = owner.isStopped();
         if (stopped) {
             owner.kill(); // it would not hear anything else
@@ -62,14 +75,10 @@ final class DownCommand implements Callable<Integer> {
             owner.askToEnd(); // SIGTERM: it flushes and cleans up
         }
         awaitEnd(owner, dir);
-        say(
+        say.accept(
                 stopped
                         ? "killed process " + owner.pid() + ", which was stopped (SIGSTOP)"
                         : "stopped process " + owner.pid());
-    }
-
-    private void say(String line) {
-        spec.commandLine().getOut().println(line);
     }
 
     private static void awaitEnd(ProcessIdentity process, Path dir) throws CommandException {

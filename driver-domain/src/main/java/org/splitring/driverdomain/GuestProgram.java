@@ -14,6 +14,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -109,16 +110,51 @@ final class GuestProgram implements AutoCloseable {
         return opened;
     }
 
-    /// What Xen's toolstack may ask for. An empty node says that it was heard.
+    /// What Xen's toolstack may ask for. An empty node says that it was heard, or done.
     private void lookForShutdown(Store from, String node) {
         try {
-            if (SHUTDOWNS.contains(from.read(node).orElse(""))) {
+            String word = from.read(node).orElse("");
+            if (SHUTDOWNS.contains(word)) {
                 from.write(node, "");
                 end.countDown();
+            } else if (word.equals("suspend")) {
+                control.execute(() -> change(FrontendBus::rest, node));
+            } else if (word.equals("resume")) {
+                control.execute(() -> change(FrontendBus::wake, node));
             }
         } catch (StoreException e) {
             LOG.debug("{}: {}", node, e.getMessage()); // the driver domain is gone, perhaps
         }
+    }
+
+    /// Suspends or resumes all devices, and says when it is done.
+    private void change(Function<FrontendBus, CompletableFuture<Void>> how, String node) {
+        FrontendBus devices = bus;
+        if (devices == null) {
+            return; // we have not said that we can
+        }
+        var ignored =
+                how.apply(devices)
+                        .whenComplete(
+                                (done, failure) -> {
+                                    if (failure == null) {
+                                        write(node, "");
+                                    } else {
+                                        LOG.error("devices: {}", failure.getMessage());
+                                    }
+                                });
+    }
+
+    private void write(String node, String value) {
+        try {
+            store.write(node, value);
+        } catch (StoreException e) {
+            LOG.warn("{}: {}", node, e.getMessage());
+        }
+    }
+
+    private void offerSuspending() {
+        write(DevicePaths.domain(guest.id()) + "/control/feature-suspend", "1");
     }
 
     /// The driver domain is gone. On the loop. A page cannot say so by itself, so whoever waits
@@ -142,6 +178,7 @@ final class GuestProgram implements AutoCloseable {
             FrontendBus devices = bus;
             if (devices != null) {
                 report("devices", start, devices.resume(guest, connected));
+                offerSuspending();
             }
         } catch (IOException e) {
             LOG.error("no driver domain: this guest ends: {}", e.getMessage());
@@ -233,6 +270,7 @@ final class GuestProgram implements AutoCloseable {
                 awaitFirstConnection(frontend);
             }
             checkRefusedVifs();
+            offerSuspending();
         } catch (ExecutionException e) {
             throw new IOException("devices: " + e.getCause(), e);
         }

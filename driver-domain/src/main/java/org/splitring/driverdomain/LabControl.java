@@ -54,6 +54,7 @@ final class LabControl {
     /// @param guest who runs in it: `java`, or `external` for whoever attaches
     /// @param pid of the guest's process, when we have started it and it lives
     /// @param attached whether a guest is there
+    /// @param suspended whether its devices stand still
     record DomainView(
             String name,
             int domid,
@@ -61,6 +62,7 @@ final class LabControl {
             String guest,
             @Nullable Long pid,
             boolean attached,
+            boolean suspended,
             List<LabViews.Device> devices) {}
 
     /// A device, and how long its requests took.
@@ -79,14 +81,11 @@ final class LabControl {
 
     /// Everything that can be asked.
     Routes routes() {
-        return new Routes()
+        return new DomainRequests(lab)
+                .addTo(new Routes())
                 .get("/v1/lab", request -> lab())
                 .get("/v1/domains", request -> domains())
-                .post("/v1/domains", told(this::create))
-                .delete("/v1/domains/{domain}", told(this::destroy))
-                .get("/v1/domains/{domain}", request -> view(guest(request)))
-                .post("/v1/domains/{domain}/start", told(this::start))
-                .post("/v1/domains/{domain}/stop", told(this::stop))
+                .get("/v1/domains/{domain}", request -> view(guest(lab, request)))
                 .post("/v1/domains/{domain}/devices", told(this::attach))
                 .get("/v1/domains/{domain}/devices/{class}/{id}", this::device)
                 .delete("/v1/domains/{domain}/devices/{class}/{id}", told(this::detach))
@@ -109,12 +108,12 @@ final class LabControl {
 
     /// Changes something, and says what was done.
     @FunctionalInterface
-    private interface Change {
+    interface Change {
         void perform(ControlRequest request, List<String> done) throws Exception;
     }
 
     /// Tells the client what can be mended by whoever asked.
-    private static Routes.Handler told(Change change) {
+    static Routes.Handler told(Change change) {
         return request -> {
             List<String> done = new ArrayList<>();
             try {
@@ -145,7 +144,7 @@ final class LabControl {
         return all;
     }
 
-    private LabGuest guest(ControlRequest request) throws ControlException {
+    static LabGuest guest(RunningLab lab, ControlRequest request) throws ControlException {
         String name = request.name("domain");
         List<String> names = lab.guests().stream().map(each -> each.domain().name()).toList();
         return lab.guests().stream()
@@ -170,11 +169,12 @@ final class LabControl {
                 domain.guest() == LabDomain.GuestKind.JAVA ? "java" : "external",
                 process.map(GuestProcess::pid).orElse(null),
                 guest.isAttached(),
+                guest.suspension().isSuspended(),
                 views.devices(guest.domid()));
     }
 
     private Object device(ControlRequest request) throws ControlException, StoreException {
-        LabGuest guest = guest(request);
+        LabGuest guest = guest(lab, request);
         String type = request.name("class");
         String id = request.name("id");
         LabViews.Device device =
@@ -192,45 +192,26 @@ final class LabControl {
                 device, type.equals("vbd") ? views.latency(guest.domid(), device.id()) : Map.of());
     }
 
-    private void create(ControlRequest request, List<String> done) throws Exception {
-        request.allow("config");
-        done.addAll(lab.create(path("config", request.needed("config"))));
-    }
-
-    private void destroy(ControlRequest request, List<String> done)
-            throws ControlException, CommandException {
-        request.allow();
-        LabGuest guest = guest(request);
-        lab.destroy(guest);
-        done.add("destroyed " + guest.domain().name());
-    }
-
-    private void start(ControlRequest request, List<String> done)
-            throws ControlException, CommandException, InterruptedException {
-        request.allow();
-        LabGuest guest = guest(request);
-        lab.start(guest);
-        done.add("started " + guest.domain().name());
-    }
-
-    private void stop(ControlRequest request, List<String> done)
-            throws ControlException, CommandException {
-        request.allow("force");
-        LabGuest guest = guest(request);
-        boolean force = request.flag("force").orElse(false);
-        lab.stop(guest, force);
-        done.add((force ? "killed " : "stopped ") + guest.domain().name());
-    }
-
-    private GuestDevices devices(ControlRequest request, List<String> done)
-            throws ControlException {
+    /// How long something may take.
+    static long seconds(ControlRequest request) throws ControlException {
         long seconds = request.number("timeout_seconds").orElse(DEFAULT_SECONDS);
         if (seconds < 1 || seconds > MAX_SECONDS) {
             throw ControlException.badRequest(
                     "timeout_seconds " + seconds + " is not in 1.." + MAX_SECONDS);
         }
+        return seconds;
+    }
+
+    private GuestDevices devices(ControlRequest request, List<String> done)
+            throws ControlException, CommandException {
+        String name = request.name("domain");
+        for (LabGuest guest : lab.guests()) {
+            if (guest.domain().name().equals(name)) {
+                guest.suspension().checkNot();
+            }
+        }
         return new GuestDevices(
-                control, lab.runDir(), lab.file(), request.name("domain"), seconds, done::add);
+                control, lab.runDir(), lab.file(), name, seconds(request), done::add);
     }
 
     private void attach(ControlRequest request, List<String> done) throws Exception {
@@ -239,7 +220,7 @@ final class LabControl {
         devices(request, done).attachDevice(request.needed("device"), folder);
     }
 
-    private static Path path(String key, String text) throws ControlException {
+    static Path path(String key, String text) throws ControlException {
         try {
             Path path = Path.of(text);
             if (path.isAbsolute()) {
@@ -309,7 +290,7 @@ final class LabControl {
     }
 
     private Object console(ControlRequest request) throws ControlException {
-        return lab.consoles().open(guest(request).domain().name());
+        return lab.consoles().open(guest(lab, request).domain().name());
     }
 
     private void type(ControlRequest request, List<String> done) throws ControlException {

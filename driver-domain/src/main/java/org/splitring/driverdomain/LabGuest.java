@@ -55,6 +55,7 @@ final class LabGuest implements AutoCloseable {
     private final LabDrivers drivers;
     private final Consumer<String> news;
     private final HeldDisks disks;
+    private final Suspension suspension;
     private final ExecutorService controlPlane;
     private @Nullable AttachSocket socket;
     private volatile @Nullable BackendBus backends; // while a guest is attached; control plane
@@ -79,6 +80,7 @@ final class LabGuest implements AutoCloseable {
         this.drivers = drivers;
         this.news = news;
         disks = new HeldDisks(domain, domid, control, drivers.images(), news);
+        suspension = new Suspension(control, domain.name(), domid);
         controlPlane =
                 Executors.newSingleThreadExecutor(
                         Thread.ofVirtual().name("control of " + domain.name()).factory());
@@ -101,6 +103,11 @@ final class LabGuest implements AutoCloseable {
     Map<DevicePaths, CompletableFuture<RingViews>> rings() {
         BackendBus bus = backends;
         return bus == null ? Map.of() : bus.rings();
+    }
+
+    /// Whether its devices stand still.
+    Suspension suspension() {
+        return suspension;
     }
 
     /// The disks of now, also those that were attached.
@@ -132,6 +139,7 @@ final class LabGuest implements AutoCloseable {
             throw new CommandException("domain " + domain.name() + ": store: " + e, e);
         }
         if (!living) {
+            suspension.forget();
             tree.release(domid);
         }
     }
@@ -189,6 +197,7 @@ final class LabGuest implements AutoCloseable {
         backends = null;
         if (bus != null) {
             bus.guestGone().join(); // without a bound: nothing of the guest stays mapped
+            suspension.forget();
             drivers.removeDevices(toolstack, domid);
         }
         tree.release(domid);

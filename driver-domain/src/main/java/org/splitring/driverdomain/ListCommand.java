@@ -14,7 +14,7 @@ import tools.jackson.databind.JsonNode;
         mixinStandardHelpOptions = true,
         footer = {
             "",
-            "State is running, stopped (start runs it again),",
+            "State is running, suspended (resume lets it go on), stopped (start runs it again),",
             "or waiting (an external domain to which nobody is attached).",
             "",
             "For example: ./splitring list",
@@ -52,7 +52,7 @@ final class ListCommand implements Callable<Integer> {
 
     static String state(JsonNode domain) {
         if (domain.path("attached").asBoolean()) {
-            return "running";
+            return domain.path("suspended").asBoolean() ? "suspended" : "running";
         }
         return domain.path("guest").asString().equals("java") ? "stopped" : "waiting";
     }

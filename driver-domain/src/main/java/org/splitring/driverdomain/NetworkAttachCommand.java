@@ -14,7 +14,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring network-attach web bridge=lan,ip=10.20.0.9"})
 final class NetworkAttachCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1..*",

@@ -13,7 +13,7 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring network-detach web 0"})
 final class NetworkDetachCommand implements Callable<Integer> {
-    @Mixin private DeviceCommand command = new DeviceCommand();
+    @Mixin private DeviceRequests command = new DeviceRequests();
 
     @Parameters(
             index = "1",

@@ -36,7 +36,7 @@ import org.splitring.hypervisor.linux.VectoredFile;
 ///     DIR/lock              locked while somebody runs here; says which process
 ///     DIR/lab               path of the lab file, for the next driver domain; then, in lines of
 ///                           their own, whether we made DIR, and the port of the web page
-///     DIR/created           paths of the guests' configuration files that `create` was given
+///     DIR/created           guests that are not the lab file's, and domids, see [LabChanges]
 ///     DIR/successor         the process that asks the driver domain to hand its guests over
 ///     DIR/store             dump of the store
 ///     DIR/log               what a driver domain in the background has to say
@@ -47,6 +47,7 @@ import org.splitring.hypervisor.linux.VectoredFile;
 ///     DIR/DOMAIN/CLASSn.sock    what a device of the guest shows to its users
 ///     DIR/DOMAIN/guest.pid  the guest process, see [GuestRecord]
 ///     DIR/DOMAIN/guest.log  what the guest process has to say
+///     DIR/DOMAIN/restored   of a guest that was restored, what it was restored from
 ///
 /// A kill -9 leaves the files, but never the lock: the next one to come takes over, with the guests
 /// that live on. **The lock is the fence**: it is free only when every thread of its owner has
@@ -65,6 +66,7 @@ final class RunDirectory implements AutoCloseable {
     private static final String CONTROL = "control";
     private static final String TOKENS = "token";
     private static final String CREATED = "created";
+    private static final String RESTORED = "restored";
 
     /// How long a driver domain may take to hand over before it is killed.
     private static final long HANDOVER_NANOS = TimeUnit.SECONDS.toNanos(1);
@@ -289,18 +291,14 @@ final class RunDirectory implements AutoCloseable {
         Files.write(dir.resolve(LAB), lines);
     }
 
-    /// Notes the guests that were created, for the next driver domain.
-    void noteCreated(List<Path> configs) throws IOException {
-        Files.write(dir.resolve(CREATED), configs.stream().map(Path::toString).toList());
+    /// Where [LabChanges] are noted.
+    static Path changes(Path runDir) {
+        return domain(runDir, CREATED);
     }
 
-    /// The configuration files of guests that were created.
-    static List<Path> created(Path given) throws IOException {
-        try {
-            return Files.readAllLines(domain(given, CREATED)).stream().map(Path::of).toList();
-        } catch (NoSuchFileException e) {
-            return List.of();
-        }
+    /// The file that a guest was restored from, as long as it is there.
+    static Path restored(Path runDir, String domain) {
+        return domain(runDir, domain).resolve(RESTORED);
     }
 
     /// The port of the web page of what runs in a folder.
@@ -429,6 +427,7 @@ final class RunDirectory implements AutoCloseable {
                     || name.startsWith("console.log")
                     || file.equals(storeSocket(dir))
                     || name.startsWith(GuestRecord.FILE)
+                    || name.equals(RESTORED)
                     || name.equals("guest.log")) {
                 Files.deleteIfExists(file);
             }

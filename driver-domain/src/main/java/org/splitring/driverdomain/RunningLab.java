@@ -27,12 +27,12 @@ import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.ImageFiles;
 import org.splitring.driverdomain.control.Events;
+import org.splitring.driverdomain.lab.GuestTable;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 import org.splitring.driverdomain.lab.LabException;
-import org.splitring.driverdomain.lab.LabFile;
 import org.splitring.driverdomain.lab.LabTls;
 import org.splitring.driverdomain.lab.MemoryDisks;
 import org.splitring.driverdomain.lab.XlConfig;
@@ -56,7 +56,6 @@ import org.splitring.xenbus.store.StoreWireServer;
 /// stopped: each step puts its undoing on a stack first or at once. When the lab is handed over
 /// to another driver domain ([#handOver]), guests and what they need stay.
 final class RunningLab implements AutoCloseable {
-    private static final int FIRST_DOMID = 1;
     private static final int READY_SECONDS = 60;
     private static final int STOP_SECONDS = 15;
 
@@ -83,7 +82,7 @@ final class RunningLab implements AutoCloseable {
     private final Object domainChanges = new Object();
 
     private final List<LabGuest> guests = new CopyOnWriteArrayList<>();
-    private final List<XlConfig> created = new CopyOnWriteArrayList<>();
+    private volatile LabChanges changes; // guarded by domainChanges once the lab is up
     private final List<GuestProcess> processes = new CopyOnWriteArrayList<>();
     private final Events events = new Events(LabApi.JSON);
     private final LabMetrics metrics = new LabMetrics();
@@ -100,7 +99,6 @@ final class RunningLab implements AutoCloseable {
     }
 
     private @Nullable Ground ground;
-    private int nextDomid = FIRST_DOMID;
 
     /// What a domain stands on.
     private record Ground(
@@ -112,13 +110,13 @@ final class RunningLab implements AutoCloseable {
 
     private RunningLab(
             Lab lab,
-            List<XlConfig> created,
+            LabChanges changes,
             Path runDir,
             Optional<Path> plugins,
             OptionalInt httpPort,
             Consumer<String> news) {
         this.httpPort = httpPort;
-        this.created.addAll(created);
+        this.changes = changes;
         this.lab = lab;
         this.runDir = runDir;
         this.plugins = plugins;
@@ -133,7 +131,7 @@ final class RunningLab implements AutoCloseable {
     /// Starts everything, and returns when every guest that we start has its disks exported, and
     /// every guest that lives there already is connected again.
     ///
-    /// @param created guests of the lab that its file has not
+    /// @param changes what makes the lab another one than its file
     /// @param plugins folder of plug-in jars; when nothing is said that of the predecessor, or
     ///     `plugins` beside the lab file
     /// @param httpPort of loopback, for the control API beside its socket
@@ -142,14 +140,14 @@ final class RunningLab implements AutoCloseable {
     ///     that were there before
     static RunningLab start(
             Lab lab,
-            List<XlConfig> created,
+            LabChanges changes,
             Path runDir,
             Optional<Path> plugins,
             OptionalInt httpPort,
             Entrance entrance,
             Consumer<String> news)
             throws CommandException, InterruptedException {
-        RunningLab running = new RunningLab(lab, created, runDir, plugins, httpPort, news);
+        RunningLab running = new RunningLab(lab, changes, runDir, plugins, httpPort, news);
         try {
             running.checkPlaces();
             running.open(entrance);
@@ -265,6 +263,7 @@ final class RunningLab implements AutoCloseable {
             found.plan(domain, guest.domid(), runDir);
             guest.openImages();
         }
+        changes.write(runDir);
         // Only now, with every image locked: a predecessor that had one would still be at work.
         for (LabGuest guest : guests) {
             guest.listen(server, runDir);
@@ -282,7 +281,7 @@ final class RunningLab implements AutoCloseable {
     }
 
     private LabGuest guest(LabDomain domain, Ground on) {
-        DomId domid = new DomId(nextDomid++);
+        DomId domid = new DomId(changes.domid(domain.name()));
         return new LabGuest(domain, domid, on.tree(), on.control(), on.loops(), on.drivers(), news);
     }
 
@@ -298,7 +297,7 @@ final class RunningLab implements AutoCloseable {
 
     /// What the lab file says now, with the guests that were created.
     private Lab wanted() throws LabException {
-        return LabFile.read(lab.file(), created);
+        return changes.lab(lab.file());
     }
 
     private void noteLab(RunDirectory taken) throws CommandException {
@@ -349,7 +348,7 @@ final class RunningLab implements AutoCloseable {
         for (LabGuest guest : guests) {
             Optional<GuestProcess> process =
                     process(guest.domain()).filter(GuestProcess::isAdopted);
-            if (process.isPresent()) {
+            if (process.isPresent() && !guest.suspension().isSuspended()) {
                 boolean back = guest.awaitConnected(start + ADOPTION_PATIENCE.toNanos());
                 news.accept(
                         String.format(
@@ -590,69 +589,112 @@ final class RunningLab implements AutoCloseable {
 
     private List<String> createNext(Path file)
             throws CommandException, LabException, InterruptedException {
+        checkOpen();
+        GuestTable table = XlConfig.read(file);
+        LabChanges with = changes.copy();
+        with.add(table);
+        LabGuest guest = add(with);
+        List<String> done = new ArrayList<>();
+        if (!table.ignored().isEmpty()) {
+            done.add(
+                    file
+                            + ": of virtual machines, and of no meaning here: "
+                            + String.join(", ", table.ignored()));
+        }
+        done.add("created " + table.name() + ", domid " + guest.domid());
+        return done;
+    }
+
+    /// The lock for whoever lets domains come and go.
+    Object domainChanges() {
+        return domainChanges;
+    }
+
+    LabChanges changes() {
+        return changes;
+    }
+
+    Store control() throws CommandException {
+        return checkOpen().control();
+    }
+
+    private Ground checkOpen() throws CommandException {
         Ground on = ground;
-        RunDirectory taken = directory;
-        if (stopping || on == null || taken == null) {
+        if (stopping || on == null) {
             throw new CommandException("the lab is stopping");
         }
-        XlConfig config = XlConfig.read(file);
-        List<XlConfig> all = new ArrayList<>(created);
-        all.add(config);
-        Lab with = LabFile.read(lab.file(), all);
-        LabDomain domain = with.domains().getLast();
+        return on;
+    }
+
+    /// Makes and starts the guest that the changes have added last; from then on they are the
+    /// lab's. When that fails nothing has changed.
+    LabGuest add(LabChanges with) throws CommandException, LabException, InterruptedException {
+        Ground on = checkOpen();
+        LabChanges before = changes;
+        Lab labWith = with.lab(lab.file());
+        LabDomain domain = labWith.domains().getLast();
         checkPlaces(domain);
+        changes = with;
         LabGuest guest = guest(domain, on);
         boolean complete = false;
         try {
             guest.clearStore(false);
-            makeImages(domain, new BackingFolders(with.backingFolders()), false);
-            on.drivers().plan(domain, guest.domid(), runDir);
-            guest.openImages();
-            guest.listen(on.server(), runDir);
+            makeImages(domain, new BackingFolders(labWith.backingFolders()), false);
+            serve(guest, on);
             startGuest(domain);
             awaitReady(process(domain).orElseThrow());
+            with.write(runDir);
             guests.add(guest);
-            created.add(config);
-            lab = with;
-            note(taken);
+            lab = labWith;
             complete = true;
+            return guest;
         } finally {
             if (!complete) {
+                changes = before;
                 remove(guest, on);
             }
         }
-        List<String> done = new ArrayList<>();
-        if (!config.ignored().isEmpty()) {
-            done.add(
-                    file
-                            + ": of virtual machines, and of no meaning here: "
-                            + String.join(", ", config.ignored()));
+    }
+
+    private void serve(LabGuest guest, Ground on) throws CommandException {
+        on.drivers().plan(guest.domain(), guest.domid(), runDir);
+        guest.openImages();
+        guest.listen(on.server(), runDir);
+    }
+
+    /// Puts a guest that was released back where it was, with the devices it had; it does not run.
+    void putBack(LabDomain domain, List<DeviceNodes.Attached> devices, int place)
+            throws CommandException, StoreException {
+        Ground on = checkOpen();
+        LabGuest guest = guest(domain, on);
+        DeviceNodes nodes = new DeviceNodes(on.control());
+        nodes.begin(guest.domid());
+        for (DeviceNodes.Attached device : devices) {
+            nodes.remember(device);
         }
-        done.add("created " + domain.name() + ", domid " + guest.domid());
-        return done;
+        serve(guest, on);
+        guests.add(place, guest);
     }
 
     /// Ends a guest at once. One that was created is gone then; one of the lab file can be started
     /// again.
     void destroy(LabGuest guest) throws CommandException {
         synchronized (domainChanges) {
-            destroyNow(guest);
+            if (changes.isCreated(guest.domain().name())) {
+                takeOut(guest);
+            } else {
+                stop(guest, true);
+            }
         }
     }
 
-    private void destroyNow(LabGuest guest) throws CommandException {
+    /// Ends a guest at once, and takes it out of the lab until that is started anew.
+    void takeOut(LabGuest guest) throws CommandException {
         String name = guest.domain().name();
-        Ground on = ground;
-        RunDirectory taken = directory;
-        Optional<XlConfig> config =
-                created.stream().filter(each -> each.name().equals(name)).findFirst();
-        if (config.isEmpty() || on == null || taken == null) {
-            stop(guest, true);
-            return;
-        }
-        created.remove(config.get());
+        Ground on = checkOpen();
+        changes.takeOut(name);
         remove(guest, on);
-        note(taken);
+        changes.write(runDir);
         lab =
                 new Lab(
                         lab.file(),
@@ -663,6 +705,17 @@ final class RunningLab implements AutoCloseable {
     }
 
     private void remove(LabGuest guest, Ground on) throws CommandException {
+        List<HeldDisks.Disk> disks = guest.disks();
+        release(guest, on);
+        deleteMemory(guest.domain(), disks);
+    }
+
+    /// Ends a guest and lets go of all that it had; what was in memory stays.
+    void release(LabGuest guest) throws CommandException {
+        release(guest, checkOpen());
+    }
+
+    private void release(LabGuest guest, Ground on) throws CommandException {
         guests.remove(guest);
         Optional<GuestProcess> ending = process(guest.domain());
         if (ending.isPresent()) {
@@ -670,15 +723,9 @@ final class RunningLab implements AutoCloseable {
             processes.remove(ending.get());
             removeSockets(guest.domain());
         }
-        List<HeldDisks.Disk> disks = guest.disks();
         try {
             guest.close();
             new DeviceNodes(on.control()).forget(guest.domid());
-            for (HeldDisks.Disk disk : disks) {
-                if (MemoryDisks.isOne(disk.image())) {
-                    MadeImages.delete(Path.of(disk.image().name()));
-                }
-            }
         } catch (DiskException e) {
             throw new CommandException(guest.domain().name() + ": " + e.getMessage(), e);
         } catch (StoreException e) {
@@ -688,19 +735,24 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
+    /// Gives the memory of disks back that have nothing else.
+    static void deleteMemory(LabDomain domain, List<HeldDisks.Disk> disks) throws CommandException {
+        try {
+            for (HeldDisks.Disk disk : disks) {
+                if (MemoryDisks.isOne(disk.image())) {
+                    MadeImages.delete(Path.of(disk.image().name()));
+                }
+            }
+        } catch (DiskException e) {
+            throw new CommandException(domain.name() + ": " + e.getMessage(), e);
+        }
+    }
+
     private void removeSockets(LabDomain domain) {
         try {
             RunDirectory.removeNbdSockets(runDir, domain.name());
         } catch (IOException e) {
             news.accept("domain " + domain.name() + ": its sockets are still there: " + e);
-        }
-    }
-
-    private void note(RunDirectory taken) throws CommandException {
-        try {
-            taken.noteCreated(created.stream().map(XlConfig::file).toList());
-        } catch (IOException e) {
-            throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
         }
     }
 
@@ -737,7 +789,7 @@ final class RunningLab implements AutoCloseable {
         process.awaitEnd(told ? STOP_SECONDS : 0);
     }
 
-    private void checkOurs(LabDomain domain) throws CommandException {
+    void checkOurs(LabDomain domain) throws CommandException {
         if (domain.guest() != GuestKind.JAVA) {
             throw new CommandException(
                     "domain "

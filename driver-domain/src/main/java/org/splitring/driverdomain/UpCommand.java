@@ -20,10 +20,8 @@ import org.splitring.driverdomain.RunningLab.Entrance;
 import org.splitring.driverdomain.lab.Lab;
 import org.splitring.driverdomain.lab.LabDevice;
 import org.splitring.driverdomain.lab.LabDomain;
-import org.splitring.driverdomain.lab.LabFile;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.driverdomain.lab.LabVif;
-import org.splitring.driverdomain.lab.XlConfig;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -83,13 +81,9 @@ final class UpCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        List<XlConfig> created = new ArrayList<>();
-        if (inBackground || !detach) { // the one that runs them
-            for (Path config : RunDirectory.created(runDirectory.path())) {
-                created.add(XlConfig.read(config));
-            }
-        }
-        Lab lab = LabFile.read(labFile, created);
+        LabChanges changes = // only the one that runs them has any
+                inBackground || !detach ? LabChanges.read(runDirectory.path()) : new LabChanges();
+        Lab lab = changes.lab(labFile);
         if (http != null && (http < 1 || http > 65_535)) {
             throw new CommandException(HTTP + " " + http + " is no port: 1 to 65535");
         }
@@ -116,7 +110,7 @@ final class UpCommand implements Callable<Integer> {
         try (RunningLab running =
                 RunningLab.start(
                         lab,
-                        created,
+                        changes,
                         runDirectory.path(),
                         Optional.ofNullable(plugins),
                         http == null ? OptionalInt.empty() : OptionalInt.of(http),

@@ -28,7 +28,7 @@ import picocli.CommandLine;
 /// `up --plugins`, `attach` and `detach`, with the example's device and with jars that are no good.
 class PluginsIT {
     private static final Path EXAMPLE =
-            Path.of("").toAbsolutePath().resolveSibling("examples/vrng/src/main");
+            Path.of("").toAbsolutePath().resolveSibling("examples/vrng");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -44,18 +44,19 @@ class PluginsIT {
     static void upWithGoodAndBadJars() throws Exception {
         lab = new LabUnderTest(dir);
         Path plugins = Files.createDirectories(dir.resolve("jars"));
-        Path classes = compileExample(Files.createDirectories(dir.resolve("classes")));
+        Path classes = compileProject(EXAMPLE, Files.createDirectories(dir.resolve("classes")));
         TestJars.jar(plugins.resolve("a-good.jar"), classes, file -> true);
         TestJars.jar(plugins.resolve("b-again.jar"), classes, file -> true);
         TestJars.jar(plugins.resolve("c-half.jar"), compileHalf(dir.resolve("half")), file -> true);
         TestJars.jar(plugins.resolve("d-none.jar"), classes, file -> !file.contains("META-INF"));
         Files.writeString(plugins.resolve("e-broken.jar"), "this is no jar");
+        TestJars.jar(plugins.resolve("f-new.jar"), newDevice("my-vrng"), file -> true);
         Files.writeString(
                 lab.lab(),
                 """
                 [domains.web]
                 memory = 32
-                devices = ["vrng"]
+                devices = ["vrng", "my-vrng"]
                 """);
         up =
                 lab.splitring(
@@ -97,10 +98,20 @@ class PluginsIT {
         return into;
     }
 
-    /// The example as its own project would compile it, with its service files.
-    private static Path compileExample(Path into) throws IOException {
-        TestJars.compile(EXAMPLE.resolve("java"), into);
-        Path resources = EXAMPLE.resolve("resources");
+    /// The project that `device new` makes, and its classes; its test compiles, too.
+    private static Path newDevice(String name) throws IOException {
+        Path project = dir.resolve(name);
+        LabUnderTest.Ended made = command("device", "new", name, "--dir", project.toString());
+        assertEquals(0, made.code(), made.output());
+        Path tests = Files.createDirectories(dir.resolve(name + "-tests"));
+        TestJars.compile(project.resolve("src"), tests);
+        return compileProject(project, Files.createDirectories(dir.resolve(name + "-classes")));
+    }
+
+    /// A project as Maven would compile it, with its service files.
+    private static Path compileProject(Path project, Path into) throws IOException {
+        TestJars.compile(project.resolve("src/main/java"), into);
+        Path resources = project.resolve("src/main/resources");
         try (Stream<Path> files = Files.walk(resources)) {
             for (Path file : files.filter(Files::isRegularFile).toList()) {
                 Path copy = into.resolve(resources.relativize(file).toString());
@@ -135,7 +146,11 @@ class PluginsIT {
     }
 
     private static void givesRandomBytes(int device) throws IOException {
-        Path socket = lab.run().resolve("web/vrng" + device + ".sock");
+        givesRandomBytes("vrng" + device);
+    }
+
+    private static void givesRandomBytes(String device) throws IOException {
+        Path socket = lab.run().resolve("web/" + device + ".sock");
         ByteBuffer bytes = ByteBuffer.allocate(64);
         try (SocketChannel user = SocketChannel.open(StandardProtocolFamily.UNIX)) {
             user.connect(UnixDomainSocketAddress.of(socket));
@@ -159,6 +174,11 @@ class PluginsIT {
         assertEquals(1, lines.size(), up.output());
         assertTrue(lines.getFirst().contains(why), up.output());
         givesRandomBytes(0);
+    }
+
+    @Test
+    void aDeviceThatWasMadeNewAnswersRequestsAtOnce() throws Exception {
+        givesRandomBytes("my-vrng0");
     }
 
     @Test

@@ -281,6 +281,32 @@ final class BackendTalk {
         }
     }
 
+    /// Leaves the backend because the guest is to rest: what it has taken it will answer first.
+    ///
+    /// @return `false` when the backend has not been given anything
+    boolean rest() {
+        return switch (phase) {
+            case CONNECTED, RECONFIGURING -> {
+                enter(Phase.LEAVING);
+                int number = phases;
+                Runnable quiet =
+                        () -> {
+                            if (number == phases) {
+                                sayClosing();
+                            }
+                        };
+                startDeadline(
+                        () -> {
+                            LOG.warn("{}: still busy after {}", machine, options.deadline());
+                            quiet.run();
+                        });
+                connection().pause(tasks, quiet);
+                yield true;
+            }
+            case PUBLISHED, LEAVING, SAID_CLOSING, SAID_CLOSED, STARTING, SILENT -> sayGoodbye();
+        };
+    }
+
     /// The backend broke the protocol. It is told so, and given the time of a goodbye in which it
     /// may stop using the pages; there is no other one after it.
     private void broken(String reason) {

@@ -35,7 +35,8 @@ import org.splitring.xenbus.store.StoreException;
 /// A device that was connected once survives its backend: it waits for another for
 /// [FrontendOptions#backendWait], however often it is refused meanwhile, and ends with an error
 /// only then, or when it is unplugged (`online` 0, or its own folder removed). When the store
-/// itself is gone it waits for [#resume].
+/// itself is gone it waits for [#resume]; when the guest is to rest it closes in order, and waits
+/// for that as long as it takes ([#rest]).
 ///
 /// This class finds backends, one after the other, and outlives them; what is said to one of them
 /// is in [BackendTalk].
@@ -87,7 +88,9 @@ public final class FrontendMachine {
     private @Nullable BackendTalk talk;
     private final ArrayDeque<Runnable> afterLettingGo = new ArrayDeque<>();
     private final List<CompletableFuture<Void>> ready = new ArrayList<>(1);
+    private final List<CompletableFuture<Void>> atRest = new ArrayList<>(1);
     private boolean wasConnected;
+    private boolean resting; // until resume
     private boolean closing;
     private String endReason = "closed";
 
@@ -170,6 +173,17 @@ public final class FrontendMachine {
     /// waits for [#resume]. Any thread.
     public void suspend() {
         tasks.execute(() -> whenFree(this::suspendNow));
+    }
+
+    /// Lets go of the backend in order: puts nothing more on the rings, waits for what is on them,
+    /// says Closing and Closed; and then waits for [#resume], without a bound. What was not on the
+    /// rings yet, and what is asked for meanwhile, waits with the device. Any thread.
+    ///
+    /// @return completes when nothing of the connection is left, or the device has ended
+    public CompletableFuture<Void> rest() {
+        CompletableFuture<Void> result = new CompletableFuture<>();
+        tasks.execute(() -> whenFree(() -> restNow(result)));
+        return result;
     }
 
     /// Starts anew with another backend's domain and store behind the same guest memory. Any
@@ -295,6 +309,10 @@ public final class FrontendMachine {
 
     /// The backend is gone without a goodbye.
     void lost(String reason) {
+        if (resting && !closing) {
+            suspendNow();
+            return;
+        }
         if (closing || options.backendWait().isZero()) {
             end(reason);
             return;
@@ -377,18 +395,51 @@ public final class FrontendMachine {
         }
     }
 
+    private void restNow(CompletableFuture<Void> result) {
+        if (phase == Phase.ENDED || phase == Phase.SUSPENDED || phase == Phase.NEW || closing) {
+            resting = phase == Phase.SUSPENDED;
+            loss.stop();
+            result.complete(null);
+            return;
+        }
+        atRest.add(result);
+        if (resting) {
+            return; // under way
+        }
+        resting = true;
+        loss.stop();
+        hooks.lost("the guest is to rest");
+        BackendTalk now = talk;
+        if (phase != Phase.TALKING || now == null || !now.rest()) {
+            suspendNow();
+        }
+    }
+
+    private void isAtRest() {
+        List<CompletableFuture<Void>> waiting = List.copyOf(atRest);
+        atRest.clear();
+        waiting.forEach(each -> each.complete(null));
+    }
+
     private void suspendNow() {
         if (phase == Phase.ENDED || phase == Phase.SUSPENDED || closing) {
             return;
         }
-        missBackend("suspended");
+        if (!resting) {
+            missBackend("suspended");
+        }
         folder.stopWatching();
         BackendTalk last = talk;
         talk = null;
         if (last != null) {
             last.close();
         }
-        letGo(last, () -> enter(Phase.SUSPENDED));
+        letGo(
+                last,
+                () -> {
+                    enter(Phase.SUSPENDED);
+                    isAtRest();
+                });
     }
 
     private void resumeNow(GuestDomain attached, Store connected, CompletableFuture<Void> result) {
@@ -396,6 +447,7 @@ public final class FrontendMachine {
             result.completeExceptionally(new HandshakeException(this + " has ended"));
             return;
         }
+        resting = false;
         guest = attached;
         folder = new FrontendFolder(connected, type, device);
         ready.add(result);
@@ -408,6 +460,10 @@ public final class FrontendMachine {
             return;
         }
         leaveMessage(reason);
+        if (resting && !closing) {
+            suspendNow();
+            return;
+        }
         if (closing || !mayWait() || options.backendWait().isZero()) {
             end(reason);
             return;
@@ -466,7 +522,7 @@ public final class FrontendMachine {
     void goodbyeSaid() {
         if (closing) {
             end(endReason);
-        } else if (mayWait()) {
+        } else if (resting || mayWait()) {
             lost("the backend has closed");
         } else {
             letGo(this::restart);
@@ -492,6 +548,7 @@ public final class FrontendMachine {
                     hooks.ended(reason);
                     HandshakeException failure = new HandshakeException(reason);
                     tell(waiting -> waiting.completeExceptionally(failure));
+                    isAtRest();
                     ended.complete(null);
                 });
     }

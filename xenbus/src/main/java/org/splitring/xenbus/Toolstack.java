@@ -20,7 +20,14 @@ import org.splitring.xenbus.store.StoreException;
 public final class Toolstack {
     /// Folders of a domain that the guest may write in.
     private static final List<String> GUEST_FOLDERS =
-            List.of("attr", "control/shutdown", "data", "drivers", "error", "feature");
+            List.of(
+                    "attr",
+                    "control/feature-suspend",
+                    "control/shutdown",
+                    "data",
+                    "drivers",
+                    "error",
+                    "feature");
 
     /// A device and the states its ends are in.
     public record DeviceStatus(

@@ -247,6 +247,73 @@ class MachineTest {
     }
 
     @Test
+    void aDeviceAtRestHasClosedInOrderAndWaitsWithoutABound() throws Exception {
+        BackendMachine backend = backend();
+        FrontendMachine frontend = frontend();
+        CompletableFuture<Void> connected = frontend.connectAsync();
+        sim.run();
+        connected.join();
+        CompletableFuture<Void> resting = frontend.rest();
+        sim.run();
+        resting.join();
+        states(XenbusState.CLOSED, XenbusState.CLOSED);
+        assertEquals(List.of("prepare 1", "connected 2048", "lost", "pause", "close"), front.story);
+        assertTrue(sim.noTimers(), "nothing is waited for");
+        sim.pass(Duration.ofDays(7));
+        assertEquals(0, front.ends);
+
+        CompletableFuture<Void> again = frontend.resume(guest, guestStore);
+        sim.run();
+        again.join();
+        states(XenbusState.CONNECTED, XenbusState.CONNECTED);
+        assertEquals(
+                List.of("connect 1", "close", "connect 2", "close", "ended"), closeBoth(backend));
+    }
+
+    private List<String> closeBoth(BackendMachine backend) {
+        CompletableFuture<Void> closed = backend.closeAsync();
+        sim.run();
+        sim.pass(Duration.ofMinutes(2));
+        closed.join();
+        return back.story;
+    }
+
+    @Test
+    void aDeviceThatNeverConnectedRestsAndConnectsLater() throws Exception {
+        FrontendMachine frontend = frontend();
+        CompletableFuture<Void> connected = frontend.connectAsync();
+        sim.run();
+        CompletableFuture<Void> resting = frontend.rest();
+        sim.run();
+        resting.join();
+        assertTrue(sim.noTimers());
+        BackendMachine backend = backend();
+        CompletableFuture<Void> again = frontend.resume(guest, guestStore);
+        sim.run();
+        again.join();
+        connected.join();
+        assertEquals(List.of("connect 1", "close", "ended"), closeBoth(backend));
+    }
+
+    @Test
+    void aDeviceThatIsTakenAwayWhileItGoesToRestHasEnded() throws Exception {
+        backend();
+        FrontendMachine frontend = frontend();
+        var ignored = frontend.connectAsync();
+        sim.run();
+        front.closesLate = true;
+        CompletableFuture<Void> resting = frontend.rest();
+        sim.run();
+        assertFalse(resting.isDone());
+        var closed = frontend.closeAsync();
+        Objects.requireNonNull(front.closeNow).run();
+        sim.run();
+        resting.join();
+        closed.join();
+        assertEquals(1, front.ends);
+    }
+
+    @Test
     void aFrontendThatSaysNonsenseIsRefusedAndTheKeyIsNamed() throws Exception {
         backend();
         sim.run();

@@ -116,14 +116,16 @@ public final class LabFile {
     ///
     /// @throws LabException for whatever is wrong, with file, line and key
     public static Lab read(Path file) throws LabException {
-        return read(file, List.of());
+        return read(file, List.of(), Set.of());
     }
 
     /// Reads and checks a lab file with guests that it does not have.
     ///
     /// @param guests come behind the domains of the file
+    /// @param gone domains of the file that are left out, as if they were not there
     /// @throws LabException for whatever is wrong, with file, line and key
-    public static Lab read(Path file, List<XlConfig> guests) throws LabException {
+    public static Lab read(Path file, List<GuestTable> guests, Set<String> gone)
+            throws LabException {
         String text;
         try {
             if (Files.isDirectory(file)) {
@@ -154,14 +156,14 @@ public final class LabFile {
             String place = line > 0 ? file + ":" + line : file.toString();
             throw new LabException(place + ": " + oneLine(e.getOriginalMessage()), e);
         }
-        return new LabFile(file, text).lab(root, guests);
+        return new LabFile(file, text).lab(root, guests, gone);
     }
 
     private static String oneLine(String message) {
         return message.lines().findFirst().orElse("is not TOML");
     }
 
-    private Lab lab(JsonNode root, List<XlConfig> guests) throws LabException {
+    private Lab lab(JsonNode root, List<GuestTable> guests, Set<String> gone) throws LabException {
         checkKeys(root, List.of(), TOP_KEYS);
         images(root.path("images"));
         networks.read(root.path("networks"));
@@ -177,10 +179,12 @@ public final class LabFile {
         Optional<LabTls> tls = settings.tls(root.path("nbd_tls"));
         List<LabDomain> result = new ArrayList<>();
         for (Map.Entry<String, JsonNode> entry : domains.properties()) {
-            result.add(domain(entry.getKey(), entry.getValue(), tls));
+            if (!gone.contains(entry.getKey())) {
+                result.add(domain(entry.getKey(), entry.getValue(), tls));
+            }
         }
         TomlPlaces labPlaces = places;
-        for (XlConfig guest : guests) {
+        for (GuestTable guest : guests) {
             if (result.stream().anyMatch(each -> each.name().equals(guest.name()))) {
                 throw new LabException(
                         guest.file() + ": name: the lab has a domain " + guest.name() + " already");
@@ -191,11 +195,11 @@ public final class LabFile {
         }
         file = labFile;
         places = labPlaces;
-        if (tls.isPresent() && ports.isEmpty()) {
+        if (tls.isPresent() && ports.isEmpty() && gone.isEmpty()) {
             throw bad(List.of("nbd_tls"), "no domain has export = \"tcp:PORT\"");
         }
         for (Path image : imageSizes.keySet()) {
-            if (!imagesUsed.contains(image)) {
+            if (!imagesUsed.contains(image) && gone.isEmpty()) {
                 List<String> path = imagePlaces.getOrDefault(image, List.of("images"));
                 throw bad(path, "no disk has this image as its target");
             }

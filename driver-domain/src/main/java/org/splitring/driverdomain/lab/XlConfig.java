@@ -21,24 +21,16 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 /// Of its keys `name`, `memory`, `disk`, `vif` and `p9` mean here what they mean to xl. The others
 /// are of virtual machines; they are listed, and change nothing.
-///
-/// @param file where it is
-/// @param name of the guest
-/// @param domain its table, as a lab file has it
-/// @param text of the file, for places in messages
-/// @param ignored keys that do not apply, in the order of the file
-public record XlConfig(Path file, String name, JsonNode domain, String text, List<String> ignored) {
+public final class XlConfig {
     private static final Set<String> KEPT = Set.of("memory", "disk", "vif", "p9");
     private static final int MAX_BYTES = 64 << 10;
 
-    public XlConfig {
-        ignored = List.copyOf(ignored);
-    }
+    private XlConfig() {}
 
     /// Reads a file.
     ///
     /// @throws LabException with the place of what is no configuration of xl's
-    public static XlConfig read(Path file) throws LabException {
+    public static GuestTable read(Path file) throws LabException {
         try {
             if (Files.isDirectory(file) || Files.size(file) > MAX_BYTES) {
                 throw new LabException(file + ": is no configuration file of a guest");
@@ -53,7 +45,7 @@ public record XlConfig(Path file, String name, JsonNode domain, String text, Lis
         }
     }
 
-    static XlConfig parse(Path file, String text) throws LabException {
+    static GuestTable parse(Path file, String text) throws LabException {
         Map<String, JsonNode> values = new Reader(file, text).values();
         JsonNode name = values.get("name");
         if (name == null || !name.isString() || name.stringValue().isEmpty()) {
@@ -69,7 +61,7 @@ public record XlConfig(Path file, String name, JsonNode domain, String text, Lis
                         ignored.add(key);
                     }
                 });
-        return new XlConfig(file, name.stringValue(), domain, text, ignored);
+        return new GuestTable(file, name.stringValue(), domain, text, ignored);
     }
 
     /// Reads values from left to right.

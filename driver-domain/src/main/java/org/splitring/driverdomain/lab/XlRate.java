@@ -56,6 +56,25 @@ public record XlRate(long bytesPerInterval, long intervalMicros) {
         }
     }
 
+    /// Reads what stands in the store.
+    ///
+    /// @throws IllegalArgumentException when it is not what [#toString] wrote
+    public static XlRate ofNode(String text) {
+        String[] numbers = text.split(",", -1);
+        if (numbers.length != 2) {
+            throw new IllegalArgumentException("rate \"" + text + "\" is not BYTES,MICROSECONDS");
+        }
+        return new XlRate(Long.parseLong(numbers[0]), Long.parseLong(numbers[1]));
+    }
+
+    /// What [#parse] reads, as bytes a second; of more than a second perhaps a byte more.
+    public String text() {
+        long perSecond = Math.ceilDiv(bytesPerInterval * 1_000_000, intervalMicros);
+        String interval =
+                intervalMicros % 1_000 == 0 ? intervalMicros / 1_000 + "ms" : intervalMicros + "us";
+        return perSecond + "B/s@" + interval;
+    }
+
     /// As it stands in the store: bytes and microseconds.
     @Override
     public String toString() {

@@ -158,6 +158,7 @@ const shortName = (device) => device.name.slice(device.type.length + 1);
 
 function stateOf(domain) {
   if (!domain.attached) return ["off", domain.guest === "java" ? "stopped" : "nobody attached"];
+  if (domain.suspended) return ["warm", "suspended"];
   const wrong = domain.devices.filter((device) => device.backend_state !== "connected");
   return wrong.length === 0
     ? ["good", "running"]

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -19,7 +20,7 @@ class XlConfigTest {
 
     @Test
     void theSyntaxOfXlIsRead() throws Exception {
-        XlConfig config =
+        GuestTable config =
                 XlConfig.parse(
                         FILE,
                         """
@@ -83,7 +84,7 @@ class XlConfigTest {
                 Files.writeString(
                         dir.resolve("own.cfg"),
                         "name='db'\nvif=['ip=10.1.0.3']\ndisk=['own.img,raw,xvda,w']\n");
-        Lab with = LabFile.read(lab, List.of(XlConfig.read(own)));
+        Lab with = LabFile.read(lab, List.of(XlConfig.read(own)), Set.of());
         assertEquals(List.of("web", "db"), with.domains().stream().map(LabDomain::name).toList());
         assertEquals("lan", with.domains().getLast().vifs().getFirst().network());
         assertEquals(
@@ -106,7 +107,8 @@ class XlConfigTest {
         Files.writeString(own, text);
         LabException refused =
                 assertThrows(
-                        LabException.class, () -> LabFile.read(lab, List.of(XlConfig.read(own))));
+                        LabException.class,
+                        () -> LabFile.read(lab, List.of(XlConfig.read(own)), Set.of()));
         assertTrue(refused.toString().contains(said), refused.toString());
     }
 }

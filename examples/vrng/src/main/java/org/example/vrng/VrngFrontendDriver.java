@@ -14,6 +14,6 @@ public final class VrngFrontendDriver implements FrontendDriver {
 
     @Override
     public FrontendHooks create(FrontendContext context) throws DeviceException {
-        return new Vrng(context).hooks();
+        return new VrngFrontend(context).hooks();
     }
 }

@@ -42,6 +42,7 @@ public final class FrontendBus implements AutoCloseable {
     private @Nullable Watch watch;
     private final Map<Name, Frontend> frontends = new LinkedHashMap<>();
     private final Set<Name> done = new HashSet<>(); // ended; their folders may still be there
+    private boolean resting; // until wake
     private boolean closing;
 
     private record Name(String deviceClass, int device) {
@@ -261,7 +262,40 @@ public final class FrontendBus implements AutoCloseable {
                 });
     }
 
-    /// Goes on with another driver domain and store behind the same guest memory.
+    /// Closes every device in order, so that nothing of the guest is in use, and waits for [#wake]:
+    /// what the devices' users want meanwhile waits. Devices that come then wait, too.
+    ///
+    /// @return completes when all are closed
+    public CompletableFuture<Void> rest() {
+        CompletableFuture<Void> result = new CompletableFuture<>();
+        tasks.execute(
+                () -> {
+                    resting = true;
+                    stopWatching();
+                    complete(
+                            result,
+                            frontends.values().stream()
+                                    .map(frontend -> frontend.machine().rest())
+                                    .toList());
+                });
+        return result;
+    }
+
+    /// Ends [#rest].
+    ///
+    /// @return completes when every device is connected again
+    public CompletableFuture<Void> wake() {
+        CompletableFuture<Void> result = new CompletableFuture<>();
+        tasks.execute(
+                () -> {
+                    resting = false;
+                    resumeNow(guest, store, result);
+                });
+        return result;
+    }
+
+    /// Goes on with another driver domain and store behind the same guest memory; while the guest
+    /// rests, only [#wake] does.
     ///
     /// @return completes when every device is connected again
     public CompletableFuture<Void> resume(GuestDomain attached, Store connected) {
@@ -274,6 +308,10 @@ public final class FrontendBus implements AutoCloseable {
         stopWatching();
         guest = attached;
         store = connected;
+        if (resting) {
+            result.complete(null);
+            return;
+        }
         List<CompletableFuture<Void>> resumed = new ArrayList<>();
         for (Frontend frontend : frontends.values()) {
             resumed.add(frontend.machine().resume(attached, connected));
@@ -284,8 +322,13 @@ public final class FrontendBus implements AutoCloseable {
             result.completeExceptionally(e);
             return;
         }
+        complete(result, resumed);
+    }
+
+    private static void complete(
+            CompletableFuture<Void> result, List<CompletableFuture<Void>> parts) {
         var ignored =
-                CompletableFuture.allOf(resumed.toArray(CompletableFuture[]::new))
+                CompletableFuture.allOf(parts.toArray(CompletableFuture[]::new))
                         .whenComplete(
                                 (nothing, failure) -> {
                                     if (failure == null) {

@@ -16,7 +16,7 @@ import org.splitring.xenbus.device.RingAnswers;
 import org.splitring.xenbus.device.RingFrontend;
 
 /// One entropy source of a guest: asks for a page at a time, whenever a user wants to read.
-final class Vrng implements RingAnswers<Vrng.Fill> {
+final class VrngFrontend implements RingAnswers<VrngFrontend.Fill> {
     private static final int PAGES = 8;
 
     private final FrontendContext context;
@@ -26,7 +26,7 @@ final class Vrng implements RingAnswers<Vrng.Fill> {
     /// A page that is to be filled.
     record Fill(int page, CompletableFuture<byte[]> bytes) {}
 
-    Vrng(FrontendContext context) throws DeviceException {
+    VrngFrontend(FrontendContext context) throws DeviceException {
         this.context = context;
         ring = new RingFrontend<>(context, VrngProtocol.RING, this, PAGES, PAGES);
         for (int page = 0; page < PAGES; page++) {

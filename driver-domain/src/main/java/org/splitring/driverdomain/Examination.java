@@ -93,8 +93,15 @@ final class Examination {
                             + name
                             + " runs it again");
         }
+        boolean suspended = domain.path("suspended").asBoolean();
+        if (suspended) {
+            note(
+                    name,
+                    "it is suspended: its devices stand still, and its programs wait",
+                    "./splitring resume " + name + " lets it go on");
+        }
         for (JsonNode device : domain.path("devices")) {
-            device(name, device, attached);
+            device(name, device, attached && !suspended);
         }
         for (JsonNode each : ringsNow) {
             if (each.path("domain").asString().equals(name)) {

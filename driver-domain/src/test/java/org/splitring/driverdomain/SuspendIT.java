@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
@@ -127,6 +128,9 @@ class SuspendIT {
         refused("no domain \"wed\"", "suspend", "wed");
         refused("domain out cannot be suspended: no guest is attached", "suspend", "out");
         lab.command(0, "suspend", "web");
+        String doctor = lab.command(3, "doctor", "web");
+        assertTrue(doctor.contains("./splitring resume web"), doctor);
+        assertFalse(doctor.contains("the guest's half is"), doctor);
         String remedy = "domain web is suspended; ./splitring resume web";
         refused(remedy, "suspend", "web");
         refused(remedy, "attach", "web", "9pfs,tag=b,path=/");

@@ -3,15 +3,24 @@ package org.splitring.blkback;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
-import java.util.concurrent.Executors;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /// Does what waits for storage in the place of a virtual thread. A system call holds the thread of
 /// the system that carries a virtual one, and there are only as many of those as processors: two
 /// images that are slow to close would hold up the handshakes of all devices.
 final class StorageWait {
+    private static final long IDLE_SECONDS = 5;
+
     private static final Executor THREADS =
-            Executors.newCachedThreadPool(
+            new ThreadPoolExecutor(
+                    0,
+                    Integer.MAX_VALUE, // those that ask are virtual threads, and wait
+                    IDLE_SECONDS,
+                    TimeUnit.SECONDS,
+                    new SynchronousQueue<>(),
                     Thread.ofPlatform().daemon().name("storage-", 1).factory());
 
     private StorageWait() {}

@@ -89,7 +89,9 @@ final class LabControl {
                 .post("/v1/domains/{domain}/devices", told(this::attach))
                 .get("/v1/domains/{domain}/devices/{class}/{id}", this::device)
                 .delete("/v1/domains/{domain}/devices/{class}/{id}", told(this::detach))
-                .get("/v1/domains/{domain}/rings", request -> rings.of(List.of(guest(request))))
+                .get(
+                        "/v1/domains/{domain}/rings",
+                        request -> rings.of(List.of(guest(lab, request))))
                 .get("/v1/rings", request -> rings.of(lab.guests()))
                 .patch("/v1/domains/{domain}/disks/{disk}", told(this::changeDisk))
                 .patch("/v1/domains/{domain}/vifs/{vif}", told(this::changeVif))

@@ -52,12 +52,7 @@ final class LabUnderTest {
 
     /// Compiled little: most of these processes live for a second.
     static List<String> java(String... arguments) {
-        List<String> command = new ArrayList<>();
-        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.add("--enable-native-access=ALL-UNNAMED");
-        command.addAll(List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
-        command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-        command.add(Splitring.class.getName());
+        List<String> command = PackedProgram.java("-XX:TieredStopAtLevel=1");
         command.addAll(List.of(arguments));
         return command;
     }

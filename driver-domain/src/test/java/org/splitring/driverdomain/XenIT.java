@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -39,11 +38,7 @@ class XenIT {
     @BeforeAll
     static void boot() throws IOException, InterruptedException {
         xen = XenTestbed.boot(dir);
-        Path script = Path.of("src/main/xen/hotplug-splitring");
-        xen.dom0(
-                "cat >/etc/xen/scripts/hotplug-splitring <<'END'\n"
-                        + Files.readString(script)
-                        + "END\nchmod +x /etc/xen/scripts/hotplug-splitring");
+        xen.dom0("install /opt/program/hotplug-splitring /etc/xen/scripts/");
         xen.dom0("truncate -s 64M /root/a.img /root/b.img /root/c.img");
     }
 
@@ -330,10 +325,12 @@ class XenIT {
                 "rm -f /root/stop; (while [ ! -e /root/stop ]; do dd if=/dev/urandom bs=16k count=2"
                         + " 2>/dev/null; sleep 0.2; done | tee /root/sent |"
                         + " busybox nc -l -p 8002) >/dev/null 2>&1 &");
+        // Busybox's nc ends the connection where its own input ends.
         xen.guest(
                 "web",
-                "(busybox nc 192.168.77.1 8002 | sha256sum >/tmp/got; touch /tmp/closed)"
-                        + " >/dev/null 2>&1 </dev/null &");
+                "mkfifo /tmp/open; sleep 3000 >/tmp/open 2>/dev/null & (busybox nc 192.168.77.1 8002"
+                        + " </tmp/open | sha256sum >/tmp/got; touch /tmp/closed)"
+                        + " >/dev/null 2>&1 &");
         xen.await("test $(stat -c %s /root/sent) -gt 100000");
         String store = "xenstore-ls -f /local/domain/0/backend | grep -E '/(state|note|online) '";
         String before = xen.dom0(store);

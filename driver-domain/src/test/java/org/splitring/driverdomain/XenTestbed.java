@@ -5,22 +5,28 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.spi.ToolProvider;
+import java.util.stream.Stream;
 import org.splitring.testkit.ExternalTools;
 
 /// The machine with the real Xen of `testkit/xen`, with this program in its dom0.
 final class XenTestbed {
     private static final Path SCRIPT = Path.of("../testkit/xen/testbed").toAbsolutePath();
+    private static final Path HOTPLUG = Path.of("src/main/xen/hotplug-splitring");
     private static final String IN_DOM0 = "/opt/program";
     private static final int BOOT_MINUTES = 15;
+
+    /// Stays there, for who boots by hand: `testkit/xen/testbed boot
+    // driver-domain/target/xen-program`.
+    private static final Path PROGRAM = Path.of("target/xen-program").toAbsolutePath();
 
     /// Libraries of the program, by the beginnings of their names: not those of tests.
     private static final String LIBRARIES =
@@ -34,7 +40,7 @@ final class XenTestbed {
 
     /// Boots it. What is missing skips the test, with the name of the package.
     ///
-    /// @param dir for the program
+    /// @param dir for what is needed meanwhile
     static XenTestbed boot(Path dir) throws IOException, InterruptedException {
         ExternalTools.require("qemu-system-x86_64", "qemu-system-x86");
         ExternalTools.require("mmdebstrap", "mmdebstrap");
@@ -44,15 +50,23 @@ final class XenTestbed {
         ExternalTools.require("depmod", "kmod");
         ExternalTools.require("ssh", "openssh-client");
         ExternalTools.require("python3", "python3");
-        Path program = dir.resolve("program");
-        pack(program);
+        Path program = PROGRAM;
+        pack(program, dir);
         Answer booted = call(BOOT_MINUTES, "boot", program.toString());
         assertEquals(0, booted.code(), booted.text());
         return new XenTestbed();
     }
 
-    private static void pack(Path program) throws IOException, InterruptedException {
+    private static void pack(Path program, Path dir) throws IOException, InterruptedException {
+        if (Files.exists(program)) {
+            try (Stream<Path> files = Files.walk(program)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
         Path lib = Files.createDirectories(program.resolve("lib"));
+        Files.copy(HOTPLUG, program.resolve(HOTPLUG.getFileName()));
         ToolProvider jar = ToolProvider.findFirst("jar").orElseThrow();
         List<String> names = new ArrayList<>();
         for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
@@ -74,7 +88,7 @@ final class XenTestbed {
                 "--enable-native-access=ALL-UNNAMED -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
                         + " -Xmx256m -Dio.netty.leakDetection.level=disabled";
         String main = Splitring.class.getName();
-        learn(program, names, options, main);
+        learn(program, dir, names, options);
         StringBuilder path = new StringBuilder();
         names.forEach(name -> path.append(IN_DOM0).append("/lib/").append(name).append(':'));
         Path launcher = program.resolve("splitring");
@@ -111,46 +125,16 @@ final class XenTestbed {
     /// Loading classes takes a minute on the emulated processor: a start of the program here,
     /// with a guest that has a disk and an interface, saves most of it there. Without AVX, which
     /// that processor has not.
-    private static void learn(Path program, List<String> names, String options, String main)
+    private static void learn(Path program, Path dir, List<String> names, String options)
             throws IOException, InterruptedException {
-        Path image = Files.createFile(program.resolveSibling("learn.img"));
-        try (var file = new RandomAccessFile(image.toFile(), "rw")) {
-            file.setLength(16L << 20);
-        }
-        Path lab = program.resolveSibling("learn.toml");
-        Files.writeString(
-                lab,
-                """
-                [domains.xen-learn]
-                memory = 64
-                disk = ["format=raw, vdev=xvda, access=rw, target=%s"]
-                vif = ["bridge=lan"]
-                [networks.lan]
-                subnet = "10.20.0.0/24"
-                """
-                        .formatted(image));
         StringBuilder path = new StringBuilder();
         names.forEach(name -> path.append(program).append("/lib/").append(name).append(':'));
-        List<String> command = new ArrayList<>();
-        command.add(System.getProperty("java.home") + "/bin/java");
-        command.addAll(List.of(options.split(" ", -1)));
-        command.addAll(List.of("-XX:UseAVX=0", "-XX:AOTCacheOutput=" + program.resolve("app.aot")));
-        command.addAll(List.of("-cp", path.toString(), main, "up", lab.toString()));
-        command.add("--run-dir=" + program.resolveSibling("run"));
-        Process process =
-                new ProcessBuilder(command)
-                        .redirectErrorStream(true)
-                        .redirectOutput(program.resolveSibling("learn.log").toFile())
-                        .start();
-        Path log = program.resolveSibling("learn.log");
-        boolean up = false;
-        for (int i = 0; i < 600 && process.isAlive() && !up; i++) {
-            TimeUnit.MILLISECONDS.sleep(100);
-            up = Files.readString(log).contains("stop it with");
-        }
-        process.destroy();
-        assertTrue(process.waitFor(2, TimeUnit.MINUTES));
-        assertTrue(up, Files.readString(log));
+        List<String> jvm = new ArrayList<>();
+        jvm.add(System.getProperty("java.home") + "/bin/java");
+        jvm.addAll(List.of(options.split(" ", -1)));
+        jvm.addAll(List.of("-XX:UseAVX=0", "-XX:AOTCacheOutput=" + program.resolve("app.aot")));
+        jvm.addAll(List.of("-cp", path.toString()));
+        PackedProgram.runLab(jvm, dir);
     }
 
     private static Answer call(int minutes, String... words)

@@ -141,10 +141,24 @@ public final class EveryGuest implements AutoCloseable {
     private void ended(DomId guest) {
         buses.remove(guest);
         leaving.remove(guest);
+        forgetErrors(guest);
         if (closing && buses.isEmpty()) {
             closed.complete(null);
         }
         look(); // it may be there again already
+    }
+
+    /// What was wrong with the devices of a guest goes with it: a toolstack of somebody else knows
+    /// nothing of what we have written.
+    private void forgetErrors(DomId guest) {
+        String errors = DevicePaths.domain(host.domain().id()) + "/error/backend/";
+        try {
+            for (String name : folders.keySet()) {
+                host.store().remove(errors + name + "/" + guest);
+            }
+        } catch (StoreException e) {
+            LOG.debug("errors of guest {}: {}", guest, e.getMessage()); // the store is gone
+        }
     }
 
     /// Guests that have devices here now. Any thread but that of a device.

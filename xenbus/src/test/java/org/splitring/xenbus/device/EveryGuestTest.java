@@ -97,9 +97,12 @@ class EveryGuestTest {
         try (EveryGuest served = serve(Map.of(EchoDevice.CLASS, EchoDevice.CLASS))) {
             DevicePaths first = device(EchoDevice.CLASS, FIRST, 0);
             awaitState(first, "2");
+            control.write(first.backendError(), "odd");
             toolstack.removeDevice(first);
             control.remove("/local/domain/0/backend/" + EchoDevice.CLASS + "/" + FIRST);
             awaitGuests(served, Set.of());
+            String errors = "/local/domain/0/error/backend/" + EchoDevice.CLASS;
+            await().atMost(10, TimeUnit.SECONDS).until(() -> control.list(errors).isEmpty());
             awaitState(device(EchoDevice.CLASS, FIRST, 0), "2");
             awaitGuests(served, Set.of(FIRST));
         }

@@ -33,6 +33,7 @@ public final class BenchBlockCommand implements Callable<Integer> {
     private static final List<String> SUBJECTS =
             List.of(
                     "splitring",
+                    "splitring-persistent",
                     "splitring-threads",
                     "psync",
                     "io_uring",
@@ -155,6 +156,19 @@ public final class BenchBlockCommand implements Callable<Integer> {
                             name,
                             "splitring",
                             bed.ring(1, image, DiskMode.WRITEBACK, DiskEngine.IO_URING)));
+        }
+        if (subjects.contains("splitring-persistent")) {
+            String image = bed.image("persistent").toString();
+            ways.add(
+                    new Way(
+                            name,
+                            "splitring-persistent",
+                            bed.ring(
+                                    1,
+                                    image,
+                                    DiskMode.WRITEBACK,
+                                    DiskEngine.IO_URING,
+                                    BlkWorker.PERSISTENT)));
         }
         for (String engine : List.of("psync", "io_uring")) {
             if (subjects.contains(engine) && isThere("fio", "fio", engine, err)) {

@@ -49,11 +49,13 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreTree;
 
 /// A disk over the ring: blkfront, blkback, image. One event loop is the guest's, the other the
-/// backend's: two processors. `BlkWorker QUEUES IMAGE [MODE [ENGINE]]`; `null` for an image that
-/// takes everything. Says `ready`, then obeys lines `TEST SECONDS` ([BlockTest]) and answers each
-/// with lines `TEST METRIC VALUE` and `done`. Ends with its standard input.
+/// backend's: two processors. `BlkWorker QUEUES IMAGE MODE ENGINE [persistent]`; `null` for an
+/// image that takes everything, `persistent` for buffers that stay granted. Says `ready`, then
+/// obeys lines `TEST SECONDS` ([BlockTest]) and answers each with lines `TEST METRIC VALUE` and
+/// `done`. Ends with its standard input.
 public final class BlkWorker {
     static final String NULL = "null";
+    static final String PERSISTENT = "persistent";
     private static final long NULL_BYTES = 1L << 30;
     private static final int THREADS = 4; // as the program has
     private static final int VDEV = 51712;
@@ -67,7 +69,9 @@ public final class BlkWorker {
     private final DeviceLoop front = frontLoops.loop(0);
     private final VbdFrontend disk;
 
-    private BlkWorker(int queues, String image, DiskMode mode, DiskEngine engine) throws Exception {
+    private BlkWorker(
+            int queues, String image, DiskMode mode, DiskEngine engine, boolean persistent)
+            throws Exception {
         LocalHypervisor hypervisor = new LocalHypervisor();
         StoreTree tree = new StoreTree();
         Store store = tree.connection(DomId.ZERO, Runnable::run);
@@ -86,6 +90,7 @@ public final class BlkWorker {
                     public VbdFrontendOptions options(int device) {
                         return VbdFrontendOptions.DEFAULT
                                 .withQueues(queues)
+                                .withPersistentGrants(persistent)
                                 .withBufferBytes(MEMORY_BYTES / 4);
                     }
 
@@ -225,8 +230,9 @@ public final class BlkWorker {
                 new BlkWorker(
                         Integer.parseInt(args[0]),
                         args[1],
-                        args.length > 2 ? DiskMode.parse(args[2]) : DiskMode.WRITEBACK,
-                        args.length > 3 ? DiskEngine.valueOf(args[3]) : DiskEngine.IO_URING);
+                        DiskMode.parse(args[2]),
+                        DiskEngine.valueOf(args[3]),
+                        args.length > 4 && args[4].equals(PERSISTENT));
         BufferedReader commands =
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         System.out.println("ready");

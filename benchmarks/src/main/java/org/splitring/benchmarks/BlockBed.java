@@ -46,13 +46,17 @@ final class BlockBed extends Bed {
     }
 
     /// The ring's two ends in a JVM of their own.
-    BlockContender.Runner ring(int queues, String image, DiskMode mode, DiskEngine engine)
+    ///
+    /// @param words more of [BlkWorker]
+    BlockContender.Runner ring(
+            int queues, String image, DiskMode mode, DiskEngine engine, String... words)
             throws IOException {
         List<String> command =
                 new ArrayList<>(
                         JavaProgram.command(
                                 BlkWorker.class, "-XX:+UseSerialGC", "-Xms32m", "-Xmx512m"));
         command.addAll(List.of(Integer.toString(queues), image, mode.label(), engine.toString()));
+        command.addAll(List.of(words));
         Process process =
                 new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
         later(() -> end(process));
@@ -70,8 +74,8 @@ final class BlockBed extends Bed {
                 if (line.equals("done")) {
                     return figures;
                 }
-                String[] words = line.split(" ", -1);
-                figures.add(new Figure(words[0], words[1], Double.parseDouble(words[2])));
+                String[] figure = line.split(" ", -1);
+                figures.add(new Figure(figure[0], figure[1], Double.parseDouble(figure[2])));
             }
         };
     }

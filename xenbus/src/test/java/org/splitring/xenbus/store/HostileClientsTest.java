@@ -304,7 +304,7 @@ class HostileClientsTest {
             assertTrue(
                     path.matches(
                             "/local/domain/7/"
-                                    + "(device/vbd/51712|attr|control/shutdown|data|drivers|error|feature)"
+                                    + "(device/vbd/51712|attr|control/(shutdown|feature-suspend)|data|drivers|error|feature)"
                                     + "(/.*)?"),
                     path);
         }

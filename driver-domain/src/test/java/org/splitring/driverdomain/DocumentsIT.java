@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -18,15 +19,26 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.testkit.ExternalTools;
 
-/// The README's commands as they stand there, one after the other, in a folder with a copy of the
-/// examples. They have a network of their own, and names of namespaces: `web` may run twice on a
-/// machine, and port 8000 be in use.
+/// The commands of the README and of the pages about labs as they stand there, one after the other,
+/// in a folder with a copy of the examples. What a page says of a device (`docs/new-device.md`) and
+/// of measuring has tests of its own. They have a network of their own, and names of namespaces:
+/// `web` may run twice on a machine, and port 8000 be in use.
 @Timeout(240)
-class ReadmeIT {
+class DocumentsIT {
     private static final Path README = Path.of("..", "README.md");
+    private static final Path DOCS = Path.of("..", "docs");
     private static final Path EXAMPLES = Path.of("..", "examples");
     private static final List<String> SECTIONS =
-            List.of("## Try it", "### A network", "### See and steer it");
+            List.of(
+                    "## Try it",
+                    "### A network",
+                    "### See and steer it",
+                    "### Plug in a disk",
+                    "### Images of other formats",
+                    "### Replace the driver domain");
+    private static final List<String> PAGES =
+            List.of("metrics.md", "control.md", "lab-file.md", "architecture.md");
+    private static final Pattern COMMAND = Pattern.compile("(\\./splitring|curl) .*");
 
     /// What is not run, each with its reason.
     private static final Map<String, String> LEFT_OUT =
@@ -39,7 +51,7 @@ class ReadmeIT {
 
     @TempDir private Path dir;
 
-    /// The indented lines of the sections that are commands.
+    /// The indented lines of the sections that are commands, and then those of the pages.
     private static List<String> commands() throws IOException {
         List<String> found = new ArrayList<>();
         String section = "";
@@ -57,6 +69,13 @@ class ReadmeIT {
                 }
             }
         }
+        for (String page : PAGES) {
+            Files.readAllLines(DOCS.resolve(page)).stream()
+                    .filter(line -> line.startsWith("    "))
+                    .map(String::strip)
+                    .filter(line -> COMMAND.matcher(line).matches())
+                    .forEach(found::add);
+        }
         return found;
     }
 
@@ -66,11 +85,14 @@ class ReadmeIT {
 
     /// A program of ours stays in the background; what ran before it is stopped.
     private String runnable(String command) {
-        String here = command.replace(PLACEHOLDER, dir.resolve("run").toString());
+        String here =
+                command.replaceFirst(" +# .*", "")
+                        .replace(PLACEHOLDER, dir.resolve("run").toString());
         if (!command.startsWith("./splitring up ")) {
             return here;
         }
-        return "if [ -S run/control ]; then ./splitring down; fi && " + here + " --detach";
+        String detached = here.contains("--detach") ? here : here + " --detach";
+        return "if [ -S run/control ]; then ./splitring down; fi && " + detached;
     }
 
     private String script(List<String> commands) {
@@ -84,9 +106,10 @@ class ReadmeIT {
     }
 
     @Test
-    void commandsOfTheReadmeWorkAsTheyStandThere() throws Exception {
+    void commandsWorkAsTheyStandThere() throws Exception {
         LabUnderTest.requireNetworks();
         ExternalTools.require("unshare", "util-linux");
+        ExternalTools.require("curl", "curl");
         ExternalTools.require("nbdinfo", "libnbd-bin");
         ExternalTools.require("qemu-io", "qemu-utils");
         List<String> all = commands();
@@ -112,12 +135,14 @@ class ReadmeIT {
         Files.createDirectories(Path.of("/run/netns"));
 
         List<String> apart = List.of("unshare", "--mount", "--net", "bash", script.toString());
-        try (ChildProcess process = ChildProcess.start("readme", apart)) {
+        try (ChildProcess process = ChildProcess.start("documents", apart)) {
             assertEquals(0, process.await(LIMIT), process::output);
             String said = process.output();
             assertTrue(said.contains("# all done"), said);
             assertTrue(said.contains("3 received"), said);
             assertTrue(said.contains("nothing is wrong"), said);
+            assertTrue(said.contains("# TYPE splitring_"), said);
+            assertTrue(said.contains("\"req_prod\""), said);
         } finally {
             new LabUnderTest(dir).cleanUp();
         }

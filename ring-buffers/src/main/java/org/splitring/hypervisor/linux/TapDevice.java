@@ -1,8 +1,12 @@
 package org.splitring.hypervisor.linux;
 
+import static org.splitring.hypervisor.linux.Native.INT;
+import static org.splitring.hypervisor.linux.Native.LONG;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -44,9 +48,9 @@ public final class TapDevice implements AutoCloseable {
     private static final int IFREQ_BYTES = 40;
     private static final int IFREQ_FLAGS = 16;
 
-    private static final Native.Function IOCTL = Native.function("ioctl");
-    private static final Native.Function READV = Native.function("readv");
-    private static final Native.Function WRITEV = Native.function("writev");
+    private static final MethodHandle IOCTL = Native.variadic("ioctl", 2, INT, INT, LONG, LONG);
+    private static final MethodHandle READV = Native.function("readv", LONG, INT, LONG, INT);
+    private static final MethodHandle WRITEV = Native.function("writev", LONG, INT, LONG, INT);
 
     private final SharedFd fd;
     private final String name;
@@ -155,11 +159,19 @@ public final class TapDevice implements AutoCloseable {
         if (!fd.enter()) {
             return -Errno.EBADF;
         }
+        MemorySegment state = Native.state();
         long result;
         try {
             do {
-                result = READV.call(fd.number(), into.address(), into.size());
+                result =
+                        Native.orErrno(
+                                (long)
+                                        READV.invokeExact(
+                                                state, fd.number(), into.address(), into.size()),
+                                state);
             } while (result == -Errno.EINTR);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
         } finally {
             Reference.reachabilityFence(into);
             fd.exit();
@@ -176,11 +188,19 @@ public final class TapDevice implements AutoCloseable {
         if (!fd.enter()) {
             return -Errno.EBADF;
         }
+        MemorySegment state = Native.state();
         long result;
         try {
             do {
-                result = WRITEV.call(fd.number(), from.address(), from.size());
+                result =
+                        Native.orErrno(
+                                (long)
+                                        WRITEV.invokeExact(
+                                                state, fd.number(), from.address(), from.size()),
+                                state);
             } while (result == -Errno.EINTR);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
         } finally {
             Reference.reachabilityFence(from);
             fd.exit();
@@ -200,6 +220,6 @@ public final class TapDevice implements AutoCloseable {
     }
 
     private static int ioctl(int fd, long request, long argument) {
-        return IOCTL.callInt(fd, request, argument);
+        return Native.call(state -> (int) IOCTL.invokeExact(state, fd, request, argument));
     }
 }

@@ -23,7 +23,7 @@ import org.splitring.testkit.ExternalTools;
 /// in a folder with a copy of the examples. What a page says of a device (`docs/new-device.md`) and
 /// of measuring has tests of its own. They have a network of their own, and names of namespaces:
 /// `web` may run twice on a machine, and port 8000 be in use.
-@Timeout(240)
+@Timeout(480)
 class DocumentsIT {
     private static final Path README = Path.of("..", "README.md");
     private static final Path DOCS = Path.of("..", "docs");
@@ -47,7 +47,7 @@ class DocumentsIT {
     /// What stands where the reader has a path of his own.
     private static final String PLACEHOLDER = "/path/to/run";
 
-    private static final Duration LIMIT = Duration.ofSeconds(200);
+    private static final Duration LIMIT = Duration.ofSeconds(400);
 
     @TempDir private Path dir;
 

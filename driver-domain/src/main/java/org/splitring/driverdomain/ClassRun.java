@@ -51,11 +51,13 @@ final class ClassRun implements AutoCloseable {
         try {
             Class<?> loaded = Class.forName(name, true, loader);
             if (!GuestMain.class.isAssignableFrom(loaded)) {
-                throw new IOException("class " + name + " does not implement " + GuestMain.class);
+                throw new IOException(
+                        "class " + name + " does not implement " + GuestMain.class.getName());
             }
             return (GuestMain) loaded.getConstructor().newInstance();
         } catch (NoSuchMethodException e) {
-            throw new IOException("class " + name + " has no public constructor without any", e);
+            throw new IOException(
+                    "class " + name + " has no public constructor without parameters", e);
         } catch (InvocationTargetException e) {
             throw new IOException("class " + name + " cannot be made: " + e.getCause(), e);
         } catch (ReflectiveOperationException | LinkageError e) {

@@ -1,14 +1,11 @@
 package org.splitring.driverdomain;
 
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// `splitring create`: one more guest for a running lab, from a file that xl would take.
 @Command(
@@ -21,28 +18,17 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring create examples/guest.cfg"})
 final class CreateCommand implements Callable<Integer> {
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
-
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Parameters(paramLabel = "GUEST.cfg", description = "The configuration file.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private Path config;
 
-    @Spec
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
-
     @Override
     public Integer call() throws CommandException {
         String path = config.toAbsolutePath().normalize().toString();
-        new ControlClient(runDirectory.path())
-                .print(
-                        "POST",
-                        ControlClient.path("domains"),
-                        Map.of("config", path),
-                        PATIENCE,
-                        spec.commandLine().getOut());
+        lab.send(
+                "POST", ControlClient.path("domains"), Map.of("config", path), LabRequest.PATIENCE);
         return 0;
     }
 }

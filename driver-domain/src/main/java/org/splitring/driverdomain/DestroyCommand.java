@@ -1,13 +1,10 @@
 package org.splitring.driverdomain;
 
-import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// `splitring destroy`: ends a guest of a running lab at once.
 @Command(
@@ -20,27 +17,15 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring destroy web"})
 final class DestroyCommand implements Callable<Integer> {
-    private static final Duration PATIENCE = Duration.ofMinutes(1);
-
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Parameters(paramLabel = "DOMAIN", description = "Name of the guest.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private String domain;
 
-    @Spec
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
-
     @Override
     public Integer call() throws CommandException {
-        new ControlClient(runDirectory.path())
-                .print(
-                        "DELETE",
-                        ControlClient.path("domains", domain),
-                        Map.of(),
-                        PATIENCE,
-                        spec.commandLine().getOut());
+        lab.send("DELETE", ControlClient.path("domains", domain), Map.of(), LabRequest.PATIENCE);
         return 0;
     }
 }

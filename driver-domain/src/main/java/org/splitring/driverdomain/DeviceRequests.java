@@ -9,15 +9,13 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.image.DiskSource;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// What the commands share that plug devices into running guests, change them, let them stand
 /// still, and take them out.
 final class DeviceRequests {
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Parameters(index = "0", paramLabel = "DOMAIN", description = "Name of the guest.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -28,10 +26,6 @@ final class DeviceRequests {
             paramLabel = "SECONDS",
             description = "How long to wait for the two ends (default: ${DEFAULT-VALUE}).")
     private int seconds = 15;
-
-    @Spec(Spec.Target.MIXEE)
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
 
     /// Attaches what `CLASS,KEY=VALUE...` says; relative paths are ones from here.
     void attach(List<String> words) throws CommandException {
@@ -112,12 +106,6 @@ final class DeviceRequests {
 
     private void ask(String method, String path, Map<String, Object> body) throws CommandException {
         body.put("timeout_seconds", seconds);
-        new ControlClient(runDirectory.path())
-                .print(
-                        method,
-                        path,
-                        body,
-                        Duration.ofSeconds(3L * seconds),
-                        spec.commandLine().getOut());
+        lab.send(method, path, body, Duration.ofSeconds(3L * seconds));
     }
 }

@@ -1,13 +1,10 @@
 package org.splitring.driverdomain;
 
-import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// `splitring network-limit`: how fast an interface may send.
 @Command(
@@ -16,9 +13,7 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring network-limit web 0 100Mb/s"})
 final class NetworkLimitCommand implements Callable<Integer> {
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
-
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Parameters(index = "0", paramLabel = "DOMAIN", description = "Name of the guest.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -38,19 +33,13 @@ final class NetworkLimitCommand implements Callable<Integer> {
             description = "As xl's rate=: 10MB/s, 100Mb/s@20ms.")
     private String rate = "";
 
-    @Spec
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
-
     @Override
     public Integer call() throws CommandException {
-        new ControlClient(runDirectory.path())
-                .print(
-                        "PATCH",
-                        ControlClient.path("domains", domain, "vifs", vif),
-                        Map.of("rate", rate),
-                        PATIENCE,
-                        spec.commandLine().getOut());
+        lab.send(
+                "PATCH",
+                ControlClient.path("domains", domain, "vifs", vif),
+                Map.of("rate", rate),
+                LabRequest.PATIENCE);
         return 0;
     }
 }

@@ -5,9 +5,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /// `splitring reload`: changes the networks of a running lab.
 @Command(
@@ -19,7 +17,7 @@ import picocli.CommandLine.Spec;
         },
         mixinStandardHelpOptions = true)
 final class ReloadCommand implements Callable<Integer> {
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Option(
             names = "--timeout",
@@ -27,19 +25,9 @@ final class ReloadCommand implements Callable<Integer> {
             description = "How long to wait for the driver domain (default: ${DEFAULT-VALUE}).")
     private int seconds = 15;
 
-    @Spec
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
-
     @Override
     public Integer call() throws CommandException {
-        new ControlClient(runDirectory.path())
-                .print(
-                        "POST",
-                        ControlClient.path("reload"),
-                        Map.of(),
-                        Duration.ofSeconds(seconds),
-                        spec.commandLine().getOut());
+        lab.send("POST", ControlClient.path("reload"), Map.of(), Duration.ofSeconds(seconds));
         return 0;
     }
 }

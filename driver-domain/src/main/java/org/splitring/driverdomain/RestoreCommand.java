@@ -1,14 +1,11 @@
 package org.splitring.driverdomain;
 
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// `splitring restore`: a guest again that was saved.
 @Command(
@@ -21,27 +18,19 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring restore web.saved"})
 final class RestoreCommand implements Callable<Integer> {
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
-
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Parameters(paramLabel = "FILE", description = "What 'save' wrote; it is only read.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
     private Path file;
 
-    @Spec
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
-
     @Override
     public Integer call() throws CommandException {
-        new ControlClient(runDirectory.path())
-                .print(
-                        "POST",
-                        ControlClient.path("domains"),
-                        Map.of("saved", file.toAbsolutePath().normalize().toString()),
-                        PATIENCE,
-                        spec.commandLine().getOut());
+        lab.send(
+                "POST",
+                ControlClient.path("domains"),
+                Map.of("saved", file.toAbsolutePath().normalize().toString()),
+                LabRequest.PATIENCE);
         return 0;
     }
 }

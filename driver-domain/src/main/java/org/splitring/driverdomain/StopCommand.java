@@ -1,14 +1,11 @@
 package org.splitring.driverdomain;
 
-import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// `splitring stop`: a guest ends, its domain and its disks stay.
 @Command(
@@ -18,9 +15,7 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring stop web"})
 final class StopCommand implements Callable<Integer> {
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
-
-    @Mixin private RunDirectoryOption runDirectory = new RunDirectoryOption();
+    @Mixin private LabRequest lab = new LabRequest();
 
     @Parameters(index = "0", paramLabel = "DOMAIN", description = "Name of the guest.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -29,19 +24,13 @@ final class StopCommand implements Callable<Integer> {
     @Option(names = "--force", description = "Do not ask it: kill it.")
     private boolean force;
 
-    @Spec
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private CommandSpec spec;
-
     @Override
     public Integer call() throws CommandException {
-        new ControlClient(runDirectory.path())
-                .print(
-                        "POST",
-                        ControlClient.path("domains", domain, "stop"),
-                        Map.of("force", force),
-                        PATIENCE,
-                        spec.commandLine().getOut());
+        lab.send(
+                "POST",
+                ControlClient.path("domains", domain, "stop"),
+                Map.of("force", force),
+                LabRequest.PATIENCE);
         return 0;
     }
 }

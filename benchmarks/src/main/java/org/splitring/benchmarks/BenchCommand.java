@@ -12,7 +12,8 @@ import picocli.CommandLine.Command;
             BenchStoreCommand.class,
             BenchSwitchCommand.class,
             BenchNetCommand.class,
-            BenchBlockCommand.class
+            BenchBlockCommand.class,
+            BenchGrantsCommand.class
         },
         synopsisSubcommandLabel = "COMMAND")
 public final class BenchCommand {

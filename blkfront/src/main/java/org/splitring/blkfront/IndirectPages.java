@@ -41,7 +41,7 @@ final class IndirectPages {
         GrantTable grants = guest.grants();
         int[] grefs = new int[COUNT];
         int count = 0;
-        while (count < COUNT && (grefs[count] = grants.claim()) >= 0) {
+        while (count < COUNT && (grefs[count] = grants.claimFor(gfn + count)) >= 0) {
             grants.grant(grefs[count], backend, gfn + count, true);
             count++;
         }

@@ -101,6 +101,7 @@ final class VbdConnection implements FrontendHooks.Connection {
         boolean persistent =
                 options.persistentGrants()
                         && offer.number("feature-persistent", 0, 0xFFFF_FFFFL, 0) != 0;
+        boolean keepGranted = persistent || guest.grants().isLasting();
         DomId backend = paths.backendDomain();
         List<VbdRing> rings = new ArrayList<>();
         boolean made = false;
@@ -109,7 +110,7 @@ final class VbdConnection implements FrontendHooks.Connection {
                 rings.add(VbdRing.make(guest, backend, 1 << order));
             }
             PageGrants pageGrants =
-                    pageGrants(guest.grants(), backend, persistent, transfers, rings.getFirst());
+                    pageGrants(guest.grants(), backend, keepGranted, transfers, rings.getFirst());
             IndirectPages indirect = IndirectPages.take(guest, backend);
             made = true;
             return new VbdConnection(transfers, owner, rings, pageGrants, indirect, paths.device());
@@ -123,19 +124,22 @@ final class VbdConnection implements FrontendHooks.Connection {
     private static PageGrants pageGrants(
             GrantTable grants,
             DomId backend,
-            boolean persistent,
+            boolean keepGranted,
             TransferQueue transfers,
             VbdRing ring)
             throws HandshakeException {
         int poolPages = transfers.pool().pageCount();
         int wanted = dataGrefs(ring.ring().entries(), poolPages);
-        int[] grefs = VbdRing.claim(grants, persistent ? poolPages : wanted);
+        int[] grefs =
+                keepGranted
+                        ? VbdRing.claimFor(grants, transfers.poolFirstGfn(), poolPages)
+                        : VbdRing.claim(grants, wanted);
         if (grefs.length < BlkifLayout.MAX_SEGMENTS_PER_REQUEST) {
             VbdRing.unclaim(grants, grefs);
             throw new HandshakeException("no grant references left");
         }
         // Without a reference for each page it works as if it were not wanted.
-        return persistent && grefs.length == poolPages
+        return keepGranted && grefs.length == poolPages
                 ? PageGrants.persistent(grants, backend, transfers, grefs)
                 : PageGrants.forEachRequest(grants, backend, transfers, grefs);
     }

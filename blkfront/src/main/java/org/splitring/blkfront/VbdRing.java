@@ -3,6 +3,7 @@ package org.splitring.blkfront;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.EventChannel;
@@ -43,7 +44,7 @@ final class VbdRing {
         GrantTable grants = guest.grants();
         MemorySegment memory = guest.memory().pages(gfn, pages);
         FrontRing ring = FrontRing.init(memory, BlkifLayout.X86_64.entrySizeBytes());
-        int[] grefs = claim(grants, pages);
+        int[] grefs = claimFor(grants, gfn, pages);
         EventChannel port = null;
         try {
             if (grefs.length < pages) {
@@ -62,12 +63,22 @@ final class VbdRing {
         return new VbdRing(guest, gfn, grefs, port, ring);
     }
 
+    /// References for pages that lie next to each other; fewer where there are not so many.
+    static int[] claimFor(GrantTable grants, int firstGfn, int count) {
+        return claim(count, i -> grants.claimFor(firstGfn + i));
+    }
+
+    /// References for whichever pages; fewer at a time where there are not so many.
     static int[] claim(GrantTable grants, int count) {
+        return claim(count, i -> grants.claim());
+    }
+
+    private static int[] claim(int count, IntUnaryOperator one) {
         int[] grefs = new int[count];
         for (int i = 0; i < count; i++) {
-            grefs[i] = grants.claim();
+            grefs[i] = one.applyAsInt(i);
             if (grefs[i] < 0) {
-                return Arrays.copyOf(grefs, i); // fewer at a time then
+                return Arrays.copyOf(grefs, i);
             }
         }
         return grefs;

@@ -7,8 +7,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.hypervisor.xen.XenDevices;
@@ -91,15 +89,14 @@ final class BackendCommand implements Callable<Integer> {
                             + " on tmpfs (default: ${DEFAULT-VALUE}).")
     private Path stateDir = Path.of("/run/splitring");
 
-    private final CountDownLatch stop = new CountDownLatch(1);
-    private volatile boolean storeLost;
+    private final StopSignal stop = new StopSignal();
 
     @Override
     public Integer call() throws CommandException, InterruptedException {
         XenBackends.checkPlace(XenDevices.USUAL);
         XenBackends.Choices choices = choices();
-        Runtime.getRuntime().addShutdownHook(new Thread(this::stopAndAwait, "stop"));
-        try (XenBackends backends = XenBackends.start(choices, this::storeLost)) {
+        stop.install();
+        try (XenBackends backends = XenBackends.start(choices, stop::storeLost)) {
             System.out.println(
                     String.format(
                             Locale.ROOT,
@@ -109,13 +106,7 @@ final class BackendCommand implements Callable<Integer> {
                             ProcessHandle.current().pid()));
             stop.await();
         }
-        if (storeLost) {
-            throw new CommandException(
-                    "xenstore at "
-                            + choices.store().path()
-                            + " has gone away: nothing is served any more; start this again when"
-                            + " it is back");
-        }
+        stop.checkStore(choices.store());
         return 0;
     }
 
@@ -167,20 +158,5 @@ final class BackendCommand implements Callable<Integer> {
             }
         }
         return pairs;
-    }
-
-    private void storeLost() {
-        storeLost = true;
-        stop.countDown();
-    }
-
-    /// A signal makes the command return in order; the JVM ends when it has.
-    private void stopAndAwait() {
-        stop.countDown();
-        try {
-            Splitring.COMMAND_ENDED.await(1, TimeUnit.MINUTES);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
     }
 }

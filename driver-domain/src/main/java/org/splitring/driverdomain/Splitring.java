@@ -36,6 +36,7 @@ public final class Splitring {
                     GuestCommand.class,
                     UpCommand.class,
                     BackendCommand.class,
+                    FrontendCommand.class,
                     ValidateCommand.class,
                     DownCommand.class,
                     BootCommand.class,

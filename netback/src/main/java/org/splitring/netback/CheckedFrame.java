@@ -50,12 +50,17 @@ final class CheckedFrame {
     /// What [RequestReader#read] has said of it.
     int verdict;
 
-    /// Of [FrameCopies#copyHeader]: a `GrantStatus`, and how far it came: the next byte of the
-    /// frame lies in this slot, so many bytes after its offset.
-    int headerStatus;
-
+    /// Of [FrameCopies#plan]: the first byte that is not in the header lies in this slot, so many
+    /// bytes after its offset.
     int nextSlot;
+
     int nextByte;
+
+    /// Of the same: which of the planned copies are this frame's, and where its rest begins.
+    int firstCopy;
+
+    int endCopy;
+    int restAt;
 
     /// For [RequestReader#MULTICAST]: the address, and whether it is added.
     long multicastAddress;

@@ -1,45 +1,70 @@
 package org.splitring.netback;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.splitring.bridge.Frame;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
+import org.splitring.hypervisor.GrantCopies;
 import org.splitring.hypervisor.GrantStatus;
 
-/// Brings a frame of the tx ring within reach of the network: its first bytes are copied into the
-/// frame's private header ([#copyHeader]), the rest is mapped and stays where it is ([#mapRest]),
-/// until [#release].
+/// Brings frames of the tx ring within reach of the network, some at a time: [#begin], [#plan] for
+/// each, [#copyPlanned]; then each has its turn with [#complete], until [#release].
 ///
-/// A small frame fits into the header; then no page stays mapped. A page that the frontend has had
-/// kept ([StaticGrants]) needs no mapping at all.
+/// The first bytes of a frame are copied into its private header. The rest is mapped when the
+/// frame has its turn and stays where it is; or, where mapping costs more than a copy, it is copied
+/// into memory of this queue, in the same call as the headers of all. A page that the frontend has
+/// had kept ([StaticGrants]) needs neither.
 final class FrameCopies {
+    /// Most bytes of frames that are planned at a time where all is copied; several of the largest.
+    private static final int REST_BYTES = 256 << 10;
+
     private final ForeignPages pages;
     private final StaticGrants kept;
     private final GrantBatch batch = new GrantBatch(CheckedFrame.FATAL_SLOTS);
+    private final GrantCopies copies;
+    private final MemorySegment rest; // empty where pages are mapped
+    private int restBytes;
 
-    FrameCopies(ForeignPages pages, StaticGrants kept) {
+    /// @param frames how many are planned at a time
+    FrameCopies(ForeignPages pages, StaticGrants kept, int frames) {
         this.pages = pages;
         this.kept = kept;
+        copies = new GrantCopies(2 * frames * CheckedFrame.FATAL_SLOTS);
+        rest =
+                pages.isCopyingCheaper()
+                        ? Arena.ofAuto().allocate(REST_BYTES, 64)
+                        : MemorySegment.NULL;
     }
 
-    /// Begins a frame of the slots: its header. What [#mapRest] needs is left in `from`.
+    private boolean copiesAll() {
+        return rest.byteSize() > 0;
+    }
+
+    /// Forgets what was planned before, whose frames are done.
+    void begin() {
+        copies.clear();
+        restBytes = 0;
+    }
+
+    /// Whether another frame can be planned after so many bytes.
+    boolean hasRoom(int plannedBytes, int sizeBytes) {
+        return !copiesAll() || plannedBytes + sizeBytes <= REST_BYTES;
+    }
+
+    /// Says what is to be copied of a frame.
     ///
-    /// @param to reset by this
-    void copyHeader(CheckedFrame from, Frame to) {
+    /// @param to reset by this; only its header is filled, by [#copyPlanned]
+    void plan(CheckedFrame from, Frame to) {
         to.reset();
-        int wanted = Math.min(from.sizeBytes, Frame.HEADER_BYTES);
+        from.firstCopy = copies.size();
         int slot = 0;
         int used = 0; // of the slot at hand
-        int left = wanted;
-        from.headerStatus = GrantStatus.OKAY;
+        int left = Math.min(from.sizeBytes, Frame.HEADER_BYTES);
         while (left > 0) {
             int n = Math.min(from.sizes[slot] - used, left);
             if (n > 0) { // a piece of nothing may name any reference
-                int status = copy(from.grefs[slot], from.offsets[slot] + used, to, n);
-                if (status != GrantStatus.OKAY) {
-                    from.headerStatus = status;
-                    return;
-                }
+                planHeader(from.grefs[slot], from.offsets[slot] + used, to, n);
                 left -= n;
                 used += n;
             }
@@ -50,28 +75,83 @@ final class FrameCopies {
         }
         from.nextSlot = slot;
         from.nextByte = used;
+        if (copiesAll()) {
+            planRest(from);
+        }
+        from.endCopy = copies.size();
     }
 
-    private int copy(int gref, int pageOffset, Frame to, int length) {
+    private void planHeader(int gref, int pageOffset, Frame to, int length) {
         int page = kept.find(gref, false);
         if (page != StaticGrants.NONE) {
             to.appendHeader(kept.memory(page), kept.offset(page) + pageOffset, length);
-            return GrantStatus.OKAY;
-        }
-        int status = pages.copyFrom(gref, pageOffset, to.header(), to.headerEnd(), length);
-        if (status == GrantStatus.OKAY) {
+        } else {
+            copies.add(gref, pageOffset, to.header(), to.headerEnd(), length);
             to.headerAppended(length);
         }
-        return status;
     }
 
-    /// Completes a frame with what is not in its header.
+    private void planRest(CheckedFrame from) {
+        from.restAt = restBytes;
+        for (int slot = from.nextSlot; slot < from.count; slot++) {
+            int n = from.sizes[slot] - skip(from, slot);
+            if (n > 0 && kept.find(from.grefs[slot], false) == StaticGrants.NONE) {
+                copies.add(
+                        from.grefs[slot],
+                        from.offsets[slot] + skip(from, slot),
+                        rest,
+                        restBytes,
+                        n);
+                restBytes += n;
+            }
+        }
+    }
+
+    /// Copies what was planned. Every frame has its own statuses.
+    void copyPlanned() {
+        if (copies.size() > 0) {
+            var ignored = pages.copyFrom(copies); // complete looks at each
+        }
+    }
+
+    /// Completes a planned frame with what is not in its header.
     ///
     /// @return a [GrantStatus]; when it is not okay nothing stays mapped
-    int mapRest(CheckedFrame from, Frame to) {
+    int complete(CheckedFrame from, Frame to) {
+        for (int copy = from.firstCopy; copy < from.endCopy; copy++) {
+            if (copies.status(copy) != GrantStatus.OKAY) {
+                return copies.status(copy);
+            }
+        }
         if (to.sizeBytes() == from.sizeBytes) {
             return GrantStatus.OKAY;
         }
+        return copiesAll() ? appendRest(from, to) : mapRest(from, to);
+    }
+
+    private int appendRest(CheckedFrame from, Frame to) {
+        long at = from.restAt;
+        for (int slot = from.nextSlot; slot < from.count; slot++) {
+            int skip = skip(from, slot);
+            int n = from.sizes[slot] - skip;
+            if (n > 0) {
+                int page = kept.find(from.grefs[slot], false);
+                if (page == StaticGrants.NONE) {
+                    to.appendPiece(rest, at, n);
+                    at += n;
+                } else {
+                    appendKept(page, from.offsets[slot] + skip, n, to);
+                }
+            }
+        }
+        return GrantStatus.OKAY;
+    }
+
+    private void appendKept(int page, int pageOffset, int length, Frame to) {
+        to.appendPiece(kept.memory(page), kept.offset(page) + pageOffset, length);
+    }
+
+    private int mapRest(CheckedFrame from, Frame to) {
         for (int slot = from.nextSlot; slot < from.count; slot++) {
             if (from.sizes[slot] > skip(from, slot)
                     && kept.find(from.grefs[slot], false) == StaticGrants.NONE) {
@@ -85,23 +165,21 @@ final class FrameCopies {
             int n = from.sizes[slot] - skip;
             if (n > 0) {
                 int page = kept.find(from.grefs[slot], false);
-                MemorySegment memory;
-                long start;
-                if (page != StaticGrants.NONE) {
-                    memory = kept.memory(page);
-                    start = kept.offset(page);
-                } else {
+                if (page == StaticGrants.NONE) {
                     int status = batch.status(element);
                     if (status != GrantStatus.OKAY) {
                         release();
                         return status;
                     }
-                    memory = batch.memory(element);
-                    start = batch.offset(element);
+                    if (allMapped) {
+                        to.appendPiece(
+                                batch.memory(element),
+                                batch.offset(element) + from.offsets[slot] + skip,
+                                n);
+                    }
                     element++;
-                }
-                if (allMapped) {
-                    to.appendPiece(memory, start + from.offsets[slot] + skip, n);
+                } else if (allMapped) {
+                    appendKept(page, from.offsets[slot] + skip, n, to);
                 }
             }
         }

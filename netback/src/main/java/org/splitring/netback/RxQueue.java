@@ -6,6 +6,7 @@ import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
+import org.splitring.hypervisor.GrantCopies;
 import org.splitring.hypervisor.GrantStatus;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.RingWork;
@@ -52,6 +53,8 @@ final class RxQueue implements RingWork {
     private final RxBacklog backlog = new RxBacklog();
     private final RxMark mark = new RxMark();
     private final GrantBatch batch = new GrantBatch(MAX_SLOTS);
+    private final GrantCopies copies = new GrantCopies(MAX_SLOTS + 1 + Frame.MAX_PIECES);
+    private final int[] firstCopies = new int[MAX_SLOTS + 1]; // of each slot of data
     private final long[] requests = new long[MAX_SLOTS];
     private final boolean[] refused = new boolean[MAX_SLOTS];
     private final Runnable checkTask = this::check;
@@ -146,8 +149,10 @@ final class RxQueue implements RingWork {
             if (backlog.isEmpty() && hasSlots(slotsFor(size))) {
                 if (frame.pieceCount() == 0) {
                     deliver(frame.header(), frame.headerStart(), size);
+                } else if (pages.isCopyingCheaper()) {
+                    deliverCopied(frame);
                 } else {
-                    deliver(frame);
+                    deliverMapped(frame);
                 }
                 return true;
             }
@@ -236,7 +241,7 @@ final class RxQueue implements RingWork {
 
     /// Of the frame of that size that [#mark] belongs to.
     private int slotsFor(int sizeBytes) {
-        return (sizeBytes + room() - 1) / room() + mark.extras() + (headroom > 0 ? 1 : 0);
+        return dataSlots(sizeBytes) + extras();
     }
 
     private boolean hasSlots(int needed) {
@@ -260,42 +265,116 @@ final class RxQueue implements RingWork {
 
     /// Puts a frame that lies in one piece of private memory on the ring.
     private void deliver(MemorySegment from, long at, int size) {
-        int dataSlots = (size + room() - 1) / room();
-        int extras = mark.extras() + (headroom > 0 ? 1 : 0);
+        int dataSlots = dataSlots(size);
+        int extras = extras();
         takeSlots(dataSlots + extras);
-        boolean good = true;
         for (int i = 0; i < dataSlots; i++) {
-            int slot = i == 0 ? 0 : i + extras;
             int done = i * room();
-            int status =
-                    copy(
-                            NetifRxLayout.grefOf(requests[slot]),
-                            from,
-                            at + done,
-                            Math.min(room(), size - done));
-            refused[slot] = status != GrantStatus.OKAY;
-            good &= status == GrantStatus.OKAY;
+            int length = Math.min(room(), size - done);
+            int gref = grefOf(i, extras);
+            int page = kept.find(gref, true);
+            firstCopies[i] = copies.size();
+            if (page == StaticGrants.NONE) {
+                copies.add(gref, headroom, from, at + done, length);
+            } else {
+                MemorySegment.copy(
+                        from, at + done, kept.memory(page), kept.offset(page) + headroom, length);
+            }
         }
-        respond(size, dataSlots, extras, good);
+        respond(size, dataSlots, extras, copyListed(dataSlots, extras));
     }
 
-    private int copy(int gref, MemorySegment from, long at, int length) {
-        int page = kept.find(gref, true);
-        if (page == StaticGrants.NONE) {
-            return pages.copyTo(gref, headroom, from, at, length);
+    /// Puts a frame that lies in several pieces on the ring, by copies.
+    private void deliverCopied(Frame frame) {
+        int size = frame.sizeBytes();
+        int dataSlots = dataSlots(size);
+        int extras = extras();
+        takeSlots(dataSlots + extras);
+        for (int i = 0; i < dataSlots; i++) {
+            int done = i * room();
+            int length = Math.min(room(), size - done);
+            int gref = grefOf(i, extras);
+            int page = kept.find(gref, true);
+            firstCopies[i] = copies.size();
+            if (page == StaticGrants.NONE) {
+                listPieces(frame, gref, done, length);
+            } else {
+                frame.copyTo(kept.memory(page), kept.offset(page) + headroom, done, length);
+            }
         }
-        MemorySegment.copy(from, at, kept.memory(page), kept.offset(page) + headroom, length);
-        return GrantStatus.OKAY;
+        respond(size, dataSlots, extras, copyListed(dataSlots, extras));
+    }
+
+    /// Puts copies of a part of a frame on the list, all to one page.
+    private void listPieces(Frame frame, int gref, int from, int length) {
+        int end = from + length;
+        int at = from;
+        if (at < frame.headerBytes()) {
+            int n = Math.min(end, frame.headerBytes()) - at;
+            copies.add(gref, headroom, frame.header(), frame.headerStart() + at, n);
+            at += n;
+        }
+        int pieceAt = frame.headerBytes();
+        for (int i = 0; at < end; i++) {
+            int pieceEnd = pieceAt + frame.pieceBytes(i);
+            if (at < pieceEnd) {
+                int n = Math.min(end, pieceEnd) - at;
+                copies.add(
+                        gref,
+                        headroom + at - from,
+                        frame.pieceMemory(i),
+                        frame.pieceOffset(i) + (at - pieceAt),
+                        n);
+                at += n;
+            }
+            pieceAt = pieceEnd;
+        }
+    }
+
+    /// Copies what is on the list, and notes the slots of which some was refused.
+    ///
+    /// @return whether none was
+    private boolean copyListed(int dataSlots, int extras) {
+        if (copies.size() == 0) {
+            return true;
+        }
+        boolean good = pages.copyTo(copies);
+        firstCopies[dataSlots] = copies.size();
+        for (int i = 0; !good && i < dataSlots; i++) {
+            for (int copy = firstCopies[i]; copy < firstCopies[i + 1]; copy++) {
+                refused[slotOf(i, extras)] |= copies.status(copy) != GrantStatus.OKAY;
+            }
+        }
+        copies.clear();
+        return good;
+    }
+
+    private int dataSlots(int sizeBytes) {
+        return (sizeBytes + room() - 1) / room();
+    }
+
+    /// Of the frame that [#mark] belongs to.
+    private int extras() {
+        return mark.extras() + (headroom > 0 ? 1 : 0);
+    }
+
+    /// The extras come after the first slot of data.
+    private static int slotOf(int dataSlot, int extras) {
+        return dataSlot == 0 ? 0 : dataSlot + extras;
+    }
+
+    private int grefOf(int dataSlot, int extras) {
+        return NetifRxLayout.grefOf(requests[slotOf(dataSlot, extras)]);
     }
 
     /// Puts a frame that lies in pages of another guest on the ring: the one copy of its payload.
-    private void deliver(Frame frame) {
+    private void deliverMapped(Frame frame) {
         int size = frame.sizeBytes();
-        int dataSlots = (size + room() - 1) / room();
-        int extras = mark.extras() + (headroom > 0 ? 1 : 0);
+        int dataSlots = dataSlots(size);
+        int extras = extras();
         takeSlots(dataSlots + extras);
         for (int i = 0; i < dataSlots; i++) {
-            int gref = NetifRxLayout.grefOf(requests[i == 0 ? 0 : i + extras]);
+            int gref = grefOf(i, extras);
             if (kept.find(gref, true) == StaticGrants.NONE) {
                 batch.add(gref, true);
             }
@@ -303,17 +382,16 @@ final class RxQueue implements RingWork {
         boolean good = pages.map(batch);
         int element = 0;
         for (int i = 0; i < dataSlots; i++) {
-            int slot = i == 0 ? 0 : i + extras;
             int done = i * room();
             int length = Math.min(room(), size - done);
-            int page = kept.find(NetifRxLayout.grefOf(requests[slot]), true);
+            int page = kept.find(grefOf(i, extras), true);
             if (page != StaticGrants.NONE) {
                 frame.copyTo(kept.memory(page), kept.offset(page) + headroom, done, length);
             } else if (batch.status(element) == GrantStatus.OKAY) {
                 frame.copyTo(
                         batch.memory(element), batch.offset(element++) + headroom, done, length);
             } else {
-                refused[slot] = true;
+                refused[slotOf(i, extras)] = true;
                 element++;
             }
         }
@@ -328,7 +406,7 @@ final class RxQueue implements RingWork {
         MemorySegment shared = ring.segment();
         long slot = ring.slotOffset(ring.takeResponseIndices(dataSlots + extras));
         for (int i = 0; i < dataSlots; i++) {
-            int place = i == 0 ? 0 : i + extras;
+            int place = slotOf(i, extras);
             int bytes = Math.min(room(), size - i * room());
             int flags = i < dataSlots - 1 ? NetifRxLayout.MORE_DATA : 0;
             if (i == 0) {

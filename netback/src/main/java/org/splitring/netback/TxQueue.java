@@ -28,7 +28,7 @@ import org.splitring.wire.NetifTxLayout;
 /// there is credit: back-pressure, no drop.
 final class TxQueue implements RingWork {
     /// Frames that are taken at a time.
-    private static final int AT_A_TIME = 16;
+    static final int AT_A_TIME = 16;
 
     private final BackRing ring;
     private final OrderedNote note;
@@ -109,14 +109,19 @@ final class TxQueue implements RingWork {
     /// Takes frames that are here, as many as fit.
     private void takeSome(int budget) {
         int count = 0;
+        int planned = 0;
         try {
             while (count < AT_A_TIME && cost < budget && reader.hasLeft()) {
                 CheckedFrame next = checked[count];
                 next.verdict = reader.read(next);
+                if (!copies.hasRoom(planned, next.sizeBytes)) {
+                    break;
+                }
                 if (credit.isLimited() && !hasCredit(next.sizeBytes)) {
                     break;
                 }
                 reader.accept();
+                planned += next.sizeBytes;
                 cost += 1 + (next.sizeBytes >> 12);
                 count++;
             }
@@ -126,11 +131,13 @@ final class TxQueue implements RingWork {
     }
 
     private void send(int count) {
+        copies.begin();
         for (int i = 0; i < count; i++) {
             if (checked[i].verdict == RequestReader.FRAME) {
-                copies.copyHeader(checked[i], frames[i]);
+                copies.plan(checked[i], frames[i]);
             }
         }
+        copies.copyPlanned();
         for (int i = 0; i < count; i++) {
             CheckedFrame next = checked[i];
             if (next.verdict != RequestReader.FRAME) {
@@ -203,10 +210,7 @@ final class TxQueue implements RingWork {
 
     /// @return whether the frame went to the network
     private boolean send(CheckedFrame next, Frame frame) {
-        int status = next.headerStatus;
-        if (status == GrantStatus.OKAY) {
-            status = copies.mapRest(next, frame);
-        }
+        int status = copies.complete(next, frame);
         if (status != GrantStatus.OKAY) {
             VifCounters.add(counters.txGrantErrors, 1);
             refuse(next);

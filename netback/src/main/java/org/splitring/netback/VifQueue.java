@@ -88,7 +88,7 @@ final class VifQueue {
                         txChannel,
                         loop,
                         port,
-                        new FrameCopies(pages, kept),
+                        new FrameCopies(pages, kept, TxQueue.AT_A_TIME),
                         port.credit(),
                         multicast,
                         counters);

@@ -13,6 +13,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.netfront.FrameChecksum;
@@ -21,13 +22,19 @@ import org.splitring.netfront.VifFrontendOptions;
 
 /// What a guest can do with its rx ring: offer nothing, too little, or nonsense.
 @Timeout(60)
+@ParameterizedClass(name = "copying={0}")
+@ValueSource(booleans = {false, true})
 class HostileRxTest {
     private static final int MORE_DATA = 4;
     private static final int EXTRA_INFO = 8;
 
-    private final VifLab lab = VifLab.withSeed();
+    private final VifLab lab;
     private VifLab.Guest neighbour;
     private RawVif raw;
+
+    HostileRxTest(boolean copying) {
+        lab = VifLab.withSeed(copying);
+    }
 
     @BeforeEach
     void connect() throws Exception {

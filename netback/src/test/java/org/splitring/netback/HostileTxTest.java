@@ -14,6 +14,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -21,14 +22,20 @@ import org.splitring.netfront.FrameChecksum;
 
 /// What a guest can put on a tx ring, beside a neighbour that must not notice.
 @Timeout(60)
+@ParameterizedClass(name = "copying={0}")
+@ValueSource(booleans = {false, true})
 class HostileTxTest {
     private static final int OKAY = 0;
     private static final int ERROR = -1;
     private static final int NULL = 1;
 
-    private final VifLab lab = VifLab.withSeed();
+    private final VifLab lab;
     private VifLab.Guest neighbour;
     private RawVif raw;
+
+    HostileTxTest(boolean copying) {
+        lab = VifLab.withSeed(copying);
+    }
 
     @BeforeEach
     void connect() throws Exception {

@@ -20,6 +20,7 @@ import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
 import org.splitring.netfront.VifFrontendOptions;
+import org.splitring.testkit.PagesView;
 
 /// Pages that a frontend has kept mapped, asked for by hand and by our own frontend.
 @Timeout(60)
@@ -245,7 +246,7 @@ class StaticGrantsTest {
                 kept.add(
                         new int[] {raw.data.gref(0), raw.data.gref(1)},
                         new boolean[] {true, true}));
-        FrameCopies copies = new FrameCopies(counting, kept);
+        FrameCopies copies = new FrameCopies(counting, kept, 1);
         CheckedFrame checked = new CheckedFrame();
         checked.count = 2;
         checked.sizeBytes = 3000;
@@ -257,9 +258,10 @@ class StaticGrantsTest {
         }
         Frame frame = new Frame();
         counting.calls = 0;
-        copies.copyHeader(checked, frame);
-        assertEquals(0, checked.headerStatus);
-        assertEquals(0, copies.mapRest(checked, frame));
+        copies.begin();
+        copies.plan(checked, frame);
+        copies.copyPlanned();
+        assertEquals(0, copies.complete(checked, frame));
         assertEquals(3000, frame.sizeBytes());
         byte[] bytes = new byte[3000];
         frame.copyTo(MemorySegment.ofArray(bytes), 0, 0, 3000);
@@ -272,65 +274,29 @@ class StaticGrantsTest {
     }
 
     /// Counts elements that are mapped, and copies.
-    private static final class CountingPages implements ForeignPages {
-        private final ForeignPages pages;
+    private static final class CountingPages extends PagesView {
         int calls;
 
         CountingPages(ForeignPages pages) {
-            this.pages = pages;
-        }
-
-        @Override
-        public DomId frontend() {
-            return pages.frontend();
+            super(pages);
         }
 
         @Override
         public boolean map(GrantBatch batch) {
             calls += batch.size();
-            return pages.map(batch);
-        }
-
-        @Override
-        public void unmap(GrantBatch batch) {
-            pages.unmap(batch);
-        }
-
-        @Override
-        public MemorySegment mapContiguous(int[] grefs) {
-            throw new AssertionError();
-        }
-
-        @Override
-        public void unmapContiguous(MemorySegment segment) {
-            throw new AssertionError();
+            return super.map(batch);
         }
 
         @Override
         public int copyFrom(int gref, int offset, MemorySegment to, long toOffset, int size) {
             calls++;
-            return pages.copyFrom(gref, offset, to, toOffset, size);
+            return super.copyFrom(gref, offset, to, toOffset, size);
         }
 
         @Override
         public int copyTo(int gref, int offset, MemorySegment from, long fromOffset, int size) {
             calls++;
-            return pages.copyTo(gref, offset, from, fromOffset, size);
-        }
-
-        @Override
-        public int mappedCount() {
-            return pages.mappedCount();
-        }
-
-        @Override
-        public boolean closeSome(int budget) {
-            return pages.closeSome(budget);
-        }
-
-        @Override
-        public void close() {
-            pages.close();
+            return super.copyTo(gref, offset, from, fromOffset, size);
         }
     }
 

@@ -13,6 +13,7 @@ import java.util.Objects;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -23,8 +24,14 @@ import org.splitring.xenbus.store.Watch;
 
 /// Two guests, each with a real frontend, over the network: what one sends the other receives.
 @Timeout(60)
+@ParameterizedClass(name = "copying={0}")
+@ValueSource(booleans = {false, true})
 class VifEndToEndTest {
-    private final VifLab lab = VifLab.withSeed();
+    private final VifLab lab;
+
+    VifEndToEndTest(boolean copying) {
+        lab = VifLab.withSeed(copying);
+    }
 
     @AfterEach
     void close() {

@@ -61,7 +61,8 @@ final class VifLab implements AutoCloseable {
     final SimulatedLoop control;
     final Store store;
     final Toolstack toolstack;
-    DriverDomain driver = hypervisor.driverDomain(DomId.ZERO);
+    final boolean copying;
+    DriverDomain driver;
     VirtualNetwork network;
     final SimpleMeterRegistry meters = new SimpleMeterRegistry();
     final Map<DomId, VifDevice> devices = new HashMap<>();
@@ -70,7 +71,14 @@ final class VifLab implements AutoCloseable {
     int mtu = 1500;
     int mappedByOthers;
 
+    /// Pages are copied with every other seed, and mapped with the rest.
     VifLab(long seed) {
+        this(seed, (seed & 1) != 0);
+    }
+
+    VifLab(long seed, boolean copying) {
+        this.copying = copying;
+        driver = driverDomain();
         sim = new Simulation(seed);
         netLoop = sim.loop("network", 0);
         control = sim.loop("control", 0);
@@ -95,13 +103,24 @@ final class VifLab implements AutoCloseable {
                         netLoop,
                         netLoop::nanoTime,
                         new LearningSwitch(SwitchSettings.DEFAULT));
-        MortalDriver next = new MortalDriver(hypervisor.driverDomain(DomId.ZERO));
+        MortalDriver next = new MortalDriver(driverDomain());
         driver = next;
         return next;
     }
 
+    /// Where backends live, as the platform has it.
+    private DriverDomain driverDomain() {
+        DriverDomain local = hypervisor.driverDomain(DomId.ZERO);
+        return copying ? new CopyingDriver(local) : local;
+    }
+
     static VifLab withSeed() {
-        return new VifLab(Long.getLong("splitring.seed", 20_261_126L));
+        return withSeed(false);
+    }
+
+    /// @param copying whether copying pages is said to be cheaper than mapping them
+    static VifLab withSeed(boolean copying) {
+        return new VifLab(Long.getLong("splitring.seed", 20_261_126L), copying);
     }
 
     static DevicePaths paths(int domid) {

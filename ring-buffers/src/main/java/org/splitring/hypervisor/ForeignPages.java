@@ -40,6 +40,48 @@ public interface ForeignPages extends AutoCloseable {
     /// Copies into a granted, writable page. As [#copyFrom].
     int copyTo(int gref, int pageOffset, MemorySegment from, long fromOffset, int sizeBytes);
 
+    /// Copies several pieces out, as [#copyFrom(int, int, MemorySegment, long, int)] each; every
+    /// status is written, whatever happened to its neighbours.
+    ///
+    /// @return `true` when all are [GrantStatus#OKAY]
+    default boolean copyFrom(GrantCopies copies) {
+        boolean all = true;
+        for (int i = 0; i < copies.size(); i++) {
+            int status =
+                    copyFrom(
+                            copies.gref(i),
+                            copies.pageOffset(i),
+                            copies.memory(i),
+                            copies.offset(i),
+                            copies.sizeBytes(i));
+            copies.set(i, status);
+            all &= status == GrantStatus.OKAY;
+        }
+        return all;
+    }
+
+    /// Copies several pieces into granted, writable pages. As [#copyFrom(GrantCopies)].
+    default boolean copyTo(GrantCopies copies) {
+        boolean all = true;
+        for (int i = 0; i < copies.size(); i++) {
+            int status =
+                    copyTo(
+                            copies.gref(i),
+                            copies.pageOffset(i),
+                            copies.memory(i),
+                            copies.offset(i),
+                            copies.sizeBytes(i));
+            copies.set(i, status);
+            all &= status == GrantStatus.OKAY;
+        }
+        return all;
+    }
+
+    /// Whether copying pages that are used once costs less here than mapping them.
+    default boolean isCopyingCheaper() {
+        return false;
+    }
+
     /// How many grants are mapped through this window now.
     int mappedCount();
 

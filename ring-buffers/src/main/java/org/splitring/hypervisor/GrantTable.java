@@ -16,10 +16,24 @@ public interface GrantTable {
     /// References 0 to 7 are reserved by the ABI.
     int FIRST_FREE = 8;
 
-    /// Reserves a reference for a device. Any thread.
+    /// Whether a page stays granted as long as it is there, whatever is granted and revoked here:
+    /// then references belong to pages, and a device grants once and for all.
+    default boolean isLasting() {
+        return false;
+    }
+
+    /// Reserves a reference for a device, for one page after the other. Any thread.
+    ///
+    /// @return a reference, or -1 when all are taken, or grants are lasting
+    int claim();
+
+    /// Reserves a reference for a page: that page is the only one to be granted with it. Any
+    /// thread.
     ///
     /// @return a reference, or -1 when all are taken
-    int claim();
+    default int claimFor(int gfn) {
+        return claim();
+    }
 
     /// Returns a reference, revoked before. Any thread.
     void unclaim(int gref);

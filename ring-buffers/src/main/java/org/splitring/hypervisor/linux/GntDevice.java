@@ -39,12 +39,16 @@ public final class GntDevice implements AutoCloseable {
     private static final int REF_BYTES = 8;
 
     private static final int COPY_LIST = 8;
-    private static final int COPY_BYTES = 16;
-    private static final int SOURCE = COPY_BYTES;
-    private static final int DEST = SOURCE + 8;
-    private static final int LENGTH = SOURCE + 16;
-    private static final int FLAGS = SOURCE + 18;
-    private static final int STATUS = SOURCE + 20;
+    private static final int SEGMENTS = 16;
+    private static final int SEGMENT_BYTES = 24;
+    private static final int DEST = 8;
+    private static final int LENGTH = 16;
+    private static final int FLAGS = 18;
+    private static final int STATUS = 20;
+
+    /// Copies of one call.
+    private static final int MOST_COPIES = 64;
+
     private static final short SOURCE_GREF = 1;
     private static final short DEST_GREF = 2;
 
@@ -62,6 +66,7 @@ public final class GntDevice implements AutoCloseable {
     private final MemorySegment unmap;
     private final MemorySegment copy;
     private int count;
+    private int copies;
     private boolean closed;
 
     private GntDevice(int fd, int most) {
@@ -69,7 +74,8 @@ public final class GntDevice implements AutoCloseable {
         this.most = most;
         map = arena.allocate(REFS + (long) most * REF_BYTES, 8);
         unmap = arena.allocate(16, 8);
-        copy = arena.allocate(COPY_BYTES + 24, 8);
+        copy = arena.allocate(SEGMENTS + (long) MOST_COPIES * SEGMENT_BYTES, 8);
+        copy.set(U64, COPY_LIST, copy.address() + SEGMENTS);
     }
 
     /// Opens the device.
@@ -131,37 +137,63 @@ public final class GntDevice implements AutoCloseable {
         return result;
     }
 
-    /// Copies out of a granted page, without mapping it.
+    /// Begins the list of what is to be copied.
+    public void clearCopies() {
+        copies = 0;
+    }
+
+    /// Appends a copy out of a granted page to the list, without mapping it.
     ///
+    /// @param gref unchecked
     /// @param pageOffset with `sizeBytes` within the page
-    /// @return `GNTST_*` status, or [Integer#MIN_VALUE] when the device refused the call
-    public int copyFrom(int domid, int gref, int pageOffset, long toAddress, int sizeBytes) {
-        foreign(SOURCE, domid, gref, pageOffset);
-        copy.set(U64, DEST, toAddress);
-        return copy(sizeBytes, SOURCE_GREF);
+    public void addCopyFrom(int domid, int gref, int pageOffset, long toAddress, int sizeBytes) {
+        long at = segment(sizeBytes, SOURCE_GREF);
+        foreign(at, domid, gref, pageOffset);
+        copy.set(U64, at + DEST, toAddress);
     }
 
-    /// Copies into a granted page, without mapping it. As [#copyFrom].
-    public int copyTo(int domid, int gref, int pageOffset, long fromAddress, int sizeBytes) {
-        copy.set(U64, SOURCE, fromAddress);
-        foreign(DEST, domid, gref, pageOffset);
-        return copy(sizeBytes, DEST_GREF);
+    /// Appends a copy into a granted page. As [#addCopyFrom].
+    public void addCopyTo(int domid, int gref, int pageOffset, long fromAddress, int sizeBytes) {
+        long at = segment(sizeBytes, DEST_GREF);
+        copy.set(U64, at, fromAddress);
+        foreign(at + DEST, domid, gref, pageOffset);
     }
 
-    private void foreign(int at, int domid, int gref, int pageOffset) {
+    private long segment(int sizeBytes, short flags) {
+        long at = SEGMENTS + (long) copies++ * SEGMENT_BYTES;
+        copy.set(U16, at + LENGTH, (short) sizeBytes);
+        copy.set(U16, at + FLAGS, flags);
+        copy.set(U16, at + STATUS, (short) -1);
+        return at;
+    }
+
+    private void foreign(long at, int domid, int gref, int pageOffset) {
         copy.set(U32, at, gref);
         copy.set(U16, at + 4L, (short) pageOffset);
         copy.set(U16, at + 6L, (short) domid);
     }
 
-    private int copy(int sizeBytes, short flags) {
-        copy.set(U32, COUNT, 1);
-        copy.set(U64, COPY_LIST, copy.address() + COPY_BYTES);
-        copy.set(U16, LENGTH, (short) sizeBytes);
-        copy.set(U16, FLAGS, flags);
-        copy.set(U16, STATUS, (short) -1);
-        int result = ioctl(GRANT_COPY, copy.address());
-        return result < 0 ? Integer.MIN_VALUE : copy.get(U16, STATUS);
+    /// How many copies are in the list.
+    public int copies() {
+        return copies;
+    }
+
+    /// Longest list of copies.
+    public static int copyCapacity() {
+        return MOST_COPIES;
+    }
+
+    /// Copies all of the list.
+    ///
+    /// @return 0, or `-errno` when the device refused the call: some may have been copied
+    public int copyAll() {
+        copy.set(U32, COUNT, copies);
+        return ioctl(GRANT_COPY, copy.address());
+    }
+
+    /// `GNTST_*` status of a copy, after [#copyAll].
+    public int copyStatus(int index) {
+        return copy.get(U16, SEGMENTS + (long) index * SEGMENT_BYTES + STATUS);
     }
 
     private int ioctl(long request, long argument) {

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.EvtchnDevice;
+import org.splitring.hypervisor.linux.GntAllocDevice;
 import org.splitring.hypervisor.linux.GntDevice;
 import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.hypervisor.linux.OpenFlag;
@@ -15,23 +16,41 @@ import org.splitring.hypervisor.linux.VectoredFile;
 /// @param hypervisor folder with `type` and `guest_type`
 /// @param evtchn event channels
 /// @param gntdev grants of others
-public record XenDevices(Path hypervisor, Path evtchn, Path gntdev) {
+/// @param gntalloc grants of ours, which frontends in user space want
+public record XenDevices(Path hypervisor, Path evtchn, Path gntdev, Path gntalloc) {
     /// The usual places.
     public static final XenDevices USUAL =
-            new XenDevices(Path.of("/sys/hypervisor"), EvtchnDevice.PATH, GntDevice.PATH);
+            new XenDevices(
+                    Path.of("/sys/hypervisor"),
+                    EvtchnDevice.PATH,
+                    GntDevice.PATH,
+                    GntAllocDevice.PATH);
 
     /// Finds out whether backends can run here.
     ///
     /// @throws XenUnavailableException that says what is missing, and what to do
     public void check() throws XenUnavailableException {
+        checkXen();
+        checkDevice(evtchn, "xen-evtchn");
+        checkDevice(gntdev, "xen-gntdev");
+    }
+
+    /// Finds out whether frontends can run here.
+    ///
+    /// @throws XenUnavailableException that says what is missing, and what to do
+    public void checkFrontends() throws XenUnavailableException {
+        checkXen();
+        checkDevice(evtchn, "xen-evtchn");
+        checkDevice(gntalloc, "xen-gntalloc");
+    }
+
+    private void checkXen() throws XenUnavailableException {
         if (!line("type").equals("xen")) {
             throw new XenUnavailableException(
                     "there is no Xen here ("
                             + hypervisor.resolve("type")
                             + " does not say xen): run this in dom0 or in a driver domain");
         }
-        checkDevice(evtchn, "xen-evtchn");
-        checkDevice(gntdev, "xen-gntdev");
     }
 
     private static void checkDevice(Path device, String module) throws XenUnavailableException {

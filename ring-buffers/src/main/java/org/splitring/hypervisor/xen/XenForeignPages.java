@@ -9,6 +9,7 @@ import java.util.Objects;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
+import org.splitring.hypervisor.GrantCopies;
 import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GrantStatus;
 import org.splitring.hypervisor.GuestMemory;
@@ -37,6 +38,9 @@ final class XenForeignPages implements ForeignPages {
     private static final int NOT_MAPPED = -1;
     private static final int LOST = -2;
 
+    /// Status of a piece that the device is about to copy; no `GNTST_*`.
+    private static final int LISTED = Integer.MAX_VALUE;
+
     private final DomId frontend;
     private final GntDevice device;
     private final AddressRange range;
@@ -52,7 +56,8 @@ final class XenForeignPages implements ForeignPages {
     private int generation;
 
     private final List<Ring> rings = new ArrayList<>();
-    private final GrantBatch one = new GrantBatch(1); // of copies
+    private final GrantCopies oneCopy = new GrantCopies(1);
+    private final GrantBatch one = new GrantBatch(1); // of copies that Xen cannot do
     private boolean closed;
     private boolean windowOpen = true;
     private int closeCursor;
@@ -357,43 +362,95 @@ final class XenForeignPages implements ForeignPages {
 
     @Override
     public int copyFrom(int gref, int pageOffset, MemorySegment to, long toOffset, int sizeBytes) {
-        Objects.checkFromIndexSize(toOffset, Math.max(sizeBytes, 0), to.byteSize());
-        int refused = copyProblem(pageOffset, sizeBytes);
-        if (refused != GrantStatus.OKAY) {
-            return refused;
-        }
-        if (to.isNative()) {
-            int status =
-                    device.copyFrom(
-                            frontend.value(), gref, pageOffset, to.address() + toOffset, sizeBytes);
-            if (status == GrantStatus.OKAY) {
-                return status;
-            }
-        }
-        return mapAndCopy(gref, pageOffset, to, toOffset, sizeBytes, false);
+        return copyOne(gref, pageOffset, to, toOffset, sizeBytes, false);
     }
 
     @Override
     public int copyTo(
             int gref, int pageOffset, MemorySegment from, long fromOffset, int sizeBytes) {
-        Objects.checkFromIndexSize(fromOffset, Math.max(sizeBytes, 0), from.byteSize());
-        int refused = copyProblem(pageOffset, sizeBytes);
-        if (refused != GrantStatus.OKAY) {
-            return refused;
-        }
-        if (from.isNative()) {
-            int status =
-                    device.copyTo(
-                            frontend.value(),
-                            gref,
-                            pageOffset,
-                            from.address() + fromOffset,
-                            sizeBytes);
-            if (status == GrantStatus.OKAY) {
-                return status;
+        return copyOne(gref, pageOffset, from, fromOffset, sizeBytes, true);
+    }
+
+    private int copyOne(
+            int gref,
+            int pageOffset,
+            MemorySegment ours,
+            long offset,
+            int sizeBytes,
+            boolean toGuest) {
+        oneCopy.clear();
+        oneCopy.add(gref, pageOffset, ours, offset, sizeBytes);
+        var ignored = copy(oneCopy, toGuest);
+        return oneCopy.status(0);
+    }
+
+    @Override
+    public boolean copyFrom(GrantCopies copies) {
+        return copy(copies, false);
+    }
+
+    @Override
+    public boolean copyTo(GrantCopies copies) {
+        return copy(copies, true);
+    }
+
+    @Override
+    public boolean isCopyingCheaper() {
+        return true;
+    }
+
+    private boolean copy(GrantCopies copies, boolean toGuest) {
+        boolean all = true;
+        int next = 0;
+        while (next < copies.size()) {
+            int first = next;
+            device.clearCopies();
+            while (next < copies.size() && device.copies() < GntDevice.copyCapacity()) {
+                addCopy(copies, next++, toGuest);
+            }
+            boolean taken = device.copies() > 0 && device.copyAll() == 0;
+            int listed = 0;
+            for (int i = first; i < next; i++) {
+                int status = copies.status(i);
+                if (status == LISTED) {
+                    status = taken ? device.copyStatus(listed) : GrantStatus.GENERAL_ERROR;
+                    listed++;
+                } else if (status == GrantStatus.OKAY) {
+                    status = GrantStatus.GENERAL_ERROR; // not for Xen to copy
+                } else {
+                    all = false;
+                    continue;
+                }
+                // Xen says no, or was not asked: a mapping tells why, or can do it.
+                if (status != GrantStatus.OKAY) {
+                    status = mapAndCopy(copies, i, toGuest);
+                }
+                copies.set(i, status);
+                all &= status == GrantStatus.OKAY;
             }
         }
-        return mapAndCopy(gref, pageOffset, from, fromOffset, sizeBytes, true);
+        return all;
+    }
+
+    /// Puts a copy on the device's list. Its status becomes [#LISTED], or OKAY when Xen cannot copy
+    /// it itself, or what is wrong with it.
+    private void addCopy(GrantCopies copies, int i, boolean toGuest) {
+        int sizeBytes = copies.sizeBytes(i);
+        int pageOffset = copies.pageOffset(i);
+        MemorySegment ours = copies.memory(i);
+        Objects.checkFromIndexSize(copies.offset(i), Math.max(sizeBytes, 0), ours.byteSize());
+        int problem = copyProblem(pageOffset, sizeBytes);
+        copies.set(i, problem);
+        if (problem != GrantStatus.OKAY || !ours.isNative()) {
+            return;
+        }
+        copies.set(i, LISTED);
+        long address = ours.address() + copies.offset(i);
+        if (toGuest) {
+            device.addCopyTo(frontend.value(), copies.gref(i), pageOffset, address, sizeBytes);
+        } else {
+            device.addCopyFrom(frontend.value(), copies.gref(i), pageOffset, address, sizeBytes);
+        }
     }
 
     private int copyProblem(int pageOffset, int sizeBytes) {
@@ -406,23 +463,19 @@ final class XenForeignPages implements ForeignPages {
     }
 
     /// What Xen cannot copy itself: our side is on the heap, or a page of yet another domain.
-    private int mapAndCopy(
-            int gref,
-            int pageOffset,
-            MemorySegment ours,
-            long oursOffset,
-            int sizeBytes,
-            boolean toGuest) {
+    private int mapAndCopy(GrantCopies copies, int i, boolean toGuest) {
         one.clear();
-        one.add(gref, toGuest);
+        one.add(copies.gref(i), toGuest);
         if (!map(one)) {
             return one.status(0);
         }
-        long theirs = one.offset(0) + pageOffset;
+        MemorySegment ours = copies.memory(i);
+        long theirs = one.offset(0) + copies.pageOffset(i);
+        int sizeBytes = copies.sizeBytes(i);
         if (toGuest) {
-            MemorySegment.copy(ours, oursOffset, memory, theirs, sizeBytes);
+            MemorySegment.copy(ours, copies.offset(i), memory, theirs, sizeBytes);
         } else {
-            MemorySegment.copy(memory, theirs, ours, oursOffset, sizeBytes);
+            MemorySegment.copy(memory, theirs, ours, copies.offset(i), sizeBytes);
         }
         unmap(one);
         return GrantStatus.OKAY;

@@ -29,7 +29,8 @@ class XenDevicesTest {
     Path dir;
 
     private XenDevices devices() {
-        return new XenDevices(dir, dir.resolve("evtchn"), dir.resolve("gntdev"));
+        return new XenDevices(
+                dir, dir.resolve("evtchn"), dir.resolve("gntdev"), dir.resolve("gntalloc"));
     }
 
     private void file(String name, String text) throws IOException {

@@ -48,7 +48,7 @@ final class DataPages {
                 if (gfns[i] < 0) {
                     gfns[i] = guest.pages().allocate(1);
                 }
-                grefs[i] = gfns[i] < 0 ? -1 : guest.grants().claim();
+                grefs[i] = gfns[i] < 0 ? -1 : guest.grants().claimFor(gfns[i]);
                 if (grefs[i] < 0) {
                     throw new DeviceException(
                             "no " + gfns.length + " pages and references are free in the guest");

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -33,6 +34,7 @@ public final class FrontendBus implements AutoCloseable {
     private final FrontendHost host;
     private final DeviceClasses classes;
     private final FrontendOptions options;
+    private final Predicate<String> wanted;
     private final SerialTasks tasks;
     private final CompletableFuture<Void> closed = new CompletableFuture<>();
 
@@ -69,12 +71,14 @@ public final class FrontendBus implements AutoCloseable {
             GuestDomain guest,
             Store store,
             DeviceClasses classes,
-            FrontendOptions options) {
+            FrontendOptions options,
+            Predicate<String> wanted) {
         this.host = host;
         this.guest = guest;
         this.store = store;
         this.classes = classes;
         this.options = options;
+        this.wanted = wanted;
         tasks = new SerialTasks("frontends of " + guest.id(), host.executor());
     }
 
@@ -90,7 +94,20 @@ public final class FrontendBus implements AutoCloseable {
             Store store,
             DeviceClasses classes,
             FrontendOptions options) {
-        FrontendBus bus = new FrontendBus(host, guest, store, classes, options);
+        return open(host, guest, store, classes, options, name -> true);
+    }
+
+    /// As the other one, for some of the devices: others have a frontend elsewhere.
+    ///
+    /// @param wanted whether a device, named by class and number (`vbd/51712`), is for this bus
+    public static CompletableFuture<FrontendBus> open(
+            FrontendHost host,
+            GuestDomain guest,
+            Store store,
+            DeviceClasses classes,
+            FrontendOptions options,
+            Predicate<String> wanted) {
+        FrontendBus bus = new FrontendBus(host, guest, store, classes, options, wanted);
         return bus.call(
                 () -> {
                     bus.watchAndLook();
@@ -165,7 +182,7 @@ public final class FrontendBus implements AutoCloseable {
                 continue;
             }
             for (String number : store.list(folder() + "/" + deviceClass)) {
-                if (number.matches("[0-9]{1,9}")) {
+                if (number.matches("[0-9]{1,9}") && wanted.test(deviceClass + "/" + number)) {
                     there.add(new Name(deviceClass, Integer.parseInt(number)));
                 }
             }

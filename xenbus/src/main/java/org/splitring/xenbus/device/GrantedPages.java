@@ -34,7 +34,7 @@ public final class GrantedPages {
         GrantTable grants = guest.grants();
         int[] grefs = new int[count];
         for (int i = 0; i < count; i++) {
-            grefs[i] = grants.claim();
+            grefs[i] = grants.claimFor(gfn + i);
             if (grefs[i] < 0) {
                 for (int j = 0; j < i; j++) {
                     grants.unclaim(grefs[j]);

@@ -40,6 +40,15 @@ final class RxMark {
         hash = 0;
     }
 
+    /// Takes all of another one.
+    void of(RxMark other) {
+        flags = other.flags;
+        gsoType = other.gsoType;
+        gsoSizeBytes = other.gsoSizeBytes;
+        hashType = other.hashType;
+        hash = other.hash;
+    }
+
     /// How many slots of extras it takes.
     int extras() {
         return (gsoType != NetifExtraLayout.GSO_TYPE_NONE ? 1 : 0) + (hashType != 0 ? 1 : 0);

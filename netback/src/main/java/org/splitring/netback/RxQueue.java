@@ -1,6 +1,8 @@
 package org.splitring.netback;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.splitring.bridge.Frame;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.EventChannel;
@@ -28,6 +30,9 @@ import org.splitring.wire.NetifStatus;
 /// the carrier goes off, the backlog is emptied, and frames are refused, until there are slots
 /// enough for the frame that was waited for.
 ///
+/// Where copying pages costs less than mapping them, frames wait in private memory until [#flush],
+/// and go to their pages in one call; else each goes to its pages when it comes.
+///
 /// On the network's loop.
 final class RxQueue implements RingWork {
     /// How often a queue with waiting frames looks at the clock.
@@ -36,7 +41,11 @@ final class RxQueue implements RingWork {
     /// The same for a frontend that sends no event for its slots (no `feature-rx-notify`).
     private static final long CHECK_SILENT_NANOS = 5_000_000L;
 
-    private static final int MAX_SLOTS = 40; // 65557 bytes in pages of 2048, and extras
+    /// Where pages are copied: how many frames go in one call, their bytes, and their pages.
+    private static final int MAX_STAGED = 64;
+
+    private static final int STAGING_BYTES = 256 << 10;
+    private static final int STAGED_PAGES = 256;
 
     private final BackRing ring;
     private final OrderedNote note;
@@ -52,11 +61,13 @@ final class RxQueue implements RingWork {
 
     private final RxBacklog backlog = new RxBacklog();
     private final RxMark mark = new RxMark();
-    private final GrantBatch batch = new GrantBatch(MAX_SLOTS);
-    private final GrantCopies copies = new GrantCopies(MAX_SLOTS + 1 + Frame.MAX_PIECES);
-    private final int[] firstCopies = new int[MAX_SLOTS + 1]; // of each slot of data
-    private final long[] requests = new long[MAX_SLOTS];
-    private final boolean[] refused = new boolean[MAX_SLOTS];
+    private final GrantBatch batch = new GrantBatch(RxDelivery.MAX_SLOTS);
+    private final boolean copying;
+    private final GrantCopies copies;
+    private final MemorySegment staging; // of frames that are copied: one after the other
+    private final RxDelivery[] deliveries; // those of frames in staging, and the next one
+    private int staged;
+    private int stagedBytes;
     private final Runnable checkTask = this::check;
 
     private int available; // slots counted and not taken
@@ -103,6 +114,11 @@ final class RxQueue implements RingWork {
         this.carrier = carrier;
         this.headroom = headroom;
         this.notifies = notifies;
+        copying = pages.isCopyingCheaper();
+        copies = new GrantCopies(copying ? STAGED_PAGES : RxDelivery.MAX_SLOTS);
+        staging = copying ? Arena.ofAuto().allocate(STAGING_BYTES, 64) : MemorySegment.NULL;
+        deliveries = new RxDelivery[copying ? MAX_STAGED : 1];
+        Arrays.setAll(deliveries, i -> new RxDelivery());
         giveBack();
     }
 
@@ -147,13 +163,7 @@ final class RxQueue implements RingWork {
         int size = frame.sizeBytes();
         try {
             if (backlog.isEmpty() && hasSlots(slotsFor(size))) {
-                if (frame.pieceCount() == 0) {
-                    deliver(frame.header(), frame.headerStart(), size);
-                } else if (pages.isCopyingCheaper()) {
-                    deliverCopied(frame);
-                } else {
-                    deliverMapped(frame);
-                }
+                deliver(frame);
                 return true;
             }
         } catch (RingBrokenException e) {
@@ -185,6 +195,7 @@ final class RxQueue implements RingWork {
 
     /// Publishes what was put on the ring.
     void flush() {
+        completeStaged();
         note.publishing(ring.responseIndex());
         if (ring.pushResponsesAndCheckNotify()) {
             channel.send();
@@ -251,102 +262,141 @@ final class RxQueue implements RingWork {
         return available >= needed;
     }
 
-    private void takeSlots(int count) {
+    /// Takes the slots for the frame that [#mark] belongs to.
+    private RxDelivery begin(int sizeBytes) {
+        RxDelivery next = deliveries[staged];
+        next.begin(mark, sizeBytes, dataSlots(sizeBytes), extras());
+        int count = next.slots();
         int index = ring.consumeRequestIndices(count);
         MemorySegment shared = ring.segment();
         for (int i = 0; i < count; i++) {
-            requests[i] = NetifRxLayout.readSlot(shared, ring.slotOffset(index + i));
-            NetifRxLayout.writeSlot(note.copies(), copyAt(index + i), requests[i]);
-            refused[i] = false;
+            next.requests[i] = NetifRxLayout.readSlot(shared, ring.slotOffset(index + i));
+            NetifRxLayout.writeSlot(note.copies(), copyAt(index + i), next.requests[i]);
         }
         note.taken(index + count);
         available -= count;
+        return next;
+    }
+
+    /// Bytes of the frame that go into a slot of data.
+    private int length(RxDelivery of, int dataSlot) {
+        return Math.min(room(), of.sizeBytes - dataSlot * room());
     }
 
     /// Puts a frame that lies in one piece of private memory on the ring.
     private void deliver(MemorySegment from, long at, int size) {
-        int dataSlots = dataSlots(size);
-        int extras = extras();
-        takeSlots(dataSlots + extras);
-        for (int i = 0; i < dataSlots; i++) {
-            int done = i * room();
-            int length = Math.min(room(), size - done);
-            int gref = grefOf(i, extras);
-            int page = kept.find(gref, true);
-            firstCopies[i] = copies.size();
+        if (copying) {
+            makeRoom(size);
+            MemorySegment.copy(from, at, staging, stagedBytes, size);
+            stage(size);
+        } else {
+            RxDelivery next = begin(size);
+            list(next, from, at);
+            copyListed();
+            finish(next);
+            copies.clear();
+        }
+    }
+
+    private void deliver(Frame frame) {
+        if (frame.pieceCount() == 0) {
+            deliver(frame.header(), frame.headerStart(), frame.sizeBytes());
+        } else if (copying) {
+            makeRoom(frame.sizeBytes());
+            frame.copyTo(staging, stagedBytes, 0, frame.sizeBytes());
+            stage(frame.sizeBytes());
+        } else {
+            deliverMapped(frame);
+        }
+    }
+
+    private void makeRoom(int size) {
+        if (staged == deliveries.length
+                || size > staging.byteSize() - stagedBytes
+                || dataSlots(size) > copies.capacity() - copies.size()) {
+            completeStaged();
+        }
+    }
+
+    /// Takes slots for the frame that was put into [#staging]; it goes there with others, in one
+    /// call.
+    private void stage(int size) {
+        list(begin(size), staging, stagedBytes);
+        stagedBytes += size;
+        staged++;
+    }
+
+    private void completeStaged() {
+        if (staged > 0) {
+            copyListed();
+            for (int i = 0; i < staged; i++) {
+                finish(deliveries[i]);
+            }
+            copies.clear();
+            staged = 0;
+            stagedBytes = 0;
+        }
+    }
+
+    /// Puts what a frame's pages get on the list of copies; pages that are kept get it at once.
+    private void list(RxDelivery next, MemorySegment from, long at) {
+        for (int i = 0; i < next.dataSlots; i++) {
+            int page = kept.find(next.gref(i), true);
+            long start = at + (long) i * room();
             if (page == StaticGrants.NONE) {
-                copies.add(gref, headroom, from, at + done, length);
+                next.copiedBy(i, copies.size());
+                copies.add(next.gref(i), headroom, from, start, length(next, i));
             } else {
                 MemorySegment.copy(
-                        from, at + done, kept.memory(page), kept.offset(page) + headroom, length);
+                        from,
+                        start,
+                        kept.memory(page),
+                        kept.offset(page) + headroom,
+                        length(next, i));
             }
         }
-        respond(size, dataSlots, extras, copyListed(dataSlots, extras));
     }
 
-    /// Puts a frame that lies in several pieces on the ring, by copies.
-    private void deliverCopied(Frame frame) {
-        int size = frame.sizeBytes();
-        int dataSlots = dataSlots(size);
-        int extras = extras();
-        takeSlots(dataSlots + extras);
-        for (int i = 0; i < dataSlots; i++) {
+    private void copyListed() {
+        if (copies.size() > 0) {
+            var ignored = pages.copyTo(copies); // finish looks at each
+        }
+    }
+
+    private void finish(RxDelivery done) {
+        respond(done, done.settle(copies));
+    }
+
+    /// Puts a frame that lies in pages of another guest on the ring: the one copy of its payload.
+    private void deliverMapped(Frame frame) {
+        RxDelivery next = begin(frame.sizeBytes());
+        for (int i = 0; i < next.dataSlots; i++) {
+            if (kept.find(next.gref(i), true) == StaticGrants.NONE) {
+                batch.add(next.gref(i), true);
+            }
+        }
+        boolean good = pages.map(batch);
+        int element = 0;
+        for (int i = 0; i < next.dataSlots; i++) {
             int done = i * room();
-            int length = Math.min(room(), size - done);
-            int gref = grefOf(i, extras);
-            int page = kept.find(gref, true);
-            firstCopies[i] = copies.size();
-            if (page == StaticGrants.NONE) {
-                listPieces(frame, gref, done, length);
+            int page = kept.find(next.gref(i), true);
+            if (page != StaticGrants.NONE) {
+                frame.copyTo(
+                        kept.memory(page), kept.offset(page) + headroom, done, length(next, i));
+            } else if (batch.status(element) == GrantStatus.OKAY) {
+                frame.copyTo(
+                        batch.memory(element),
+                        batch.offset(element++) + headroom,
+                        done,
+                        length(next, i));
             } else {
-                frame.copyTo(kept.memory(page), kept.offset(page) + headroom, done, length);
+                next.refuse(i);
+                element++;
             }
         }
-        respond(size, dataSlots, extras, copyListed(dataSlots, extras));
-    }
-
-    /// Puts copies of a part of a frame on the list, all to one page.
-    private void listPieces(Frame frame, int gref, int from, int length) {
-        int end = from + length;
-        int at = from;
-        if (at < frame.headerBytes()) {
-            int n = Math.min(end, frame.headerBytes()) - at;
-            copies.add(gref, headroom, frame.header(), frame.headerStart() + at, n);
-            at += n;
-        }
-        int pieceAt = frame.headerBytes();
-        for (int i = 0; at < end; i++) {
-            int pieceEnd = pieceAt + frame.pieceBytes(i);
-            if (at < pieceEnd) {
-                int n = Math.min(end, pieceEnd) - at;
-                copies.add(
-                        gref,
-                        headroom + at - from,
-                        frame.pieceMemory(i),
-                        frame.pieceOffset(i) + (at - pieceAt),
-                        n);
-                at += n;
-            }
-            pieceAt = pieceEnd;
-        }
-    }
-
-    /// Copies what is on the list, and notes the slots of which some was refused.
-    ///
-    /// @return whether none was
-    private boolean copyListed(int dataSlots, int extras) {
-        if (copies.size() == 0) {
-            return true;
-        }
-        boolean good = pages.copyTo(copies);
-        firstCopies[dataSlots] = copies.size();
-        for (int i = 0; !good && i < dataSlots; i++) {
-            for (int copy = firstCopies[i]; copy < firstCopies[i + 1]; copy++) {
-                refused[slotOf(i, extras)] |= copies.status(copy) != GrantStatus.OKAY;
-            }
-        }
-        copies.clear();
-        return good;
+        pages.unmap(batch); // before the responses
+        batch.clear();
+        respond(next, good);
     }
 
     private int dataSlots(int sizeBytes) {
@@ -358,95 +408,51 @@ final class RxQueue implements RingWork {
         return mark.extras() + (headroom > 0 ? 1 : 0);
     }
 
-    /// The extras come after the first slot of data.
-    private static int slotOf(int dataSlot, int extras) {
-        return dataSlot == 0 ? 0 : dataSlot + extras;
-    }
-
-    private int grefOf(int dataSlot, int extras) {
-        return NetifRxLayout.grefOf(requests[slotOf(dataSlot, extras)]);
-    }
-
-    /// Puts a frame that lies in pages of another guest on the ring: the one copy of its payload.
-    private void deliverMapped(Frame frame) {
-        int size = frame.sizeBytes();
-        int dataSlots = dataSlots(size);
-        int extras = extras();
-        takeSlots(dataSlots + extras);
-        for (int i = 0; i < dataSlots; i++) {
-            int gref = grefOf(i, extras);
-            if (kept.find(gref, true) == StaticGrants.NONE) {
-                batch.add(gref, true);
-            }
-        }
-        boolean good = pages.map(batch);
-        int element = 0;
-        for (int i = 0; i < dataSlots; i++) {
-            int done = i * room();
-            int length = Math.min(room(), size - done);
-            int page = kept.find(grefOf(i, extras), true);
-            if (page != StaticGrants.NONE) {
-                frame.copyTo(kept.memory(page), kept.offset(page) + headroom, done, length);
-            } else if (batch.status(element) == GrantStatus.OKAY) {
-                frame.copyTo(
-                        batch.memory(element), batch.offset(element++) + headroom, done, length);
-            } else {
-                refused[slotOf(i, extras)] = true;
-                element++;
-            }
-        }
-        pages.unmap(batch); // before the responses
-        batch.clear();
-        respond(size, dataSlots, extras, good);
-    }
-
     /// Writes the responses, each into the slot of its request.
-    private void respond(int size, int dataSlots, int extras, boolean good) {
+    private void respond(RxDelivery done, boolean good) {
         blocked = false;
         MemorySegment shared = ring.segment();
-        long slot = ring.slotOffset(ring.takeResponseIndices(dataSlots + extras));
-        for (int i = 0; i < dataSlots; i++) {
-            int place = slotOf(i, extras);
-            int bytes = Math.min(room(), size - i * room());
-            int flags = i < dataSlots - 1 ? NetifRxLayout.MORE_DATA : 0;
+        long slot = ring.slotOffset(ring.takeResponseIndices(done.slots()));
+        for (int i = 0; i < done.dataSlots; i++) {
+            int flags = i < done.dataSlots - 1 ? NetifRxLayout.MORE_DATA : 0;
             if (i == 0) {
-                flags |= mark.flags | (extras > 0 ? NetifRxLayout.EXTRA_INFO : 0);
+                flags |= done.mark.flags | (done.extras > 0 ? NetifRxLayout.EXTRA_INFO : 0);
             }
             NetifRxLayout.writeResponse(
                     shared,
                     slot,
-                    NetifRxLayout.idOf(requests[place]),
+                    NetifRxLayout.idOf(done.requests[done.slotOf(i)]),
                     headroom,
                     flags,
-                    refused[place] ? NetifStatus.ERROR : bytes);
+                    done.isRefused(i) ? NetifStatus.ERROR : length(done, i));
             slot = ring.nextSlotOffset(slot);
-            if (i == 0 && extras > 0) {
-                slot = writeExtras(shared, slot, extras);
+            if (i == 0 && done.extras > 0) {
+                slot = writeExtras(shared, slot, done.mark, done.extras);
             }
         }
         if (good) {
             VifCounters.add(counters.rxPackets, 1);
-            VifCounters.add(counters.rxBytes, size);
+            VifCounters.add(counters.rxBytes, done.sizeBytes);
         } else {
             VifCounters.add(counters.rxErrors, 1);
         }
     }
 
-    private long writeExtras(MemorySegment shared, long firstSlot, int count) {
+    private long writeExtras(MemorySegment shared, long firstSlot, RxMark of, int count) {
         long slot = firstSlot;
         int left = count;
-        if (mark.gsoType != NetifExtraLayout.GSO_TYPE_NONE) {
-            NetifExtraLayout.writeGso(shared, slot, more(--left), mark.gsoType, mark.gsoSizeBytes);
+        if (of.gsoType != NetifExtraLayout.GSO_TYPE_NONE) {
+            NetifExtraLayout.writeGso(shared, slot, more(--left), of.gsoType, of.gsoSizeBytes);
             slot = ring.nextSlotOffset(slot);
         }
-        if (mark.hashType != 0) {
+        if (of.hashType != 0) {
             NetifExtraLayout.writeHash(
                     shared,
                     slot,
                     more(--left),
-                    Integer.numberOfTrailingZeros(mark.hashType),
+                    Integer.numberOfTrailingZeros(of.hashType),
                     NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ,
-                    mark.hash);
+                    of.hash);
             slot = ring.nextSlotOffset(slot);
         }
         if (headroom > 0) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -19,6 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.netfront.FrameChecksum;
 import org.splitring.netfront.FrameSegmentation;
+import org.splitring.netfront.TxFrame;
 import org.splitring.netfront.VifFrontendOptions;
 import org.splitring.xenbus.store.Watch;
 
@@ -72,6 +74,32 @@ class VifEndToEndTest {
         byte[] frame = Packets.frame(Packets.mac(2), Packets.mac(1), size);
         for (int i = 0; i < 40; i++) { // several times around both rings
             one.send(frame);
+            assertArrayEquals(frame, two.awaitFrame().bytes());
+        }
+    }
+
+    /// A small one first, so that the large ones do not just fit into what is set aside for some.
+    @Test
+    void theLargestFramesComeAllAtOnce() throws Exception {
+        lab.mtu = 65535;
+        VifLab.Guest one = lab.guest(1);
+        VifLab.Guest two = lab.guest(2);
+        List<byte[]> frames = new ArrayList<>();
+        for (int i = 0; i < 9; i++) {
+            byte[] frame = Packets.frame(Packets.mac(2), Packets.mac(1), i == 0 ? 600 : 65535);
+            Arrays.fill(frame, 100, frame.length, (byte) i);
+            frames.add(frame);
+        }
+        one.loop.execute(
+                () -> {
+                    for (byte[] frame : frames) {
+                        TxFrame tx = one.vif().acquire(0, frame.length);
+                        tx.append(MemorySegment.ofArray(frame), 0, frame.length);
+                        tx.send();
+                    }
+                    one.vif().flush();
+                });
+        for (byte[] frame : frames) {
             assertArrayEquals(frame, two.awaitFrame().bytes());
         }
     }

@@ -282,7 +282,8 @@ final class VifLab implements AutoCloseable {
 
         Guest(int domid, VifFrontendOptions front) throws StoreException {
             this.domid = domid;
-            this.front = front;
+            // As Linux's: pages that are kept are neither copied nor mapped.
+            this.front = copying ? front.withoutStaticGrants() : front;
             domain = domain(domid);
             guestStore = tree.connection(domain.id(), control);
             loop = sim.loop("guest " + domid, 0);
@@ -299,7 +300,7 @@ final class VifLab implements AutoCloseable {
                                 vif = made;
                                 return made;
                             },
-                            front);
+                            this.front);
             CompletableFuture<FrontendBus> opening =
                     FrontendBus.open(
                             new FrontendHost(

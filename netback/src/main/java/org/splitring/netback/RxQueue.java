@@ -41,11 +41,10 @@ final class RxQueue implements RingWork {
     /// The same for a frontend that sends no event for its slots (no `feature-rx-notify`).
     private static final long CHECK_SILENT_NANOS = 5_000_000L;
 
-    /// Where pages are copied: how many frames go in one call, their bytes, and their pages.
+    /// Where pages are copied: how many frames go in one call, and their bytes.
     private static final int MAX_STAGED = 64;
 
     private static final int STAGING_BYTES = 256 << 10;
-    private static final int STAGED_PAGES = 256;
 
     private final BackRing ring;
     private final OrderedNote note;
@@ -115,7 +114,7 @@ final class RxQueue implements RingWork {
         this.headroom = headroom;
         this.notifies = notifies;
         copying = pages.isCopyingCheaper();
-        copies = new GrantCopies(copying ? STAGED_PAGES : RxDelivery.MAX_SLOTS);
+        copies = new GrantCopies(ring.entries()); // each is for a slot that was taken
         staging = copying ? Arena.ofAuto().allocate(STAGING_BYTES, 64) : MemorySegment.NULL;
         deliveries = new RxDelivery[copying ? MAX_STAGED : 1];
         Arrays.setAll(deliveries, i -> new RxDelivery());
@@ -311,9 +310,7 @@ final class RxQueue implements RingWork {
     }
 
     private void makeRoom(int size) {
-        if (staged == deliveries.length
-                || size > staging.byteSize() - stagedBytes
-                || dataSlots(size) > copies.capacity() - copies.size()) {
+        if (staged == deliveries.length || size > staging.byteSize() - stagedBytes) {
             completeStaged();
         }
     }

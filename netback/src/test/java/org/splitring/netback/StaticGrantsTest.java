@@ -273,12 +273,54 @@ class StaticGrantsTest {
         window.close();
     }
 
+    /// Where pages are copied, those that are not kept are, each once, and come in their order.
+    @Test
+    void aFrameInKeptAndOtherPagesIsCopiedWhereItIsNotKept() throws Exception {
+        ForeignPages window =
+                lab.hypervisor.driverDomain(DomId.ZERO).foreignPages(raw.domain.id(), 64);
+        CountingPages counting = new CountingPages(window);
+        counting.copying = true;
+        StaticGrants kept = new StaticGrants(counting);
+        assertTrue(kept.add(new int[] {raw.data.gref(1)}, new boolean[] {true}));
+        FrameCopies copies = new FrameCopies(counting, kept, 1);
+        CheckedFrame checked = new CheckedFrame();
+        checked.count = 4;
+        checked.sizeBytes = 4000;
+        for (int i = 0; i < 4; i++) {
+            checked.grefs[i] = raw.data.gref(i % 3);
+            checked.offsets[i] = 8 + i;
+            checked.sizes[i] = 1000;
+            raw.data.memory().asSlice(i % 3 * 4096L, 4096).fill((byte) (i % 3 + 1));
+        }
+        Frame frame = new Frame();
+        counting.calls = 0;
+        copies.begin();
+        copies.plan(checked, frame);
+        copies.copyPlanned();
+        assertEquals(0, copies.complete(checked, frame));
+        byte[] bytes = new byte[4000];
+        frame.copyTo(MemorySegment.ofArray(bytes), 0, 0, 4000);
+        copies.release();
+        // The first page in two pieces: what is in the header, and the rest.
+        assertEquals(4, counting.calls);
+        for (int i = 0; i < bytes.length; i++) {
+            assertEquals(i / 1000 % 3 + 1, bytes[i], "byte " + i);
+        }
+        window.close();
+    }
+
     /// Counts elements that are mapped, and copies.
     private static final class CountingPages extends PagesView {
         int calls;
+        boolean copying;
 
         CountingPages(ForeignPages pages) {
             super(pages);
+        }
+
+        @Override
+        public boolean isCopyingCheaper() {
+            return copying;
         }
 
         @Override

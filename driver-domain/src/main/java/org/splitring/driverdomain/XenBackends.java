@@ -131,9 +131,13 @@ final class XenBackends implements AutoCloseable {
                         .with(VbdHost.class, new VbdHost(images, VbdBackendOptions.of(workers)))
                         .with(VifPlace.Finder.class, switches)
                         .with(DeviceNotes.class, notes);
+        BackendOptions options =
+                self.equals(DomId.ZERO)
+                        ? BackendOptions.DEFAULT
+                        : BackendOptions.DEFAULT.withFoldersRemoved();
         BackendHost host = new BackendHost(domain, store, loops::next, meters).with(services);
         EveryGuest guests =
-                add(EveryGuest.serve(host, classes, choices.folders(), BackendOptions.DEFAULT));
+                add(EveryGuest.serve(host, classes, choices.folders(), options));
         add(store.watch("@releaseDomain", path -> release(store, guests)));
     }
 

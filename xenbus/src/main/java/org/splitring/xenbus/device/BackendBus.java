@@ -131,8 +131,8 @@ public final class BackendBus implements AutoCloseable {
             }
             refused.removeIf(p -> p.backendType().equals(name) && !there.contains(p));
             for (DevicePaths paths : there) {
-                if (!instances.containsKey(paths) && !refused.contains(paths)) {
-                    begin(paths);
+                if (!instances.containsKey(paths)) {
+                    beginOrRemove(paths);
                 }
             }
         } catch (StoreException e) {
@@ -140,6 +140,18 @@ public final class BackendBus implements AutoCloseable {
                 LOG.warn("backends of {}: {}", guest, e.getMessage());
             }
         }
+    }
+
+    private void beginOrRemove(DevicePaths paths) throws StoreException {
+        if (options.removesFolders() && isTakenAway(paths)) {
+            host.store().remove(paths.backend());
+        } else if (!refused.contains(paths)) {
+            begin(paths);
+        }
+    }
+
+    private boolean isTakenAway(DevicePaths paths) throws StoreException {
+        return new Keys(host.store(), paths.backend()).text("online").orElse("1").equals("0");
     }
 
     private void begin(DevicePaths paths) throws StoreException {

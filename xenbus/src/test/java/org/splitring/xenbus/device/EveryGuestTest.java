@@ -40,11 +40,16 @@ class EveryGuestTest {
     }
 
     private EveryGuest serve(Map<String, String> folders) throws Exception {
+        return serve(folders, BackendOptions.DEFAULT);
+    }
+
+    private EveryGuest serve(Map<String, String> folders, BackendOptions options)
+            throws Exception {
         return EveryGuest.serve(
                 new BackendHost(hypervisor.driverDomain(DomId.ZERO), control, loops::next, meters),
                 classes,
                 folders,
-                BackendOptions.DEFAULT);
+                options);
     }
 
     private DevicePaths device(String folder, DomId guest, int number) throws Exception {
@@ -118,6 +123,59 @@ class EveryGuestTest {
             awaitState(device, "6");
             awaitGuests(served, Set.of());
             assertEquals("6", control.read(device.backend() + "/state").orElseThrow());
+        }
+    }
+
+    /// As libxl does it: online, then the state, in one transaction.
+    private void takeAway(DevicePaths device) throws Exception {
+        control.transaction(
+                keys -> {
+                    keys.write(device.backend() + "/online", "0");
+                    keys.write(device.backend() + "/state", "5");
+                });
+    }
+
+    @Test
+    void aDriverDomainRemovesTheFoldersOfDevicesThatWereTakenAway() throws Exception {
+        Map<String, String> folders = Map.of(EchoDevice.CLASS, EchoDevice.CLASS);
+        try (EveryGuest served = serve(folders, BackendOptions.DEFAULT.withFoldersRemoved())) {
+            DevicePaths device = device(EchoDevice.CLASS, FIRST, 0);
+            DevicePaths stays = device(EchoDevice.CLASS, FIRST, 1);
+            awaitState(device, "2");
+            awaitState(stays, "2");
+            takeAway(device);
+            awaitState(device, "none");
+            assertEquals("2", control.read(stays.backend() + "/state").orElseThrow());
+            awaitGuests(served, Set.of(FIRST));
+        }
+    }
+
+    @Test
+    void elsewhereTheToolstackRemovesThem() throws Exception {
+        try (EveryGuest served = serve(Map.of(EchoDevice.CLASS, EchoDevice.CLASS))) {
+            DevicePaths device = device(EchoDevice.CLASS, FIRST, 0);
+            awaitState(device, "2");
+            takeAway(device);
+            awaitState(device, "6");
+            DevicePaths other = device(EchoDevice.CLASS, FIRST, 1); // looked at after the first
+            awaitState(other, "2");
+            assertEquals("6", control.read(device.backend() + "/state").orElseThrow());
+            awaitGuests(served, Set.of(FIRST));
+        }
+    }
+
+    @Test
+    void aDriverDomainRemovesTheFolderOfADeviceThatItRefused() throws Exception {
+        Map<String, String> folders = Map.of(EchoDevice.CLASS, EchoDevice.CLASS);
+        try (EveryGuest served = serve(folders, BackendOptions.DEFAULT.withFoldersRemoved())) {
+            tree.introduce(FIRST);
+            DevicePaths refused =
+                    new DevicePaths(EchoDevice.CLASS, EchoDevice.CLASS, FIRST, DomId.ZERO, 0);
+            toolstack.createDevice(refused, Map.of(), Map.of("mood", "bad"));
+            awaitState(refused, "6");
+            takeAway(refused);
+            awaitState(refused, "none");
+            awaitGuests(served, Set.of());
         }
     }
 }

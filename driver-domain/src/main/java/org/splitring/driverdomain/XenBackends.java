@@ -136,8 +136,7 @@ final class XenBackends implements AutoCloseable {
                         ? BackendOptions.DEFAULT
                         : BackendOptions.DEFAULT.withFoldersRemoved();
         BackendHost host = new BackendHost(domain, store, loops::next, meters).with(services);
-        EveryGuest guests =
-                add(EveryGuest.serve(host, classes, choices.folders(), options));
+        EveryGuest guests = add(EveryGuest.serve(host, classes, choices.folders(), options));
         add(store.watch("@releaseDomain", path -> release(store, guests)));
     }
 

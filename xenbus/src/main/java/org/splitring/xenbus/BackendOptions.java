@@ -10,8 +10,7 @@ import java.time.Duration;
 ///     a node of that name, which is then waited for as long as libxl does
 /// @param removesFolders whether the folder of a device that was taken away is removed by who
 ///     serves it, as libxl expects it of a domain that is not its own
-public record BackendOptions(
-        Duration deadline, Duration hotplugDeadline, boolean removesFolders) {
+public record BackendOptions(Duration deadline, Duration hotplugDeadline, boolean removesFolders) {
     /// Xen's 10 seconds, no script, a toolstack that removes folders.
     public static final BackendOptions DEFAULT =
             new BackendOptions(Duration.ofSeconds(10), Duration.ZERO, false);

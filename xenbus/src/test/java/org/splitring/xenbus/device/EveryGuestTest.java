@@ -43,8 +43,7 @@ class EveryGuestTest {
         return serve(folders, BackendOptions.DEFAULT);
     }
 
-    private EveryGuest serve(Map<String, String> folders, BackendOptions options)
-            throws Exception {
+    private EveryGuest serve(Map<String, String> folders, BackendOptions options) throws Exception {
         return EveryGuest.serve(
                 new BackendHost(hypervisor.driverDomain(DomId.ZERO), control, loops::next, meters),
                 classes,

@@ -86,9 +86,9 @@ public final class GntAllocDevice implements AutoCloseable {
         return mapping.segment();
     }
 
-    /// The reference of a page.
-    public int gref(int page) {
-        return grefs[page];
+    /// The reference of each page.
+    public int[] grefs() {
+        return grefs.clone();
     }
 
     /// Gives the pages and their grants back.

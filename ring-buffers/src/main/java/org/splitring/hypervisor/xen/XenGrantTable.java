@@ -5,7 +5,6 @@ import java.util.HashMap;
 import java.util.Map;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.GrantTable;
-import org.splitring.hypervisor.linux.GntAllocDevice;
 
 /// Grants of pages that Linux granted when it made them: each page has its reference, and its
 /// backend reaches it, for reading and writing, as long as the page is there.
@@ -13,7 +12,7 @@ import org.splitring.hypervisor.linux.GntAllocDevice;
 /// So ending a grant ends nothing but the claim, and nothing may ever stand in any of these pages
 /// that the backend must not see: the memory that they make up is for devices only.
 final class XenGrantTable implements GrantTable {
-    private final GntAllocDevice device;
+    private final int[] grefs;
     private final DomId backend;
     private final byte[] states;
     private final Map<Integer, Integer> gfns = new HashMap<>(); // by reference; never changes
@@ -22,13 +21,14 @@ final class XenGrantTable implements GrantTable {
     private static final byte CLAIMED = 1;
     private static final byte GRANTED = 2;
 
-    /// @param pages how many there are
-    XenGrantTable(GntAllocDevice device, DomId backend, int pages) {
-        this.device = device;
+    /// @param grefs of each page
+    /// @param backend the domain that they are granted to
+    XenGrantTable(int[] grefs, DomId backend) {
+        this.grefs = grefs.clone();
         this.backend = backend;
-        states = new byte[pages];
-        for (int gfn = 0; gfn < pages; gfn++) {
-            gfns.put(device.gref(gfn), gfn);
+        states = new byte[grefs.length];
+        for (int gfn = 0; gfn < grefs.length; gfn++) {
+            gfns.put(grefs[gfn], gfn);
         }
     }
 
@@ -49,7 +49,7 @@ final class XenGrantTable implements GrantTable {
             return -1;
         }
         states[gfn] = CLAIMED;
-        return device.gref(gfn);
+        return grefs[gfn];
     }
 
     @Override

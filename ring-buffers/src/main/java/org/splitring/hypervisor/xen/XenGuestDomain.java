@@ -26,7 +26,7 @@ public final class XenGuestDomain implements GuestDomain {
         this.device = device;
         memory = new GuestMemory(device.pages());
         pages = new PageAllocator(memory, 0);
-        grants = new XenGrantTable(device, backend, memory.pageCount());
+        grants = new XenGrantTable(device.grefs(), backend);
         channels = new XenEventChannels(devices.evtchn());
     }
 

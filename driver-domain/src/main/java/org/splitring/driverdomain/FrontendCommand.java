@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.xen.XenDevices;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -91,6 +92,7 @@ final class FrontendCommand implements Callable<Integer> {
                 throw new CommandException(device + " is there twice");
             }
         }
+        XenFrontends.checkPlace(XenDevices.USUAL);
         return new XenFrontends.Choices(
                 store == null ? XenStoreWay.find() : new XenStoreWay(store),
                 names,

@@ -6,6 +6,7 @@ import java.util.concurrent.CountDownLatch;
 import org.splitring.benchmarks.BenchCommand;
 import org.splitring.benchmarks.StressCommand;
 import org.splitring.driverdomain.lab.LabException;
+import org.splitring.hypervisor.xen.XenUnavailableException;
 import picocli.AutoComplete.GenerateCompletion;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -133,7 +134,9 @@ public final class Splitring {
 
     /// One line for what the user can mend; a trace only for what must not happen.
     private static int report(Exception e, CommandLine command, ParseResult result) {
-        if (e instanceof LabException || e instanceof CommandException) {
+        if (e instanceof LabException
+                || e instanceof CommandException
+                || e instanceof XenUnavailableException) {
             command.getErr().println("splitring: " + e.getMessage());
         } else {
             command.getErr().println("splitring: internal error");

@@ -59,6 +59,17 @@ final class XenFrontends implements AutoCloseable {
         this.choices = choices;
     }
 
+    /// Finds out whether there is what cannot be done without.
+    ///
+    /// @throws CommandException that says what is missing, and what to do
+    static void checkPlace(XenDevices devices) throws CommandException {
+        try {
+            devices.checkFrontends();
+        } catch (IOException e) {
+            throw new CommandException(String.valueOf(e.getMessage()), e);
+        }
+    }
+
     /// Connects every device.
     ///
     /// @param onStoreLost runs when the store has gone away, once
@@ -69,7 +80,6 @@ final class XenFrontends implements AutoCloseable {
         XenFrontends started = new XenFrontends(choices);
         boolean complete = false;
         try {
-            XenDevices.USUAL.checkFrontends();
             started.connect(onStoreLost);
             complete = true;
             return started;

@@ -432,14 +432,19 @@ class XenIT {
 
     @Test
     @Order(18)
-    void aGuestThatCrashesLeavesNothing() {
+    void aGuestThatCrashesOrNeverRunsLeavesNothing() {
         String pid = xen.dom0("pidof java");
+        // In the state in which the backend waits for a frontend.
+        String still = " vif=bridge=xenbr0," + SCRIPT + " disk=format=raw,vdev=xvda,access=rw,";
+        xen.dom0("guest create still paused=1" + still + SCRIPT + ",target=/root/c.img");
+        assertEquals("2", xen.dom0("xenstore-read " + VBD + domid("still") + "/51712/state"));
+        xen.dom0("xl destroy still");
         xen.dom0(
                 "guest create odd disk=format=raw,vdev=xvda,access=rw,"
                         + SCRIPT
                         + ",target=/root/c.img");
         xen.dom0("(guest run odd 'echo c >/proc/sysrq-trigger' >/dev/null 2>&1 & sleep 1)");
-        xen.await("! xl list | grep -E -q 'odd|null'");
+        xen.await("! xl list | grep -E -q 'odd|still|null'");
         xen.await("! grep -q gntdev /proc/" + pid + "/maps");
         xen.await("! ls -l /proc/" + pid + "/fd | grep -E -q 'xen/(evtchn|gntdev)'");
     }

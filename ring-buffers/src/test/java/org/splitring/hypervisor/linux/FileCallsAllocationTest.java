@@ -21,6 +21,9 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 class FileCallsAllocationTest {
     private static final int CALLS = 20_000;
+
+    /// On a busy machine the compiler may be late: the least of these counts.
+    private static final int WINDOWS = 5;
     private static final List<OpenFlag> DSYNC = List.of(OpenFlag.READ_WRITE, OpenFlag.DSYNC);
 
     @TempDir Path folder;
@@ -37,10 +40,13 @@ class FileCallsAllocationTest {
                     Arena arena = Arena.ofConfined()) {
                 MemorySegment memory = arena.allocate(4096, 4096);
                 IoVector vector = new IoVector(1);
-                transfer(file, memory, vector);
-                long before = threads.getCurrentThreadAllocatedBytes();
-                transfer(file, memory, vector);
-                System.out.println(threads.getCurrentThreadAllocatedBytes() - before);
+                long least = Long.MAX_VALUE;
+                for (int window = 0; window < WINDOWS; window++) {
+                    long before = threads.getCurrentThreadAllocatedBytes();
+                    transfer(file, memory, vector);
+                    least = Math.min(least, threads.getCurrentThreadAllocatedBytes() - before);
+                }
+                System.out.println(least);
             }
         }
 

@@ -2,7 +2,6 @@ package org.splitring.blkback;
 
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -14,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 final class StorageWait {
     private static final long IDLE_SECONDS = 5;
 
-    private static final Executor THREADS =
+    private static final ThreadPoolExecutor THREADS =
             new ThreadPoolExecutor(
                     0,
                     Integer.MAX_VALUE, // those that ask are virtual threads, and wait
@@ -24,6 +23,11 @@ final class StorageWait {
                     Thread.ofPlatform().daemon().name("storage-", 1).factory());
 
     private StorageWait() {}
+
+    /// Lets a thread without work end after so long; for tests that count threads.
+    static void endIdleAfter(long millis) {
+        THREADS.setKeepAliveTime(millis, TimeUnit.MILLISECONDS);
+    }
 
     /// Something that waits.
     @FunctionalInterface

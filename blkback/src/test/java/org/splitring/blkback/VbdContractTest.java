@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.BeforeAll;
 import org.splitring.blkfront.VbdFrontend;
 import org.splitring.blkfront.VbdFrontendDriver;
 import org.splitring.testkit.contract.DeviceContract;
@@ -26,6 +27,12 @@ public class VbdContractTest extends DeviceContract {
     private final ThreadLocal<Integer> block =
             ThreadLocal.withInitial(() -> threads.getAndIncrement() % BLOCKS);
     private final AtomicInteger turn = new AtomicInteger();
+
+    /// Each test waits until no thread is left.
+    @BeforeAll
+    static void endIdleThreadsSoon() {
+        StorageWait.endIdleAfter(50);
+    }
 
     @Override
     protected BackendDriver backendDriver() {

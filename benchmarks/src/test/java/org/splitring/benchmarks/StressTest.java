@@ -21,6 +21,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.openjdk.jcstress.infra.Status;
 import org.openjdk.jcstress.infra.collectors.DiskReadCollector;
 import org.openjdk.jcstress.infra.collectors.InProcessCollector;
@@ -30,6 +31,7 @@ import org.openjdk.jcstress.infra.collectors.TestResult;
 ///
 /// Short here; `./mvnw -pl benchmarks -am verify -Plong -Dtest=StressTest
 /// -Dsurefire.failIfNoSpecifiedTests=false` takes every compiler configuration for minutes.
+@Isolated
 final class StressTest {
     private static final String NATIVE_ACCESS = "--enable-native-access=ALL-UNNAMED";
     private static final int ATTEMPTS = 10;

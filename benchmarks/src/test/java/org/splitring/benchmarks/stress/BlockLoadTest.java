@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.splitring.benchmarks.stress.Arrivals.Pacing;
@@ -24,6 +25,7 @@ import org.splitring.blkfront.VbdFrontendOptions;
 
 /// A load finds what a disk does wrong, through front, ring and back, and counts how long it
 /// takes.
+@Isolated
 final class BlockLoadTest {
     private static final int BLOCK = 4096;
     private static final int PLACES = 64;

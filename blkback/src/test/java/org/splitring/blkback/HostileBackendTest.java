@@ -81,7 +81,10 @@ class HostileBackendTest {
                                 throw new IllegalStateException(e);
                             }
                         });
-        await().until(() -> front("state").equals("3"));
+        // The frontend does not wait long: it must not have given up before the first look.
+        await().pollDelay(Duration.ZERO)
+                .pollInterval(Duration.ofMillis(2))
+                .until(() -> front("state").equals("3"));
         ring = pages.mapContiguous(new int[] {Integer.parseInt(front("ring-ref"))});
         port.close();
         port =

@@ -17,7 +17,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /// `bench block` as users call it. Other servers are left out: they take time and packages.
-@Timeout(120)
+@Timeout(300)
 class BenchBlockCommandTest {
     @TempDir Path dir;
     private final StringWriter out = new StringWriter();

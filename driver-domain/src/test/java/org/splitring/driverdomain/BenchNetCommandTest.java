@@ -22,7 +22,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 /// `bench net` as users call it. It stands here because it starts labs, which the module of the
 /// benchmarks does not see. Other switches are left out: they take time and packages.
-@Timeout(90)
+@Timeout(300)
 class BenchNetCommandTest {
     private final StringWriter out = new StringWriter();
     private final StringWriter err = new StringWriter();

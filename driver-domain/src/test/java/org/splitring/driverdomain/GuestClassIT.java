@@ -20,7 +20,7 @@ import org.splitring.driverdomain.lab.LabException;
 import org.splitring.driverdomain.lab.LabFile;
 
 /// Java classes in guests: `class`, `jar` and `args` of a domain.
-@Timeout(90)
+@Timeout(180)
 class GuestClassIT {
     /// Says its argument into the network again and again; a listener writes what it hears to its
     /// disk, and ends.

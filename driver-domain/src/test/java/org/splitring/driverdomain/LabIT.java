@@ -247,7 +247,11 @@ class LabIT {
         ProcessHandle guest = program.guest("web");
         assertTrue(guest.destroyForcibly());
         await().atMost(PATIENCE).until(() -> ChildResources.of(driverDomain).guestMappings() == 0);
-        assertTrue(ChildResources.of(driverDomain).descriptors() < baseline.descriptors());
+        await().atMost(PATIENCE)
+                .until(
+                        () ->
+                                ChildResources.of(driverDomain).descriptors()
+                                        < baseline.descriptors());
         program.down();
     }
 

@@ -22,7 +22,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /// `stress paper` as users call it, with the workloads whose programs other tests need too.
-@Timeout(120)
+@Timeout(300)
 class StressPaperCommandTest {
     @TempDir private Path dir;
     private final StringWriter out = new StringWriter();

@@ -14,6 +14,7 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -24,6 +25,7 @@ import org.splitring.testkit.ExternalTools;
 /// of measuring has tests of its own. They have a network of their own, and names of namespaces:
 /// `web` may run twice on a machine, and port 8000 be in use.
 @Timeout(480)
+@Order(3) // long
 class DocumentsIT {
     private static final Path README = Path.of("..", "README.md");
     private static final Path DOCS = Path.of("..", "docs");

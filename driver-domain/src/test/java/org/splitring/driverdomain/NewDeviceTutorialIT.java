@@ -13,11 +13,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /// The commands of `docs/new-device.md` as they are written there, in a copy of the sources and
 /// with a Maven repository of their own (which falls back on the user's for what others made).
+@Order(1) // long
 class NewDeviceTutorialIT {
     private static final Set<String> LEFT_OUT = Set.of("target", ".git", "build", "run");
     private static final int SECONDS =

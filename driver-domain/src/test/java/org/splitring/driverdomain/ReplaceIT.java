@@ -26,6 +26,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -36,6 +37,7 @@ import org.splitring.testkit.ExternalTools;
 /// The driver domain is replaced while clients of several guests do verified I/O.
 /// `-Dsplitring.replacements=1000` makes more of it.
 @Timeout(value = 5, unit = TimeUnit.HOURS)
+@Order(2) // long
 class ReplaceIT {
     private static final int REPLACEMENTS = Integer.getInteger("splitring.replacements", 20);
 

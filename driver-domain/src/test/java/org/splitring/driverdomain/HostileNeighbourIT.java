@@ -71,8 +71,7 @@ class HostileNeighbourIT {
         lab.up(LAB);
         // What a TAP's own queue drops says nothing about the switch.
         for (String domain : List.of(HOSTILE, PEER, VICTIM)) {
-            Ended longer =
-                    lab.inside(domain, "ip", "link", "set", "eth0", "txqueuelen", "20000");
+            Ended longer = lab.inside(domain, "ip", "link", "set", "eth0", "txqueuelen", "20000");
             assertEquals(0, longer.code(), longer.output());
         }
     }

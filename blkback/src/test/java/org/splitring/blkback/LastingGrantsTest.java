@@ -34,7 +34,7 @@ class LastingGrantsTest {
         byte[] data = new byte[1 << 20];
         new Random(1).nextBytes(data);
         byte[] read = new byte[data.length];
-        try (ServedVbd back = lab.backend(image, ServedVbd.LIFECYCLE, features);
+        try (ServedVbd _ = lab.backend(image, ServedVbd.LIFECYCLE, features);
                 ConnectedVbd front =
                         ConnectedVbd.connect(
                                 guest,

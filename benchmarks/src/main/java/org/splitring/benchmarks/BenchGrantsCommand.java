@@ -1,6 +1,5 @@
 package org.splitring.benchmarks;
 
-import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -13,12 +12,10 @@ import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
 import org.splitring.hypervisor.GrantCopies;
-import org.splitring.hypervisor.GrantException;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.xen.XenDevices;
 import org.splitring.hypervisor.xen.XenDriverDomain;
 import org.splitring.hypervisor.xen.XenGuestDomain;
-import org.splitring.hypervisor.xen.XenUnavailableException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -73,7 +70,7 @@ public final class BenchGrantsCommand implements Callable<Integer> {
     private record Case(String way, int pages, int bytes, Runnable once) {}
 
     @Override
-    public Integer call() throws XenUnavailableException, GrantException, IOException {
+    public Integer call() throws Exception {
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         DomId self = new DomId(domid);
         try (XenGuestDomain guest = XenGuestDomain.open(self, self, XenDevices.USUAL, MOST);

@@ -68,7 +68,9 @@ public final class VectoredFile implements AutoCloseable {
             return new VectoredFile(
                     path,
                     Fd.check("open " + path, result),
-                    synchronous && calls.equals(FileCalls.KERNEL) ? KernelFileCalls.SYNCHRONOUS : calls);
+                    synchronous && calls.equals(FileCalls.KERNEL)
+                            ? KernelFileCalls.SYNCHRONOUS
+                            : calls);
         }
     }
 

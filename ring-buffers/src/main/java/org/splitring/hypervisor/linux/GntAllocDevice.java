@@ -15,9 +15,8 @@ import java.nio.file.Path;
 /// `/dev/xen/gntalloc`: pages of this domain that another one may map.
 ///
 /// Linux grants a page when it makes it, to one domain, and takes the grant back when the page
-// goes.
-/// It says to nobody whether the other domain has the page mapped; one that is mapped still when it
-/// goes is kept by the kernel until it is let go.
+/// goes. It says to nobody whether the other domain has the page mapped; one that is mapped still
+/// when it goes is kept by the kernel until it is let go.
 ///
 ///     struct ioctl_gntalloc_alloc_gref
 ///       0  u16 domid

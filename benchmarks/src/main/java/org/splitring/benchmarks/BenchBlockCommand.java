@@ -128,7 +128,11 @@ public final class BenchBlockCommand implements Callable<Integer> {
     private void nothing(List<String> subjects, List<BlockContender> contenders)
             throws IOException {
         Map<String, String[]> words =
-                Map.of("splitring", new String[0], "splitring-noted", new String[] {BlkWorker.NOTED});
+                Map.of(
+                        "splitring",
+                        new String[0],
+                        "splitring-noted",
+                        new String[] {BlkWorker.NOTED});
         for (String subject : subjects) {
             String[] more = words.get(subject);
             if (more != null) {
@@ -141,8 +145,7 @@ public final class BenchBlockCommand implements Callable<Integer> {
                                         DiskEngine.IO_URING,
                                         more);
                 contenders.add(
-                        new BlockContender(
-                                "null", subject, new BlockTest(false, 4096, 128), ring));
+                        new BlockContender("null", subject, new BlockTest(false, 4096, 128), ring));
             }
         }
     }

@@ -50,10 +50,11 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreTree;
 
 /// A disk over the ring: blkfront, blkback, image. One event loop is the guest's, the other the
-/// backend's: two processors. `BlkWorker QUEUES IMAGE MODE ENGINE [persistent] [noted]`; `null` for
-/// an image that takes everything, `persistent` for buffers that stay granted, `noted` for a note
-/// that a successor would find ([WorkerNotes]). Says `ready`, then obeys lines `TEST SECONDS` ([BlockTest]) and answers each with lines `TEST METRIC VALUE` and
-/// `done`. Ends with its standard input.
+/// backend's: two processors. `BlkWorker QUEUES IMAGE MODE ENGINE [persistent] [noted]`; `null`
+/// for an image that takes everything, `persistent` for buffers that stay granted, `noted` for a
+/// note that a successor would find ([WorkerNotes]). Says `ready`, then obeys lines `TEST SECONDS`
+/// ([BlockTest]) and answers each with lines `TEST METRIC VALUE` and `done`. Ends with its
+/// standard input.
 public final class BlkWorker {
     static final String NULL = "null";
     static final String PERSISTENT = "persistent";

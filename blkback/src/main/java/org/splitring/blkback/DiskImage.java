@@ -300,8 +300,8 @@ public final class DiskImage implements AutoCloseable {
         }
     }
 
-    /// A write was done that had been checked. If the disk has become smaller just then, it may have
-    /// made the store longer again: that is undone.
+    /// A write was done that had been checked. If the disk has become smaller just then, it may
+    /// have made the store longer again: that is undone.
     private int checkEnd(long endBytes) throws IOException {
         if (endBytes <= store.sizeBytes()) {
             return DONE;

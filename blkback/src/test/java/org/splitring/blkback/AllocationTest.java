@@ -288,8 +288,7 @@ class AllocationTest {
     /// As above with a real file, also one whose writes are synchronous (`O_DSYNC`).
     @ParameterizedTest
     @CsvSource({"false, false", "false, true", "true, false", "true, true"})
-    void aFileOverTheWorkersAllocatesNothing(boolean synchronous, boolean writes)
-            throws Exception {
+    void aFileOverTheWorkersAllocatesNothing(boolean synchronous, boolean writes) throws Exception {
         Path folder = Path.of("/dev/shm");
         Assumptions.assumeTrue(Files.isWritable(folder), "needs /dev/shm");
         Path file = Files.createTempFile(folder, "splitring", ".img");

@@ -160,8 +160,7 @@ class DiskImageTest {
     void h031_aWriteThatACutOvertakesFailsAndIsCutOff() throws Exception {
         Path file = image(8192);
         FaultyFile faulty = new FaultyFile(file);
-        try (DiskImage disk =
-                DiskImage.of(faulty.open(false), DiskMode.WRITEBACK, Runnable::run)) {
+        try (DiskImage disk = DiskImage.of(faulty.open(false), DiskMode.WRITEBACK, Runnable::run)) {
             for (int size : new int[] {6144, 4096, 512}) {
                 faulty.setBeforeWrite(() -> cut(disk, size));
                 assertEquals(DiskImage.FAILED, disk.write(vector(1024), size - 512));

@@ -240,7 +240,10 @@ class RawDiskPowerLossTest {
                 return;
             }
             int most =
-                    sent.values().stream().mapToInt(each -> each.first + each.count).max().orElse(0);
+                    sent.values().stream()
+                            .mapToInt(each -> each.first + each.count)
+                            .max()
+                            .orElse(0);
             resize(size);
             lates.add(new Late(size, most, sizes.size() - 1));
             late = true;

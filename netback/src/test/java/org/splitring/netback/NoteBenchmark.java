@@ -31,7 +31,8 @@ class NoteBenchmark {
 
     @Test
     void wordsOfAFrame() throws Exception {
-        OrderedNote inMemory = note(Arena.global().allocate(OrderedNote.sizeBytes(ENTRIES, SIZE), 64));
+        OrderedNote inMemory =
+                note(Arena.global().allocate(OrderedNote.sizeBytes(ENTRIES, SIZE), 64));
         OrderedNote inFile = note(file(OrderedNote.sizeBytes(ENTRIES, SIZE)));
         for (int batch : new int[] {1, 16}) {
             double[] memory = new double[ROUNDS];

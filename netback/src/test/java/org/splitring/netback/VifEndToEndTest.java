@@ -103,7 +103,8 @@ class VifEndToEndTest {
         from.loop.execute(
                 () -> {
                     for (byte[] frame : frames) {
-                        TxFrame tx = from.vif().acquire(0, frame.length);
+                        TxFrame tx =
+                                Objects.requireNonNull(from.vif().acquire(0, frame.length));
                         tx.append(MemorySegment.ofArray(frame), 0, frame.length);
                         describe.accept(tx);
                         tx.send();

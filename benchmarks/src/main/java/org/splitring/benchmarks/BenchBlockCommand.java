@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +35,7 @@ public final class BenchBlockCommand implements Callable<Integer> {
             List.of(
                     "splitring",
                     "splitring-persistent",
+                    "splitring-noted",
                     "splitring-threads",
                     "psync",
                     "io_uring",
@@ -89,12 +91,8 @@ public final class BenchBlockCommand implements Callable<Integer> {
         List<BenchRow> rows;
         try {
             List<BlockContender> contenders = new ArrayList<>();
-            if (parts.contains("null") && subjects.contains("splitring")) {
-                BlockContender.Runner ring =
-                        bed(TMPFS).ring(4, BlkWorker.NULL, DiskMode.WRITEBACK, DiskEngine.IO_URING);
-                contenders.add(
-                        new BlockContender(
-                                "null", "splitring", new BlockTest(false, 4096, 128), ring));
+            if (parts.contains("null")) {
+                nothing(subjects, contenders);
             }
             for (boolean memory : List.of(true, false)) {
                 String place = memory ? "tmpfs" : "disk";
@@ -124,6 +122,32 @@ public final class BenchBlockCommand implements Callable<Integer> {
         }
         options.report("Disks", machine, rows, command);
         return 0;
+    }
+
+    /// An image that takes everything, and four rings.
+    private void nothing(List<String> subjects, List<BlockContender> contenders)
+            throws IOException {
+        Map<String, String[]> words =
+                Map.of(
+                        "splitring",
+                        new String[0],
+                        "splitring-noted",
+                        new String[] {BlkWorker.NOTED});
+        for (String subject : subjects) {
+            String[] more = words.get(subject);
+            if (more != null) {
+                BlockContender.Runner ring =
+                        bed(TMPFS)
+                                .ring(
+                                        4,
+                                        BlkWorker.NULL,
+                                        DiskMode.WRITEBACK,
+                                        DiskEngine.IO_URING,
+                                        more);
+                contenders.add(
+                        new BlockContender("null", subject, new BlockTest(false, 4096, 128), ring));
+            }
+        }
     }
 
     private record Way(String name, String subject, BlockContender.Runner runner) {}

@@ -73,13 +73,15 @@ public final class BenchNetCommand implements Callable<Integer> {
         Runtime.getRuntime().addShutdownHook(hook);
         List<BenchRow> rows = new ArrayList<>();
         try {
+            List<String> smallest = List.of(SIZES.getFirst());
             if (parts.contains("ring") && subjects.contains("splitring")) {
                 rows.addAll(
                         options.measure(
                                 "net",
                                 List.of(
-                                        new RingsContender(SIZES, true),
-                                        new RingsContender(List.of(SIZES.getFirst()), false)),
+                                        new RingsContender(SIZES, NetWorker.KEPT),
+                                        new RingsContender(smallest, NetWorker.UNKEPT),
+                                        new RingsContender(smallest, NetWorker.NOTED)),
                                 rings -> rings.run(options.seconds()),
                                 err));
             }

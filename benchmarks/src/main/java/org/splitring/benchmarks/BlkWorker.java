@@ -42,6 +42,7 @@ import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.device.BackendBus;
 import org.splitring.xenbus.device.BackendHost;
 import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.device.DeviceNotes;
 import org.splitring.xenbus.device.FrontendBus;
 import org.splitring.xenbus.device.FrontendHost;
 import org.splitring.xenbus.device.HostServices;
@@ -49,13 +50,15 @@ import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreTree;
 
 /// A disk over the ring: blkfront, blkback, image. One event loop is the guest's, the other the
-/// backend's: two processors. `BlkWorker QUEUES IMAGE MODE ENGINE [persistent]`; `null` for an
-/// image that takes everything, `persistent` for buffers that stay granted. Says `ready`, then
-/// obeys lines `TEST SECONDS` ([BlockTest]) and answers each with lines `TEST METRIC VALUE` and
-/// `done`. Ends with its standard input.
+/// backend's: two processors. `BlkWorker QUEUES IMAGE MODE ENGINE [persistent] [noted]`; `null`
+/// for an image that takes everything, `persistent` for buffers that stay granted, `noted` for a
+/// note that a successor would find ([WorkerNotes]). Says `ready`, then obeys lines `TEST SECONDS`
+/// ([BlockTest]) and answers each with lines `TEST METRIC VALUE` and `done`. Ends with its
+/// standard input.
 public final class BlkWorker {
     static final String NULL = "null";
     static final String PERSISTENT = "persistent";
+    static final String NOTED = "noted";
     private static final long NULL_BYTES = 1L << 30;
     private static final int THREADS = 4; // as the program has
     private static final int VDEV = 51712;
@@ -70,7 +73,12 @@ public final class BlkWorker {
     private final VbdFrontend disk;
 
     private BlkWorker(
-            int queues, String image, DiskMode mode, DiskEngine engine, boolean persistent)
+            int queues,
+            String image,
+            DiskMode mode,
+            DiskEngine engine,
+            List<String> words,
+            DeviceNotes notes)
             throws Exception {
         LocalHypervisor hypervisor = new LocalHypervisor();
         StoreTree tree = new StoreTree();
@@ -90,7 +98,7 @@ public final class BlkWorker {
                     public VbdFrontendOptions options(int device) {
                         return VbdFrontendOptions.DEFAULT
                                 .withQueues(queues)
-                                .withPersistentGrants(persistent)
+                                .withPersistentGrants(words.contains(PERSISTENT))
                                 .withBufferBytes(MEMORY_BYTES / 4);
                     }
 
@@ -118,7 +126,10 @@ public final class BlkWorker {
                                         store,
                                         () -> back,
                                         new SimpleMeterRegistry())
-                                .with(HostServices.NONE.with(VbdHost.class, host)),
+                                .with(
+                                        HostServices.NONE
+                                                .with(VbdHost.class, host)
+                                                .with(DeviceNotes.class, notes)),
                         id,
                         classes,
                         BackendOptions.DEFAULT);
@@ -226,13 +237,22 @@ public final class BlkWorker {
 
     /// Measures until standard input ends.
     public static void main(String[] args) throws Exception {
-        BlkWorker worker =
-                new BlkWorker(
-                        Integer.parseInt(args[0]),
-                        args[1],
-                        DiskMode.parse(args[2]),
-                        DiskEngine.valueOf(args[3]),
-                        args.length > 4 && args[4].equals(PERSISTENT));
+        List<String> words = List.of(args).subList(4, args.length);
+        try (WorkerNotes notes = words.contains(NOTED) ? WorkerNotes.kept() : WorkerNotes.none()) {
+            BlkWorker worker =
+                    new BlkWorker(
+                            Integer.parseInt(args[0]),
+                            args[1],
+                            DiskMode.parse(args[2]),
+                            DiskEngine.valueOf(args[3]),
+                            words,
+                            notes.notes());
+            worker.obey();
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
+    private void obey() throws Exception {
         BufferedReader commands =
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         System.out.println("ready");
@@ -241,9 +261,8 @@ public final class BlkWorker {
                 line = commands.readLine()) {
             String[] words = line.split(" ", -1);
             long nanos = (long) (Double.parseDouble(words[1]) * 1e9);
-            worker.run(BlockTest.parse(words[0]), nanos);
+            run(BlockTest.parse(words[0]), nanos);
             System.out.println("done");
         }
-        Runtime.getRuntime().halt(0);
     }
 }

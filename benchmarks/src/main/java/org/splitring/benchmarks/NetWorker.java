@@ -37,19 +37,22 @@ import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.device.BackendBus;
 import org.splitring.xenbus.device.BackendHost;
 import org.splitring.xenbus.device.DeviceClasses;
+import org.splitring.xenbus.device.DeviceNotes;
 import org.splitring.xenbus.device.FrontendBus;
 import org.splitring.xenbus.device.FrontendHost;
+import org.splitring.xenbus.device.HostServices;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreTree;
 
 /// Frames from ring to ring through the switch: netfront, netback, switch, netback, netfront. One
 /// event loop is both guests', the other that of the backends and the network: two processors.
 /// Arguments: seconds of a test, `kept` or `unkept` (whether backends keep the guests' pages
-/// mapped), then the sizes of frames; one above 1514 bytes is a large segment of TCP. Prints
-/// `SIZE METRIC VALUE`.
+/// mapped) or `noted` (kept, and with a note that a successor would find), then the sizes of
+/// frames; one above 1514 bytes is a large segment of TCP. Prints `SIZE METRIC VALUE`.
 final class NetWorker {
     static final String KEPT = "kept";
     static final String UNKEPT = "unkept";
+    static final String NOTED = "noted";
     private static final int BATCH = 64;
     private static final int ETHERNET = 14;
     private static final int LARGEST_PLAIN = 1514;
@@ -68,9 +71,11 @@ final class NetWorker {
                     "bench", back, System::nanoTime, new LearningSwitch(SwitchSettings.DEFAULT));
 
     private final VifFrontendOptions options;
+    private final DeviceNotes notes;
 
-    private NetWorker(VifFrontendOptions options) {
+    private NetWorker(VifFrontendOptions options, DeviceNotes notes) {
         this.options = options;
+        this.notes = notes;
     }
 
     /// A guest: sends as fast as there is room while it has something to send, and counts what it
@@ -183,10 +188,11 @@ final class NetWorker {
         var ignored =
                 BackendBus.open(
                         new BackendHost(
-                                hypervisor.driverDomain(DomId.ZERO),
-                                store,
-                                () -> back,
-                                new SimpleMeterRegistry()),
+                                        hypervisor.driverDomain(DomId.ZERO),
+                                        store,
+                                        () -> back,
+                                        new SimpleMeterRegistry())
+                                .with(HostServices.NONE.with(DeviceNotes.class, notes)),
                         id,
                         classes,
                         BackendOptions.DEFAULT);
@@ -264,16 +270,20 @@ final class NetWorker {
         JavaProgram.endWithParent();
         long nanos = (long) (Double.parseDouble(args[0]) * 1e9);
         VifFrontendOptions options = VifFrontendOptions.DEFAULT;
-        NetWorker worker =
-                new NetWorker(args[1].equals(KEPT) ? options : options.withoutStaticGrants());
-        Guest sender = worker.guest(1);
-        Guest receiver = worker.guest(2);
-        MemorySegment hello = frame(1, 2, 64);
-        worker.front.execute(() -> receiver.sendOne(hello, 64)); // the switch learns where it is
-        for (int i = 2; i < args.length; i++) {
-            worker.run(sender, receiver, Integer.parseInt(args[i]), nanos);
+        try (WorkerNotes notes = args[1].equals(NOTED) ? WorkerNotes.kept() : WorkerNotes.none()) {
+            NetWorker worker =
+                    new NetWorker(
+                            args[1].equals(UNKEPT) ? options.withoutStaticGrants() : options,
+                            notes.notes());
+            Guest sender = worker.guest(1);
+            Guest receiver = worker.guest(2);
+            MemorySegment hello = frame(1, 2, 64);
+            worker.front.execute(() -> receiver.sendOne(hello, 64)); // the switch learns it
+            for (int i = 2; i < args.length; i++) {
+                worker.run(sender, receiver, Integer.parseInt(args[i]), nanos);
+            }
+            System.out.flush();
         }
-        System.out.flush();
         Runtime.getRuntime().halt(0);
     }
 }

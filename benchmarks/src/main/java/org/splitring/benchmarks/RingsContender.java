@@ -8,8 +8,8 @@ import java.util.Map;
 
 /// Frames from ring to ring through the switch, as a program to start.
 ///
-/// @param kept whether the backends keep the guests' pages mapped (static grants)
-record RingsContender(List<String> sizes, boolean kept) implements Contender {
+/// @param how one of [NetWorker]'s words: pages kept mapped (static grants) or not, or noted
+record RingsContender(List<String> sizes, String how) implements Contender {
     RingsContender {
         sizes = List.copyOf(sizes);
     }
@@ -21,7 +21,7 @@ record RingsContender(List<String> sizes, boolean kept) implements Contender {
 
     @Override
     public String variant(String test) {
-        return (kept ? "ring/" : "ring-unkept/") + test;
+        return (how.equals(NetWorker.KEPT) ? "ring/" : "ring-" + how + "/") + test;
     }
 
     List<Figure> run(double seconds) throws IOException, InterruptedException {
@@ -30,7 +30,7 @@ record RingsContender(List<String> sizes, boolean kept) implements Contender {
                         JavaProgram.command(
                                 NetWorker.class, "-XX:+UseSerialGC", "-Xms32m", "-Xmx512m"));
         command.add(String.format(Locale.ROOT, "%.3f", seconds));
-        command.add(kept ? NetWorker.KEPT : NetWorker.UNKEPT);
+        command.add(how);
         command.addAll(sizes);
         return new FigureProgram("ring to ring", command, Map.of(), sizes)
                 .run(60 + (long) (4 * seconds * sizes.size()));
@@ -38,6 +38,6 @@ record RingsContender(List<String> sizes, boolean kept) implements Contender {
 
     @Override
     public String toString() {
-        return "splitring ring to ring" + (kept ? "" : ", pages not kept");
+        return "splitring ring to ring, " + how;
     }
 }

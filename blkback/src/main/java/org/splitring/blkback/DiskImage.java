@@ -238,6 +238,9 @@ public final class DiskImage implements AutoCloseable {
         }
         try {
             long endBytes = offsetBytes + from.remainingBytes();
+            if (endBytes > store.sizeBytes()) {
+                return FAILED;
+            }
             store.writeNoWait(from, offsetBytes);
             return from.remainingBytes() == 0 ? checkEnd(endBytes) : WOULD_BLOCK;
         } catch (IOException e) {
@@ -256,6 +259,9 @@ public final class DiskImage implements AutoCloseable {
         }
         try {
             long endBytes = offsetBytes + from.remainingBytes();
+            if (endBytes > store.sizeBytes()) {
+                return FAILED; // it has waited, and the disk has become smaller meanwhile
+            }
             store.write(from, offsetBytes);
             return from.remainingBytes() == 0 ? checkEnd(endBytes) : FAILED;
         } catch (IOException e) {
@@ -294,8 +300,8 @@ public final class DiskImage implements AutoCloseable {
         }
     }
 
-    /// A write was done that had been checked. If the disk has become smaller since, it may have
-    /// made the store longer again: that is undone.
+    /// A write was done that had been checked. If the disk has become smaller just then, it may
+    /// have made the store longer again: that is undone.
     private int checkEnd(long endBytes) throws IOException {
         if (endBytes <= store.sizeBytes()) {
             return DONE;

@@ -3,7 +3,6 @@ package org.splitring.blkback;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -14,6 +13,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.blkback.image.BackingFolders;
 import org.splitring.blkback.image.FileSource;
@@ -125,6 +125,20 @@ class AllocationTest {
             int transfers,
             VbdFrontendOptions options)
             throws Exception {
+        try (DiskWorkers workers = new DiskWorkers(2)) {
+            measure(disk, writes, inline, size, transfers, options, workers);
+        }
+    }
+
+    private static void measure(
+            DiskImage disk,
+            boolean writes,
+            boolean inline,
+            int size,
+            int transfers,
+            VbdFrontendOptions options,
+            DiskWorkers workers)
+            throws Exception {
         PumpedLoop loop = new PumpedLoop();
         try (VbdLab lab = new VbdLab()) {
             ServedVbd back =
@@ -135,7 +149,7 @@ class AllocationTest {
                             VbdLab.XVDA,
                             disk,
                             loop,
-                            VbdBackendOptions.of(lab.workers),
+                            VbdBackendOptions.of(workers),
                             ServedVbd.LIFECYCLE);
             CompletableFuture<ConnectedVbd> connecting =
                     CompletableFuture.supplyAsync(
@@ -160,9 +174,9 @@ class AllocationTest {
             long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
             long least = Long.MAX_VALUE;
             while (least >= FEW_BYTES && System.nanoTime() < end) {
-                long before = allocatedBytes(lab.workers);
+                long before = allocatedBytes(workers);
                 load.run(loop, transfers);
-                least = Math.min(least, allocatedBytes(lab.workers) - before);
+                least = Math.min(least, allocatedBytes(workers) - before);
             }
             assertEquals(0, load.errors);
             VbdMetrics metrics = back.metrics();
@@ -271,31 +285,53 @@ class AllocationTest {
         measure(DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run), writes, false);
     }
 
-    /// As above with a real file, whose writes wait because each is synchronised.
-    @Test
-    void writesOfAFileOverTheWorkersAllocateNothing() throws Exception {
+    /// As above with a real file, also one whose writes are synchronous (`O_DSYNC`).
+    @ParameterizedTest
+    @CsvSource({"false, false", "false, true", "true, false", "true, true"})
+    void aFileOverTheWorkersAllocatesNothing(boolean synchronous, boolean writes) throws Exception {
         Path folder = Path.of("/dev/shm");
         Assumptions.assumeTrue(Files.isWritable(folder), "needs /dev/shm");
         Path file = Files.createTempFile(folder, "splitring", ".img");
         try {
             Files.write(file, new byte[1 << 20]);
-            try (FileStore real = FileStore.open(file, DiskAccess.READ_WRITE, false)) {
-                MemoryStore store =
-                        new MemoryStore(1 << 20) {
-                            @Override
-                            public long writeNoWait(IoVector from, long offsetBytes) {
-                                return WOULD_BLOCK;
-                            }
-
-                            @Override
-                            public void write(IoVector from, long offsetBytes) throws IOException {
-                                real.write(from, offsetBytes);
-                            }
-                        };
-                measure(DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run), true, false);
+            try (FileStore real = FileStore.open(file, DiskAccess.READ_WRITE, synchronous);
+                    ColdStore store = new ColdStore(real, null)) {
+                measure(DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run), writes, false);
             }
         } finally {
             Files.delete(file);
+        }
+    }
+
+    /// Past the page cache.
+    @ParameterizedTest
+    @CsvSource({
+        "THREADS, false",
+        "THREADS, true",
+        "IO_URING, false",
+        "IO_URING, true",
+    })
+    void aDirectFileAllocatesNothing(DiskEngine engine, boolean writes) throws Exception {
+        Path file = Files.createTempFile("splitring", ".img");
+        try (DiskWorkers workers = new DiskWorkers(2, engine)) {
+            Assumptions.assumeTrue(
+                    workers.awaitEngine() == engine,
+                    "this kernel lets nobody use io_uring (sysctl kernel.io_uring_disabled)");
+            Files.write(file, new byte[1 << 20]);
+            try (DiskImage disk = openDirect(file)) {
+                measure(disk, writes, false, SIZE, 5_000, VbdFrontendOptions.DEFAULT, workers);
+            }
+        } finally {
+            Files.delete(file);
+        }
+    }
+
+    private static DiskImage openDirect(Path file) {
+        try {
+            return DiskImage.open(file, DiskMode.DIRECT);
+        } catch (DiskException e) {
+            Assumptions.abort("the temporary folder's file system: " + e.getMessage());
+            throw new AssertionError(e);
         }
     }
 

@@ -20,6 +20,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.splitring.blkback.image.BackingFolders;
+import org.splitring.blkback.image.FaultyFile;
 import org.splitring.blkback.image.FileSource;
 import org.splitring.blkback.image.HostFile;
 import org.splitring.blkback.image.ImageFiles;
@@ -152,6 +153,31 @@ class DiskImageTest {
         assertEquals(
                 "image " + file + ": mode direct is for raw images in files, and this is qcow2",
                 e.getMessage());
+    }
+
+    /// The disk becomes smaller when a write has been begun, and its bytes come after that.
+    @Test
+    void h031_aWriteThatACutOvertakesFailsAndIsCutOff() throws Exception {
+        Path file = image(8192);
+        FaultyFile faulty = new FaultyFile(file);
+        try (DiskImage disk = DiskImage.of(faulty.open(false), DiskMode.WRITEBACK, Runnable::run)) {
+            for (int size : new int[] {6144, 4096, 512}) {
+                faulty.setBeforeWrite(() -> cut(disk, size));
+                assertEquals(DiskImage.FAILED, disk.write(vector(1024), size - 512));
+                assertEquals(size, Files.size(file));
+            }
+            faulty.setBeforeWrite(() -> {});
+            assertTrue(disk.failure().isEmpty());
+            assertEquals(DiskImage.DONE, disk.write(vector(512), 0));
+        }
+    }
+
+    private static void cut(DiskImage disk, int sizeBytes) {
+        try {
+            disk.resize(sizeBytes);
+        } catch (DiskException e) {
+            throw new AssertionError(e);
+        }
     }
 
     /// The disk becomes smaller while writes that were checked before are under way.

@@ -33,14 +33,15 @@ import org.splitring.wire.BlkifStatus;
 
 /// Loses power under a raw image while a guest uses its ring: before and after each
 /// synchronisation, and after each change that reaches the file; with what waits for storage done
-/// in any order. Each sector then holds a version that the promise of the mode allows, and is never
-/// torn; and a disk that becomes larger meanwhile has one of its sizes. `-Dsplitring.seed=123` has
-// another run.
+/// in any order. Each sector then holds a version that the promise of the mode allows, and is
+/// never torn; and a disk that becomes larger and smaller meanwhile has one of its sizes.
+/// `-Dsplitring.seed=123` has another run.
 @Timeout(60)
 class RawDiskPowerLossTest {
     private static final int SECTOR = DiskImage.SECTOR_SIZE;
     private static final int SECTORS = 96; // at last
     private static final int SECTORS_AT_FIRST = 48;
+    private static final int SECTORS_AT_LEAST = 40;
     private static final int RUNS = 25;
     private static final int STEPS = 160;
 
@@ -58,9 +59,47 @@ class RawDiskPowerLossTest {
 
         int promised;
         boolean busy;
+
+        /// Version that is written now.
+        @Nullable Long writing;
+
+        /// When all is done that is under way it holds this version or a later one. There is a
+        /// later one only where nobody can tell which of them came last.
+        int sure;
+
+        /// Of the sizes, the one that the disk had when the promise was asked for.
+        int promisedAt;
+
+        void write(long version) {
+            writing = version;
+            versions.add(version);
+            sure = versions.size() - 1;
+        }
+
+        /// It is cut off: zeros if the disk becomes larger again, or what is just being written.
+        int cut() {
+            sure = versions.size();
+            versions.add(0L);
+            if (writing != null) {
+                versions.add(writing);
+            }
+            return sure;
+        }
+
+        /// A write that was answered with an error may have been done or not.
+        void failed() {
+            List<Long> possible = versions.subList(answered, versions.size());
+            sure = versions.size();
+            versions.addAll(List.copyOf(possible));
+            answered = sure;
+        }
     }
 
-    /// @param covers what had been answered when a flush was sent, and behind it the size
+    /// A write had been begun when the disk became smaller, and may make the file longer for a
+    /// moment.
+    private record Late(int sectors, int mostSectors, int size) {}
+
+    /// @param covers what had been answered when it was sent, and behind it the size
     @SuppressWarnings("ArrayRecordComponent") // compared by nobody
     private record Request(
             int operation, int first, int count, long version, List<Integer> pages, int[] covers) {}
@@ -79,6 +118,11 @@ class RawDiskPowerLossTest {
         final List<Integer> sizes = new ArrayList<>(List.of(SECTORS_AT_FIRST));
         int promisedSize; // of these
         boolean resizing;
+        final List<Late> lates = new ArrayList<>();
+        boolean late; // until the write has ended
+        boolean nested;
+        int cuts;
+        int errors;
         long lastId;
         int looks;
         int flushes;
@@ -107,6 +151,7 @@ class RawDiskPowerLossTest {
                 freePages.add(i);
             }
             file.setWitness(this::look);
+            file.setBeforeWrite(this::cutUnderAWrite);
         }
 
         void run() {
@@ -117,15 +162,17 @@ class RawDiskPowerLossTest {
                 if (random.nextInt(2) == 0) {
                     rig.publish();
                     rig.queue.poll(64);
+                    late = false;
                 }
                 if (random.nextInt(2) == 0 && !work.isEmpty()) {
-                    work.remove(random.nextInt(work.size())).run();
+                    runAny();
                 }
                 if (random.nextInt(2) == 0) {
                     rig.loop.pump();
+                    late = false;
                 }
                 if (random.nextInt(24) == 0) {
-                    grow();
+                    resize(random.nextInt(3) == 0 ? smaller() : larger());
                 }
                 takeAnswers();
                 if (wrong != null) {
@@ -137,9 +184,10 @@ class RawDiskPowerLossTest {
             for (int i = 0; rig.queue.inFlight() > 0 || !work.isEmpty(); i++) {
                 assertTrue(i < 10_000, "requests that are never answered");
                 if (!work.isEmpty()) {
-                    work.remove(random.nextInt(work.size())).run();
+                    runAny();
                 }
                 rig.loop.pump();
+                late = false;
             }
             takeAnswers();
             assertEquals(0, sent.size());
@@ -149,19 +197,56 @@ class RawDiskPowerLossTest {
             }
         }
 
-        private void grow() {
-            int sectors = Math.min(SECTORS, sizes.getLast() + 1 + random.nextInt(16));
-            if (sectors == sizes.getLast()) {
+        private void runAny() {
+            work.remove(random.nextInt(work.size())).run();
+            late = false;
+        }
+
+        private int larger() {
+            return Math.min(SECTORS, sizes.getLast() + 1 + random.nextInt(16));
+        }
+
+        private int smaller() {
+            return SECTORS_AT_LEAST + random.nextInt(sizes.getLast() + 1 - SECTORS_AT_LEAST);
+        }
+
+        private void resize(int size) {
+            int before = sizes.getLast();
+            if (size == before) {
                 return;
             }
-            sizes.add(sectors);
+            int[] cut = new int[SECTORS];
+            for (int s = size; s < before; s++) {
+                cut[s] = sectors[s].cut();
+                cuts++;
+            }
+            sizes.add(size);
             resizing = true;
             try {
-                disk.resize((long) sectors * SECTOR);
+                disk.resize((long) size * SECTOR);
             } catch (DiskException e) {
                 throw new AssertionError(e);
             }
             resizing = false;
+            for (int s = size; s < before; s++) {
+                sectors[s].answered = cut[s];
+            }
+        }
+
+        /// The disk becomes smaller when a write has been begun, which may be beyond the new end.
+        private void cutUnderAWrite() {
+            int size = smaller();
+            if (resizing || random.nextInt(8) > 0 || size == sizes.getLast()) {
+                return;
+            }
+            int most =
+                    sent.values().stream()
+                            .mapToInt(each -> each.first + each.count)
+                            .max()
+                            .orElse(0);
+            resize(size);
+            lates.add(new Late(size, most, sizes.size() - 1));
+            late = true;
         }
 
         private void send() {
@@ -199,11 +284,11 @@ class RawDiskPowerLossTest {
             int[] covers = new int[SECTORS + 1];
             covers[SECTORS] = sizes.size() - 1;
             for (int i = 0; i < SECTORS; i++) {
-                covers[i] = barrier ? sectors[i].versions.size() - 1 : sectors[i].answered;
+                covers[i] = barrier ? sectors[i].sure : sectors[i].answered;
             }
             long version = discard ? 0 : id;
             if (operation != BlkifOp.READ) {
-                range.forEach(sector -> sector.versions.add(version));
+                range.forEach(sector -> sector.write(version));
             }
             range.forEach(sector -> sector.busy = true);
             sent.put(id, new Request(operation, first, count, version, pages, covers));
@@ -245,9 +330,28 @@ class RawDiskPowerLossTest {
                 if (request == null) {
                     throw new AssertionError("answered twice: " + response);
                 }
-                assertEquals(BlkifStatus.OKAY, response.status());
-                answered(request);
+                if (response.status() == BlkifStatus.OKAY) {
+                    answered(request);
+                } else {
+                    failed(request, response.status());
+                }
                 freePages.addAll(request.pages);
+            }
+        }
+
+        /// Only what reaches beyond an end that the disk has had meanwhile may fail.
+        private void failed(Request request, int status) {
+            errors++;
+            int end = request.first + request.count;
+            List<Integer> since = sizes.subList(request.covers[SECTORS], sizes.size());
+            assertEquals(BlkifStatus.ERROR, status);
+            assertTrue(since.stream().anyMatch(size -> size < end), request + " of " + since);
+            for (int s = request.first; s < end; s++) {
+                sectors[s].busy = false;
+                if (request.operation != BlkifOp.READ) {
+                    sectors[s].writing = null;
+                    sectors[s].failed();
+                }
             }
         }
 
@@ -268,27 +372,54 @@ class RawDiskPowerLossTest {
                 if (request.operation == BlkifOp.READ) {
                     MemorySegment page = rig.page(request.pages.get(i / 8));
                     long found = page.get(ValueLayout.JAVA_LONG, i % 8L * SECTOR);
-                    long newest = sector.versions.get(sector.answered);
-                    assertEquals(value(newest, request.first + i), found, "read");
+                    int from = request.covers[request.first + i];
+                    assertTrue(mayHold(request.first + i, found, from), "read " + found);
                     continue;
                 }
-                sector.answered = sector.versions.size() - 1;
+                sector.writing = null;
+                sector.answered = sector.sure;
                 if (mode == DiskMode.WRITETHROUGH || request.operation == BlkifOp.WRITE_BARRIER) {
                     sector.promised = sector.answered;
+                    sector.promisedAt = request.covers[SECTORS];
                 }
             }
+        }
+
+        /// @param from first version that is possible
+        private boolean mayHold(int s, long found, int from) {
+            List<Long> versions = sectors[s].versions;
+            for (int v = from; v < versions.size(); v++) {
+                if (found == value(versions.get(v), s)) {
+                    return true;
+                }
+            }
+            return false;
         }
 
         private void checkSize(int found, boolean powerLost) {
             int last = sizes.size() - 1;
             int from = powerLost ? promisedSize : resizing ? last - 1 : last;
             List<Integer> possible = sizes.subList(from, last + 1);
-            assertTrue(possible.contains(found), found + " sectors, and not " + possible);
+            boolean tooLate = false;
+            for (Late each : lates) {
+                tooLate |=
+                        (powerLost ? each.size >= promisedSize : late)
+                                && found > each.sectors
+                                && found <= each.mostSectors;
+            }
+            assertTrue(
+                    possible.contains(found) || tooLate,
+                    found + " sectors, and not " + possible + " or " + lates);
         }
 
         /// What may be left now is compared with what was promised.
         private void look() {
             looks++;
+            if (resizing && !nested && !work.isEmpty() && random.nextInt(2) == 0) {
+                nested = true; // another thread
+                work.remove(random.nextInt(work.size())).run();
+                nested = false;
+            }
             try {
                 check(file.afterKill(), false);
                 for (int i = 0; i < 2; i++) {
@@ -300,13 +431,21 @@ class RawDiskPowerLossTest {
             }
         }
 
+        /// What was promised is gone only where the disk has become smaller since.
+        private void checkCut(int s) {
+            int from = Math.max(promisedSize, sectors[s].promisedAt);
+            List<Integer> possible = sizes.subList(from, sizes.size());
+            assertTrue(possible.stream().anyMatch(size -> size <= s), s + " of " + possible);
+        }
+
         private void check(byte[] left, boolean powerLost) {
             ByteBuffer bytes = ByteBuffer.wrap(left).order(ByteOrder.LITTLE_ENDIAN);
             checkSize(left.length / SECTOR, powerLost);
             for (int s = 0; s < SECTORS; s++) {
                 if (s >= left.length / SECTOR) {
-                    // Nothing can be promised where the size is not.
-                    assertEquals(0, powerLost ? sectors[s].promised : 0, "sector " + s);
+                    if (powerLost && sectors[s].promised > 0) {
+                        checkCut(s);
+                    }
                     continue;
                 }
                 long found = bytes.getLong(s * SECTOR);
@@ -316,12 +455,7 @@ class RawDiskPowerLossTest {
                     }
                 }
                 History sector = sectors[s];
-                int from = powerLost ? sector.promised : sector.answered;
-                boolean fits = false;
-                for (int v = from; v < sector.versions.size(); v++) {
-                    fits |= found == value(sector.versions.get(v), s);
-                }
-                if (!fits) {
+                if (!mayHold(s, found, powerLost ? sector.promised : sector.answered)) {
                     fail(
                             "sector %d holds %d after %s; versions %s, answered %d, promised %d"
                                     .formatted(
@@ -341,6 +475,9 @@ class RawDiskPowerLossTest {
     void whatWasPromisedIsThereAfterALossOfPowerAtEachMoment(DiskMode mode) throws IOException {
         int looks = 0;
         int flushes = 0;
+        int cuts = 0;
+        int errors = 0;
+        int lates = 0;
         for (int run = 0; run < RUNS; run++) {
             Guest guest = new Guest(seed + 100L * run, mode);
             try (guest.rig) {
@@ -351,14 +488,20 @@ class RawDiskPowerLossTest {
                 guest.work.forEach(Runnable::run);
             }
             guest.file.setWitness(() -> {});
+            guest.file.setBeforeWrite(() -> {});
             guest.disk.close();
             byte[] last = guest.file.afterKill();
             assertEquals(-1, Arrays.mismatch(last, Files.readAllBytes(folder.resolve("disk.img"))));
             looks += guest.looks;
             flushes += guest.flushes;
+            cuts += guest.cuts;
+            errors += guest.errors;
+            lates += guest.lates.size();
         }
         assertTrue(looks > RUNS * 20, "only " + looks + " looks");
         assertTrue(flushes > RUNS * 5, "only " + flushes + " flushes");
+        String all = cuts + " sectors cut off, " + errors + " errors, " + lates + " late writes";
+        assertTrue(cuts > RUNS * 5 && errors > RUNS / 2 && lates > RUNS, all);
     }
 
     /// The check itself: a mode that promises nothing loses something.

@@ -43,7 +43,7 @@ class BenchBlockCommandTest {
                         "--seconds",
                         "0.2",
                         "--subjects",
-                        "splitring,psync",
+                        "splitring,splitring-noted,psync",
                         "--dir",
                         dir.toString(),
                         "--json",
@@ -63,6 +63,7 @@ class BenchBlockCommandTest {
         Set<String> expected = new TreeSet<>();
         for (String metric : Set.of("ops_per_second", "cpu_ns")) {
             expected.add("splitring null/read-4k-128 " + metric);
+            expected.add("splitring-noted null/read-4k-128 " + metric);
             expected.add("splitring ring/tmpfs/write-4k-32 " + metric);
             expected.add("psync ring/tmpfs/write-4k-32 " + metric);
             expected.add("splitring nbd/tmpfs/write-4k-32 " + metric);

@@ -62,6 +62,7 @@ class BenchNetCommandTest {
             for (String metric : Set.of("frames_per_second", "bits_per_second", "frame_ns")) {
                 expected.add("splitring ring/" + size + " " + metric);
                 expected.add("splitring ring-unkept/64 " + metric);
+                expected.add("splitring ring-noted/64 " + metric);
             }
         }
         assertEquals(expected, rows());

@@ -66,10 +66,6 @@ final class ControlQueue implements RingWork {
             note.taken(index + 1);
             serve(index);
         }
-        note.publishing(ring.responseIndex());
-        if (ring.pushResponsesAndCheckNotify()) {
-            channel.send();
-        }
         return taken + count;
     }
 
@@ -77,7 +73,9 @@ final class ControlQueue implements RingWork {
         return (long) (index & (ring.entries() - 1)) * NetifCtrlLayout.ENTRY_SIZE_BYTES;
     }
 
-    /// Serves the request of which there is a copy, and answers it.
+    /// Serves the request of which there is a copy, and answers it. The answer is published before
+    /// the next request is served: a successor may serve one again without telling, but of two the
+    /// first would meet what the second has changed.
     private void serve(int index) {
         MemorySegment.copy(
                 note.copies(), copyAt(index), request, 0, NetifCtrlLayout.ENTRY_SIZE_BYTES);
@@ -92,6 +90,10 @@ final class ControlQueue implements RingWork {
                 type,
                 status,
                 answer);
+        note.publishing(ring.responseIndex());
+        if (ring.pushResponsesAndCheckNotify()) {
+            channel.send();
+        }
     }
 
     @Override

@@ -52,17 +52,28 @@ final class HashConfig {
         restore();
     }
 
-    /// What makes no sense is left out, as if a frontend had asked for it.
+    /// What makes no sense is left out. Nothing is written: a process that ends meanwhile leaves
+    /// the note as it has found it.
     private void restore() {
-        int ignored = setAlgorithm(note.get(JAVA_INT, 0));
+        if (note.get(JAVA_INT, 0) == NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ) {
+            algorithm = NetifCtrlLayout.HASH_ALGORITHM_TOEPLITZ;
+        }
         types = note.get(JAVA_INT, TYPES_AT) & ALL_TYPES;
-        setKey(note.asSlice(KEY_AT, FlowHash.KEY_BYTES).toArray(ValueLayout.JAVA_BYTE));
+        flow.key(note.asSlice(KEY_AT, FlowHash.KEY_BYTES).toArray(ValueLayout.JAVA_BYTE));
         int size = note.get(JAVA_INT, SIZE_AT);
         if (size > 0 && size <= MAX_MAPPING_SIZE) {
             int[] found = note.asSlice(MAPPING_AT, 4L * size).toArray(JAVA_INT);
-            ignored = setMappingSize(size);
-            ignored = setMapping(found, 0);
+            mapping = areQueues(found) ? found : new int[size];
         }
+    }
+
+    private boolean areQueues(int[] entries) {
+        for (int queue : entries) {
+            if (Integer.compareUnsigned(queue, queues) >= 0) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// Chooses the queue for a frame. [#hashType] and [#hash] are then those of the frame.
@@ -135,10 +146,8 @@ final class HashConfig {
     /// @param entries private copies of what the frontend wrote
     /// @param offset inside the mapping, with all entries
     int setMapping(int[] entries, int offset) {
-        for (int queue : entries) {
-            if (Integer.compareUnsigned(queue, queues) >= 0) {
-                return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
-            }
+        if (!areQueues(entries)) {
+            return NetifCtrlLayout.STATUS_INVALID_PARAMETER;
         }
         int[] changed = mapping.clone();
         System.arraycopy(entries, 0, changed, offset, entries.length);

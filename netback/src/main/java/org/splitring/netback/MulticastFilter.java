@@ -30,9 +30,12 @@ final class MulticastFilter {
         this.note = note;
         int found = Math.clamp(note.get(ValueLayout.JAVA_INT, 0), 0, MAX_ADDRESSES);
         for (int i = 0; i < found; i++) {
-            addresses[i] = note.get(ValueLayout.JAVA_LONG, ADDRESSES_AT + 8L * i);
+            long address = note.get(ValueLayout.JAVA_LONG, ADDRESSES_AT + 8L * i);
+            // One stands there twice when a process has ended in taking away another.
+            if ((address & GROUP_BIT) != 0 && indexOf(address) < 0) {
+                addresses[count++] = address;
+            }
         }
-        count = found;
     }
 
     boolean passes(Frame frame) {

@@ -26,6 +26,7 @@ import org.splitring.netfront.VifFrontendOptions;
 import org.splitring.ring.FrontRing;
 import org.splitring.testkit.LastingNotes;
 import org.splitring.testkit.MortalDriver;
+import org.splitring.wire.NetifCtrlLayout;
 import org.splitring.wire.NetifExtraLayout;
 import org.splitring.wire.NetifRxLayout;
 import org.splitring.wire.NetifStatus;
@@ -44,11 +45,13 @@ import org.splitring.xenbus.store.StoreException;
 
 /// A guest with a vif that knows of one backend only, and processes with a network and the backend
 /// that die one after the other, at any step. The guest keeps its rings full and its books exact:
-/// every slot comes back once, with its id, and what is in a frame is what was sent.
+/// every slot comes back once, with its id, and what is in a frame is what was sent. What it asks
+/// for through the control ring is answered as if it had been asked once.
 final class SimulatedVif {
     private static final int DOMID = 1;
     private static final int FRAME_SLOTS = 64; // pages of frames to send
     private static final int RX_PAGES = 64;
+    private static final int RX_IDS = 500; // that of the first page: no number of a slot
     private static final int HEADER = 14;
     private static final int MORE = NetifTxLayout.MORE_DATA;
 
@@ -58,12 +61,14 @@ final class SimulatedVif {
     int arrived;
     int received;
     int lost;
+    int asked;
 
     private final LastingNotes notes = new LastingNotes();
     private final LocalGuestDomain domain;
     private final Store guestStore;
     private final DeviceLoop guestLoop;
     private final List<Queue> queues = new ArrayList<>();
+    private final Control asker;
     private int stepsToDeath;
 
     // Of the process of now.
@@ -136,7 +141,8 @@ final class SimulatedVif {
 
         void offer(int id) {
             long slot = rx.slotOffset(rx.takeRequestIndex());
-            NetifRxLayout.writeRequest(rx.segment(), slot, id, data.gref(FRAME_SLOTS + id));
+            int gref = data.gref(FRAME_SLOTS + id);
+            NetifRxLayout.writeRequest(rx.segment(), slot, RX_IDS + id, gref);
             rxIds.add(id);
         }
 
@@ -149,7 +155,7 @@ final class SimulatedVif {
                 int id = rxIds.remove();
                 again.add(id);
                 check(extrasToCome == 0, "extras were not asked for");
-                check(NetifRxLayout.idOf(response) == id, "rx id of another slot");
+                check(NetifRxLayout.idOf(response) == RX_IDS + id, "rx id of another slot");
                 int status = NetifRxLayout.statusOf(response);
                 if (status < 0) {
                     check(!inFrame, "an error in a frame");
@@ -235,11 +241,108 @@ final class SimulatedVif {
         }
     }
 
+    /// The guest's end of the control ring, which asks several things at a time. What an answer
+    /// says depends on all that was asked before.
+    private final class Control {
+        private static final int ZEROES = 0; // page of entries for mappings
+
+        record Question(int id, int type, int status) {}
+
+        final GrantedPages pages = GrantedPages.grant(domain, DomId.ZERO, 1, false);
+        final GrantedPages data = GrantedPages.grant(domain, DomId.ZERO, 1, false);
+        final FrontRing ring = FrontRing.init(pages.memory(), NetifCtrlLayout.ENTRY_SIZE_BYTES);
+        final EventChannel port = domain.eventChannels().allocUnbound(DomId.ZERO);
+        final Deque<Question> open = new ArrayDeque<>();
+        int lastId;
+
+        // When all that was asked is done.
+        boolean hashes;
+        int mappingSize;
+
+        Control() throws Exception {
+            port.listen(guestLoop, this::event);
+        }
+
+        void ask() {
+            int count = Math.min(1 + lab.sim.choose(4), ring.freeRequests());
+            for (int i = 0; i < count; i++) {
+                askOne();
+            }
+            if (ring.pushRequestsAndCheckNotify()) {
+                port.send();
+            }
+        }
+
+        private void askOne() {
+            switch (lab.sim.choose(5)) {
+                case 0 -> {
+                    int algorithm = lab.sim.choose(3);
+                    hashes = algorithm < 2 ? algorithm == 1 : hashes;
+                    put(NetifCtrlLayout.TYPE_SET_HASH_ALGORITHM, algorithm < 2, algorithm, 0, 0);
+                }
+                case 1 -> {
+                    int types = lab.sim.choose(20);
+                    put(NetifCtrlLayout.TYPE_SET_HASH_FLAGS, hashes && types < 16, types, 0, 0);
+                }
+                case 2 -> {
+                    int size = lab.sim.choose(140);
+                    mappingSize = size <= 128 ? size : mappingSize;
+                    put(NetifCtrlLayout.TYPE_SET_HASH_MAPPING_SIZE, size <= 128, size, 0, 0);
+                }
+                case 3 -> {
+                    int size = lab.sim.choose(128);
+                    int from = lab.sim.choose(128);
+                    put(
+                            NetifCtrlLayout.TYPE_SET_HASH_MAPPING,
+                            from + size <= mappingSize,
+                            data.gref(ZEROES),
+                            size,
+                            from);
+                }
+                default -> put(NetifCtrlLayout.TYPE_GET_HASH_FLAGS, true, 0, 0, 0);
+            }
+        }
+
+        private void put(int type, boolean succeeds, int first, int second, int third) {
+            int id = ++lastId & 0xFFFF;
+            long slot = ring.slotOffset(ring.takeRequestIndex());
+            NetifCtrlLayout.writeRequest(ring.segment(), slot, id, type, first, second, third);
+            int status =
+                    succeeds
+                            ? NetifCtrlLayout.STATUS_SUCCESS
+                            : NetifCtrlLayout.STATUS_INVALID_PARAMETER;
+            open.add(new Question(id, type, status));
+        }
+
+        private void event() {
+            do {
+                for (int left = ring.unconsumedResponses(); left > 0; left--) {
+                    long slot = ring.slotOffset(ring.consumeResponseIndex());
+                    int id = NetifCtrlLayout.responseId(ring.segment(), slot);
+                    int type = NetifCtrlLayout.responseType(ring.segment(), slot);
+                    int status = NetifCtrlLayout.responseStatus(ring.segment(), slot);
+                    Question answered = new Question(id, type, status);
+                    Question first = open.remove();
+                    check(answered.equals(first), answered + ", and not " + first);
+                    asked++;
+                }
+            } while (ring.finalCheckForResponses());
+            port.unmask();
+        }
+
+        void close() {
+            port.close();
+            pages.close();
+            data.close();
+        }
+    }
+
     SimulatedVif(long seed) throws Exception {
         lab = new VifLab(seed);
         domain = lab.domain(DOMID);
         guestStore = lab.tree.connection(domain.id(), lab.control);
         guestLoop = lab.sim.loop("guest", 0);
+        asker = new Control();
         lab.createVif(DOMID, Map.of());
         process = new MortalDriver(lab.driver, this::isLastStep);
         processStore = lab.tree.connection(DomId.ZERO, process.thread(lab.control));
@@ -269,6 +372,8 @@ final class SimulatedVif {
                         keys.write(folder + "/" + key, "1");
                     }
                     keys.write(folder + "/multi-queue-num-queues", Integer.toString(count));
+                    keys.write(folder + "/ctrl-ring-ref", "" + asker.pages.gref(0));
+                    keys.write(folder + "/event-channel-ctrl", "" + asker.port.port());
                     for (int i = 0; i < count; i++) {
                         Queue queue = queues.get(i);
                         String place = count == 1 ? folder : folder + "/queue-" + i;
@@ -370,11 +475,15 @@ final class SimulatedVif {
                 check(!used, "a tx slot was never answered");
             }
         }
+        lab.until("every question is answered", asker.open::isEmpty);
         check(lab.backendState(DOMID).equals("4"), "state");
         end();
     }
 
     private void disturb() {
+        if (lab.sim.choose(10) == 0) {
+            guestLoop.execute(asker::ask);
+        }
         if (lab.sim.choose(3) == 0) {
             Queue queue = queues.get(lab.sim.choose(queues.size()));
             guestLoop.execute(queue::send);
@@ -431,6 +540,7 @@ final class SimulatedVif {
         check(notes.isEmpty(), "a note is left");
         check(lab.hypervisor.mappedTotal() == 0, "still mapped");
         queues.forEach(Queue::close);
+        asker.close();
         lab.close();
     }
 

@@ -20,6 +20,7 @@ class VifSimulationTest {
         long arrived = 0;
         long received = 0;
         long lost = 0;
+        long asked = 0;
         for (long seed = first; seed <= last; seed++) {
             SimulatedVif vif = new SimulatedVif(seed);
             vif.run();
@@ -27,11 +28,13 @@ class VifSimulationTest {
             arrived += vif.arrived;
             received += vif.received;
             lost += vif.lost;
+            asked += vif.asked;
         }
-        String all = deaths + " deaths, " + arrived + ", " + received + ", " + lost;
+        String all = deaths + " deaths, " + arrived + ", " + received + ", " + lost + ", " + asked;
         if (ONLY_SEED == null) {
             assertTrue(deaths > 3L * SEEDS && arrived > 20L * SEEDS, all);
             assertTrue(received > 20L * SEEDS && lost > SEEDS / 10, all);
+            assertTrue(asked > 20L * SEEDS, all);
         }
     }
 }

@@ -14,6 +14,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.splitring.bridge.JavaPort;
 import org.splitring.bridge.PortCapabilities;
 import org.splitring.bridge.PortSettings;
@@ -170,6 +172,43 @@ class VifSuccessorTest {
     @Test
     void withoutANoteItIsAsIfNobodyKnewThatRing() throws Exception {
         notes.clear();
+        succeed();
+        assertEquals("6", lab.backendState(1));
+        assertEquals(0, lab.hypervisor.mappedTotal());
+    }
+
+    /// All that the guest had offered: it has no page left, and no frame comes that would have them
+    /// published.
+    @Test
+    void slotsThatWereTakenAreGivenBackAtOnce() throws Exception {
+        raw.offerRx(8);
+        process.kill();
+        MemorySegment memory = notes.memory(VifLab.paths(1));
+        long copies = headers(2) + 64;
+        MemorySegment.copy(raw.rxRing.memory(), 64, memory, copies, 8 * RawVif.RX_ENTRY);
+        memory.set(ValueLayout.JAVA_INT, headers(2) + 4, 8);
+        succeed();
+        raw.awaitRx(8);
+        for (int i = 0; i < 8; i++) {
+            assertEquals(-1, raw.rxStatus(i));
+            assertEquals(i, raw.rxField(i, 0));
+        }
+        raw.offerRx(8);
+        byte[] in = Packets.frame(Packets.mac(1), Packets.mac(9), 300);
+        send(station(), in);
+        raw.awaitRx(9);
+        assertArrayEquals(in, raw.rxBytes(8));
+    }
+
+    /// Each of the three rings, and each word by which its note is known.
+    @ParameterizedTest
+    @CsvSource({"0, 4", "0, 8", "0, 12", "1, 4", "1, 8", "1, 12", "2, 4", "2, 8", "2, 12"})
+    void aNoteOfRingsOfAnotherKindIsRefused(int ring, long word) throws Exception {
+        process.kill();
+        long at = (ring == 0 ? 0 : headers(ring)) + word;
+        MemorySegment memory = notes.memory(VifLab.paths(1));
+        int found = memory.get(ValueLayout.JAVA_INT, at);
+        memory.set(ValueLayout.JAVA_INT, at, found + 1000); // taken and not answered: too many
         succeed();
         assertEquals("6", lab.backendState(1));
         assertEquals(0, lab.hypervisor.mappedTotal());

@@ -122,7 +122,9 @@ public record NbdSource(Server server, String export, int reconnectSeconds) impl
     private record Text(String text, @Nullable Path folder) {
         NbdSource parse() throws DiskException {
             if (text.startsWith("nbds:") || text.startsWith("nbds+")) {
-                throw bad("TLS is not supported");
+                throw bad(
+                        "TLS is not supported; nbdkit's plugin nbd can stand between, and its"
+                                + " socket be named here");
             }
             if (text.startsWith("nbd://") || text.startsWith("nbd+unix:")) {
                 return ofUri();

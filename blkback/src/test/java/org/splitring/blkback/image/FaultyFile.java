@@ -65,6 +65,7 @@ public final class FaultyFile implements FileCalls {
     private NoWait noWait = NoWait.TAKES;
     private Random random = new Random(1);
     private Runnable witness = () -> {};
+    private Runnable beforeWrite = () -> {};
     private boolean syncFailed;
     private boolean syncedAfterFailure;
 
@@ -90,6 +91,12 @@ public final class FaultyFile implements FileCalls {
     /// Looks before and after each synchronisation, and after each change.
     public void setWitness(Runnable looks) {
         witness = looks;
+    }
+
+    /// Does something between the moment at which a write is begun and its bytes, as another thread
+    /// would.
+    public void setBeforeWrite(Runnable task) {
+        beforeWrite = task;
     }
 
     /// Counts from now on, and lets the `call`-th call of a kind fail.
@@ -238,6 +245,7 @@ public final class FaultyFile implements FileCalls {
         if (size == 0) {
             return 0;
         }
+        beforeWrite.run();
         long written = KERNEL.pwritev2(fd, first(from, size), fileOffset, 0);
         if (written > 0) {
             byte[] bytes = new byte[(int) written];
@@ -273,9 +281,10 @@ public final class FaultyFile implements FileCalls {
         witness.run();
     }
 
-    /// A synchronous write that needs a new length makes the one stable that the file has.
+    /// A synchronous write that one of the possible lengths would cut off makes the length stable
+    /// that the file has.
     private void stabilise(int end) {
-        if (stable.length < end) {
+        if (stable.length < end || sizes.stream().anyMatch(size -> size < end)) {
             stable = Arrays.copyOf(stable, now.length);
             sizes.clear();
         }

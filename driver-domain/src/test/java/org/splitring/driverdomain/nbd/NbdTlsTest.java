@@ -28,7 +28,11 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskException;
+import org.splitring.blkback.image.NbdSource;
 import org.splitring.blkback.nbd.NbdProtocol;
+import org.splitring.blkback.nbd.NbdStore;
 import org.splitring.driverdomain.TestCertificates;
 
 /// A server that wants TLS.
@@ -94,6 +98,20 @@ class NbdTlsTest {
         client.askToRead(-size, 4096, size);
         assertEquals(new RawNbdClient.Reply(0, -size), client.reply());
         assertArrayEquals(data, client.read(size).array(), "read, size " + size);
+    }
+
+    /// Our own client of disks, which has no TLS.
+    @Test
+    void aDiskCannotBeOneOfTheseExportsAndSaysSoInOneLine() throws IOException {
+        serve();
+        NbdSource source = NbdSource.parse("nbd://localhost:" + port + "/xvda");
+        DiskException refused =
+                assertThrows(
+                        DiskException.class,
+                        () -> NbdStore.open(source, DiskAccess.READ_WRITE, false));
+        String message = String.valueOf(refused.getMessage());
+        assertTrue(message.contains("the server wants TLS, which is not supported"), message);
+        assertEquals(1, message.lines().count(), message);
     }
 
     @Test

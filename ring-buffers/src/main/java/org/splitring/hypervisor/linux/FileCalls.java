@@ -6,7 +6,7 @@ package org.splitring.hypervisor.linux;
 /// As the kernel, each returns a negative error number when it fails. Any thread.
 public interface FileCalls {
     /// What the kernel does.
-    FileCalls KERNEL = new KernelFileCalls(true);
+    FileCalls KERNEL = new KernelFileCalls(false);
 
     /// Reads once; the vector stays as it is.
     ///

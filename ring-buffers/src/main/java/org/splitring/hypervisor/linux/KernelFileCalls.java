@@ -10,12 +10,14 @@ import java.lang.ref.Reference;
 /// [FileCalls] of the C library, repeated when a signal interrupts them.
 ///
 /// Reads and writes are made without asking for `errno` first, which costs no object
-/// ([Native#plainFunction]). One that fails has moved nothing, and is made again to learn why. Two
-/// kinds are made once: synchronous writes, since the kernel tells of a failed write to storage one
-/// time only; and reads that must not wait, since the one that may wait finds out.
+/// ([Native#plainFunction]). One that fails has moved nothing, and is made again to learn why; but
+/// not a read that must not wait, since the one that may wait finds out.
+///
+/// The kernel tells of a failed write to storage one time only. So a synchronous write that failed
+/// has failed, whatever comes of it when it is made again; one that must not wait is made once.
 final class KernelFileCalls implements FileCalls {
     /// For files that are open with `O_DSYNC`, or perhaps are.
-    static final FileCalls ONCE = new KernelFileCalls(false);
+    static final FileCalls SYNCHRONOUS = new KernelFileCalls(true);
 
     private static final int IOV_MAX = 1024;
 
@@ -34,37 +36,34 @@ final class KernelFileCalls implements FileCalls {
     private static final MethodHandle FALLOCATE =
             Native.function("fallocate", INT, INT, INT, LONG, LONG);
 
-    private final boolean repeats;
+    private final boolean synchronous;
 
-    /// @param repeats whether a transfer that failed may be made again
-    KernelFileCalls(boolean repeats) {
-        this.repeats = repeats;
+    KernelFileCalls(boolean synchronous) {
+        this.synchronous = synchronous;
     }
 
     @Override
     public long preadv2(int fd, IoVector into, long fileOffset, int flags) {
-        if (repeats) {
-            long result;
-            try {
-                result =
-                        (long)
-                                PLAIN_PREADV2.invokeExact(
-                                        fd,
-                                        into.address(),
-                                        Math.min(into.size(), IOV_MAX),
-                                        fileOffset,
-                                        flags);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            } finally {
-                Reference.reachabilityFence(into);
-            }
-            if (result >= 0) {
-                return result;
-            }
-            if (flags == VectoredFile.RWF_NOWAIT) {
-                return -Errno.EAGAIN; // hardly ever anything else; reading again says what
-            }
+        long plain;
+        try {
+            plain =
+                    (long)
+                            PLAIN_PREADV2.invokeExact(
+                                    fd,
+                                    into.address(),
+                                    Math.min(into.size(), IOV_MAX),
+                                    fileOffset,
+                                    flags);
+        } catch (Throwable t) {
+            throw Native.unexpected(t);
+        } finally {
+            Reference.reachabilityFence(into);
+        }
+        if (plain >= 0) {
+            return plain;
+        }
+        if (flags == VectoredFile.RWF_NOWAIT) {
+            return -Errno.EAGAIN; // hardly ever anything else; reading again says what
         }
         MemorySegment state = Native.state();
         long result;
@@ -92,10 +91,10 @@ final class KernelFileCalls implements FileCalls {
 
     @Override
     public long pwritev2(int fd, IoVector from, long fileOffset, int flags) {
-        if (repeats) {
-            long result;
+        if (!synchronous || flags != VectoredFile.RWF_NOWAIT) {
+            long plain;
             try {
-                result =
+                plain =
                         (long)
                                 PLAIN_PWRITEV2.invokeExact(
                                         fd,
@@ -108,8 +107,8 @@ final class KernelFileCalls implements FileCalls {
             } finally {
                 Reference.reachabilityFence(from);
             }
-            if (result >= 0) {
-                return result;
+            if (plain >= 0) {
+                return plain;
             }
         }
         MemorySegment state = Native.state();
@@ -133,7 +132,13 @@ final class KernelFileCalls implements FileCalls {
                 Reference.reachabilityFence(from);
             }
         } while (result == -Errno.EINTR);
-        return result;
+        return outcome(result, flags);
+    }
+
+    /// What comes of a write that has failed and was made again.
+    long outcome(long again, int flags) {
+        boolean lost = synchronous && again >= 0 && flags != VectoredFile.RWF_NOWAIT;
+        return lost ? -Errno.EIO : again;
     }
 
     @Override

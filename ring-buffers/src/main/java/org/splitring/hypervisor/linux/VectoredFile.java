@@ -68,7 +68,9 @@ public final class VectoredFile implements AutoCloseable {
             return new VectoredFile(
                     path,
                     Fd.check("open " + path, result),
-                    synchronous && calls.equals(FileCalls.KERNEL) ? KernelFileCalls.ONCE : calls);
+                    synchronous && calls.equals(FileCalls.KERNEL)
+                            ? KernelFileCalls.SYNCHRONOUS
+                            : calls);
         }
     }
 
@@ -76,7 +78,7 @@ public final class VectoredFile implements AutoCloseable {
     ///
     /// @param path for messages
     public static VectoredFile adopt(Path path, int fd) {
-        return new VectoredFile(path, fd, KernelFileCalls.ONCE); // it may be synchronous
+        return new VectoredFile(path, fd, KernelFileCalls.SYNCHRONOUS); // it may be synchronous
     }
 
     public int fd() {

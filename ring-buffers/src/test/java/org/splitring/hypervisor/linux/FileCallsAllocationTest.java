@@ -4,20 +4,25 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /// A read or write makes no object: not even one that the compiler mostly finds out to be of no
-/// use. So it is measured in a machine whose compiler does not look for such.
+/// use. So it is measured in a machine whose compiler does not look for such. A few objects of the
+/// machine itself may come between.
 @Timeout(60)
 class FileCallsAllocationTest {
     private static final int CALLS = 20_000;
@@ -34,9 +39,10 @@ class FileCallsAllocationTest {
 
         public static void main(String[] arguments) throws Exception {
             var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
-            try (VectoredFile file =
-                            VectoredFile.open(
-                                    Path.of(arguments[0]), OpenFlag.READ_WRITE, OpenFlag.CREATE);
+            Path path = Path.of(arguments[0]);
+            OpenFlag[] flags =
+                    Stream.of(arguments).skip(1).map(OpenFlag::valueOf).toArray(OpenFlag[]::new);
+            try (VectoredFile file = VectoredFile.open(path, flags);
                     Arena arena = Arena.ofConfined()) {
                 MemorySegment memory = arena.allocate(4096, 4096);
                 IoVector vector = new IoVector(1);
@@ -66,24 +72,71 @@ class FileCallsAllocationTest {
 
     @Test
     void transfersAllocateNothingWhateverTheCompilerDoes() throws Exception {
-        Process process =
-                new ProcessBuilder(
+        allocateNothing(folder, OpenFlag.READ_WRITE, OpenFlag.CREATE);
+    }
+
+    @Test
+    void synchronousTransfersAllocateNothingEither() throws Exception {
+        Path memory = Path.of("/dev/shm"); // where storage takes no time
+        Assumptions.assumeTrue(Files.isWritable(memory), "needs /dev/shm");
+        Path place = Files.createTempDirectory(memory, "splitring");
+        try {
+            allocateNothing(place, OpenFlag.READ_WRITE, OpenFlag.CREATE, OpenFlag.DSYNC);
+        } finally {
+            Files.deleteIfExists(place.resolve("file"));
+            Files.delete(place);
+        }
+    }
+
+    @Test
+    void transfersPastThePageCacheAllocateNothingEither() throws Exception {
+        Files.write(folder.resolve("file"), new byte[4096]);
+        OpenFlag[] flags = {OpenFlag.READ_WRITE, OpenFlag.DIRECT};
+        try (VectoredFile file = VectoredFile.open(folder.resolve("file"), flags)) {
+            assertTrue(file.isPlain());
+        } catch (LinuxException e) {
+            Assumptions.abort("the temporary folder's file system: " + e.getMessage());
+        }
+        allocateNothing(folder, flags);
+    }
+
+    private static void allocateNothing(Path place, OpenFlag... flags) throws Exception {
+        List<String> words = new ArrayList<>();
+        words.add(place.resolve("file").toString());
+        Stream.of(flags).map(OpenFlag::name).forEach(words::add);
+        Process process = start(words);
+        String output =
+                new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        assertTrue(process.waitFor(30, TimeUnit.SECONDS));
+        assertEquals(0, process.exitValue(), output);
+        long bytes = Long.parseLong(output);
+        assertTrue(bytes < CALLS, bytes + " bytes for " + CALLS + " transfers");
+    }
+
+    private static Process start(List<String> words) throws IOException {
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
                                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                                 "--enable-native-access=ALL-UNNAMED",
                                 "-XX:+UseSerialGC",
                                 "-XX:-DoEscapeAnalysis",
                                 "-cp",
                                 System.getProperty("java.class.path"),
-                                Transfers.class.getName(),
-                                folder.resolve("file").toString())
-                        .redirectErrorStream(true)
-                        .start();
-        String output =
-                new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
-        assertTrue(process.waitFor(30, TimeUnit.SECONDS));
-        assertEquals(0, process.exitValue(), output);
-        long bytes = Long.parseLong(output);
-        assertTrue(bytes < 1024, bytes + " bytes for " + CALLS + " transfers");
+                                Transfers.class.getName()));
+        command.addAll(words);
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    /// The kernel has told of it the first time, and does not a second time.
+    @Test
+    void aSynchronousWriteThatFailedHasFailed() {
+        KernelFileCalls calls = new KernelFileCalls(true);
+        assertEquals(-Errno.EIO, calls.outcome(4096, 0));
+        assertEquals(-Errno.EIO, calls.outcome(0, 0));
+        assertEquals(-Errno.ENOSPC, calls.outcome(-Errno.ENOSPC, 0));
+        assertEquals(4096, calls.outcome(4096, VectoredFile.RWF_NOWAIT), "made once");
+        assertEquals(4096, new KernelFileCalls(false).outcome(4096, 0));
     }
 
     /// A transfer that fails still says why, synchronous or not.

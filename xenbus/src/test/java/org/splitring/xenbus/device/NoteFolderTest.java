@@ -1,10 +1,12 @@
 package org.splitring.xenbus.device;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.MemorySegment;
@@ -178,6 +180,103 @@ class NoteFolderTest {
         IOException refused = assertThrows(IOException.class, () -> NoteFolder.open(folder, 2));
         assertTrue(String.valueOf(refused.getMessage()).contains("in use"));
         reopen();
+    }
+
+    @Test
+    void whatASuccessorNotesItsSuccessorFinds() throws Exception {
+        String id = made();
+        reopen();
+        notes.find(XVDA, id, SIZE).memory().set(ValueLayout.JAVA_LONG, 0, 78);
+        reopen();
+        assertEquals(78, notes.find(XVDA, id, SIZE).memory().get(ValueLayout.JAVA_LONG, 0));
+    }
+
+    /// The kernel's lock, which ends with its process, and not only what this one remembers.
+    @Test
+    void aFolderIsAnotherProcesssAsLongAsThatLives() throws Exception {
+        notes.close();
+        Path program =
+                Files.writeString(
+                        dir.resolve("Holder.java"),
+                        """
+                        import java.nio.channels.FileChannel;
+                        import java.nio.file.Path;
+                        import java.nio.file.StandardOpenOption;
+
+                        class Holder {
+                            public static void main(String[] args) throws Exception {
+                                FileChannel.open(Path.of(args[0]), StandardOpenOption.WRITE).lock();
+                                System.out.println("locked");
+                                System.in.read();
+                            }
+                        }
+                        """);
+        Process other =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                program.toString(),
+                                folder.resolve("lock").toString())
+                        .redirectErrorStream(true)
+                        .start();
+        try (BufferedReader said = other.inputReader()) {
+            assertEquals("locked", said.readLine());
+            IOException refused = assertThrows(IOException.class, () -> NoteFolder.open(folder, 2));
+            assertTrue(String.valueOf(refused.getMessage()).contains("in use"));
+        } finally {
+            other.destroyForcibly();
+        }
+        notes = NoteFolder.open(folder); // waits for its end
+    }
+
+    @Test
+    void whoWaitsForAFolderCanBeInterrupted() throws Exception {
+        Thread.currentThread().interrupt();
+        IOException refused = assertThrows(IOException.class, () -> NoteFolder.open(folder));
+        assertTrue(Thread.interrupted());
+        assertTrue(String.valueOf(refused.getMessage()).contains("interrupted"));
+        reopen();
+    }
+
+    @Test
+    void aLinkIsNoLock() throws Exception {
+        notes.close();
+        Files.delete(folder.resolve("lock"));
+        Path elsewhere = dir.resolve("elsewhere");
+        Files.createSymbolicLink(folder.resolve("lock"), elsewhere);
+        assertThrows(IOException.class, () -> NoteFolder.open(folder));
+        assertFalse(Files.exists(elsewhere));
+        Files.delete(folder.resolve("lock"));
+        notes = NoteFolder.open(folder);
+    }
+
+    /// A store to a page for which there is no room would end the process.
+    @Test
+    void thereIsRoomForAllOfANote() throws Exception {
+        long sizeBytes = 1 << 20;
+        notes.make(XVDA, sizeBytes);
+        Process stat = new ProcessBuilder("stat", "-c", "%b", file.toString()).start();
+        String blocks = new String(stat.getInputStream().readAllBytes(), US_ASCII).strip();
+        assertTrue(512 * Long.parseLong(blocks) >= sizeBytes + 64, blocks + " blocks of 512");
+    }
+
+    @Test
+    void aNoteThatNobodyCanFindTakesAnEarlierNumberAway() throws Exception {
+        made();
+        store.transaction(keys -> DeviceNote.unkept(64).publish(keys, XVDA.backend()));
+        assertThrows(
+                DeviceException.class, () -> DeviceNote.published(new Keys(store, XVDA.backend())));
+    }
+
+    @Test
+    void whatIsSweptIsThisDomains() throws Exception {
+        DomId self = new DomId(3);
+        DevicePaths ours = new DevicePaths("vbd", "disk-9_q", new DomId(5), self, 51712);
+        notes.make(ours, 64);
+        store.write(ours.backend() + "/state", "4");
+        notes.sweep(store, self);
+        assertTrue(Files.exists(folder.resolve("disk-9_q-5-51712")));
+        notes.sweep(store, DomId.ZERO);
+        assertFalse(Files.exists(folder.resolve("disk-9_q-5-51712")));
     }
 
     @Test

@@ -274,6 +274,7 @@ final class RxQueue implements RingWork {
         }
         note.taken(index + count);
         available -= count;
+        blocked = false;
         return next;
     }
 
@@ -407,7 +408,6 @@ final class RxQueue implements RingWork {
 
     /// Writes the responses, each into the slot of its request.
     private void respond(RxDelivery done, boolean good) {
-        blocked = false;
         MemorySegment shared = ring.segment();
         long slot = ring.slotOffset(ring.takeResponseIndices(done.slots()));
         for (int i = 0; i < done.dataSlots; i++) {

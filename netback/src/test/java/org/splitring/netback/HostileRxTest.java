@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -18,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.netfront.FrameChecksum;
 import org.splitring.netfront.FrameSegmentation;
+import org.splitring.netfront.TxFrame;
 import org.splitring.netfront.VifFrontendOptions;
 
 /// What a guest can do with its rx ring: offer nothing, too little, or nonsense.
@@ -177,6 +179,30 @@ class HostileRxTest {
         neighbour.send(toRaw(71));
         raw.awaitRx(1);
         assertEquals(71, raw.rxStatus(0));
+    }
+
+    /// The minute counts from the first frame that had to wait, also when the one before it, which
+    /// found the last slot, came with it.
+    @Test
+    void h046_theMinuteBeginsWithTheFirstFrameThatWaits() throws Exception {
+        raw.connect();
+        raw.offerRx(1);
+        byte[] frame = toRaw(60);
+        neighbour.loop.execute(
+                () -> {
+                    for (int i = 0; i < 2; i++) {
+                        TxFrame tx = neighbour.vif().acquire(0, frame.length);
+                        tx.append(MemorySegment.ofArray(frame), 0, frame.length);
+                        tx.send();
+                    }
+                    neighbour.vif().flush();
+                });
+        raw.awaitRx(1);
+        for (int i = 0; i < 7; i++) {
+            seconds(9);
+            neighbour.send(toRaw(60));
+        }
+        assertEquals(1, lab.metrics(1).stalls());
     }
 
     /// Exactly one slot for ever, while the next frame needs three: no slot is missing, and yet

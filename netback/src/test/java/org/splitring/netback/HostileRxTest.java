@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
@@ -19,7 +19,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.netfront.FrameChecksum;
 import org.splitring.netfront.FrameSegmentation;
-import org.splitring.netfront.TxFrame;
 import org.splitring.netfront.VifFrontendOptions;
 
 /// What a guest can do with its rx ring: offer nothing, too little, or nonsense.
@@ -188,15 +187,7 @@ class HostileRxTest {
         raw.connect();
         raw.offerRx(1);
         byte[] frame = toRaw(60);
-        neighbour.loop.execute(
-                () -> {
-                    for (int i = 0; i < 2; i++) {
-                        TxFrame tx = neighbour.vif().acquire(0, frame.length);
-                        tx.append(MemorySegment.ofArray(frame), 0, frame.length);
-                        tx.send();
-                    }
-                    neighbour.vif().flush();
-                });
+        neighbour.sendAtOnce(List.of(frame, frame), tx -> {});
         raw.awaitRx(1);
         for (int i = 0; i < 7; i++) {
             seconds(9);

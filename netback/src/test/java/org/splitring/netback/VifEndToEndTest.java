@@ -11,7 +11,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -21,7 +20,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.splitring.netfront.FrameChecksum;
 import org.splitring.netfront.FrameSegmentation;
-import org.splitring.netfront.TxFrame;
 import org.splitring.netfront.VifFrontendOptions;
 import org.splitring.xenbus.store.Watch;
 
@@ -92,24 +90,10 @@ class VifEndToEndTest {
             Arrays.fill(frame, 100, frame.length, (byte) i);
             frames.add(frame);
         }
-        sendAtOnce(one, frames, tx -> {});
+        one.sendAtOnce(frames, tx -> {});
         for (byte[] frame : frames) {
             assertArrayEquals(frame, two.awaitFrame().bytes());
         }
-    }
-
-    private static void sendAtOnce(
-            VifLab.Guest from, List<byte[]> frames, Consumer<TxFrame> describe) {
-        from.loop.execute(
-                () -> {
-                    for (byte[] frame : frames) {
-                        TxFrame tx = Objects.requireNonNull(from.vif().acquire(0, frame.length));
-                        tx.append(MemorySegment.ofArray(frame), 0, frame.length);
-                        describe.accept(tx);
-                        tx.send();
-                    }
-                    from.vif().flush();
-                });
     }
 
     @Test
@@ -117,8 +101,7 @@ class VifEndToEndTest {
         VifLab.Guest one = lab.guest(1);
         VifLab.Guest two = lab.guest(2, VifFrontendOptions.DEFAULT.withLeast(), Map.of());
         byte[] large = packet(4, 6, 40 * 1400, true);
-        sendAtOnce(
-                one,
+        one.sendAtOnce(
                 List.of(large, large, large, large),
                 tx -> {
                     tx.checksum(FrameChecksum.PARTIAL);

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -367,6 +368,20 @@ final class VifLab implements AutoCloseable {
         public void writable(int queue) {
             writable++;
             onWritable.run();
+        }
+
+        /// Sends frames with one event.
+        void sendAtOnce(List<byte[]> frames, Consumer<TxFrame> describe) {
+            loop.execute(
+                    () -> {
+                        for (byte[] frame : frames) {
+                            TxFrame tx = Objects.requireNonNull(vif().acquire(0, frame.length));
+                            tx.append(MemorySegment.ofArray(frame), 0, frame.length);
+                            describe.accept(tx);
+                            tx.send();
+                        }
+                        vif().flush();
+                    });
         }
 
         /// Sends one frame, as its program would.

@@ -3,9 +3,11 @@ package org.splitring.driverdomain;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.UUID;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -22,12 +24,10 @@ class MemoryDiskIT {
 
     @TempDir Path dir;
     private LabUnderTest lab;
-    private List<Path> before;
 
     @BeforeEach
     void makeLab() throws Exception {
         Assumptions.assumeTrue(Files.isWritable(FOLDER), "needs /dev/shm");
-        before = images();
         lab = new LabUnderTest(dir);
         Files.writeString(lab.lab(), "[domains.web]\ndisk = [\"memory:8MiB,,xvda\"]\n");
     }
@@ -37,17 +37,13 @@ class MemoryDiskIT {
         lab.cleanUp();
     }
 
-    /// Images of all labs of this machine.
-    private static List<Path> images() throws Exception {
+    /// Images of this lab: others may run beside it.
+    private List<Path> images() throws Exception {
+        byte[] path = lab.lab().toString().getBytes(StandardCharsets.UTF_8);
+        String prefix = "splitring-memory-" + UUID.nameUUIDFromBytes(path);
         try (Stream<Path> files = Files.list(FOLDER)) {
-            return files.filter(f -> f.getFileName().toString().startsWith("splitring-memory-"))
-                    .sorted()
-                    .toList();
+            return files.filter(f -> f.getFileName().toString().startsWith(prefix)).toList();
         }
-    }
-
-    private List<Path> mine() throws Exception {
-        return images().stream().filter(image -> !before.contains(image)).toList();
     }
 
     private Ended attach(String disk) throws Exception {
@@ -68,24 +64,24 @@ class MemoryDiskIT {
         Ended attached = attach("memory:4MiB,,xvdb");
         assertEquals(0, attached.code(), attached.output());
         lab.io(lab.uri("xvdb"), "write -P 18 0 4M", "read -P 18 0 4M");
-        assertEquals(2, mine().size());
+        assertEquals(2, images().size());
         Ended twice = attach("memory:4MiB,,xvdb");
         assertEquals(1, twice.code(), twice.output());
         assertTrue(twice.output().contains("has a device vbd/xvdb already"), twice.output());
         lab.io(lab.uri("xvdb"), "read -P 18 0 4M");
         Ended detached = lab.splitring("block-detach", "--run-dir", lab.run() + "", "web", "xvdb");
         assertEquals(0, detached.code(), detached.output());
-        assertEquals(1, mine().size());
+        assertEquals(1, images().size());
         attached = attach("memory:4MiB,,xvdb");
         assertEquals(0, attached.code(), attached.output());
         lab.io(lab.uri("xvdb"), "read -P 0 0 4M"); // another one
         lab.down();
-        assertEquals(List.of(), mine());
+        assertEquals(List.of(), images());
 
         lab.up();
         lab.io(lab.uri("xvda"), "read -P 0 0 8M");
         lab.down();
-        assertEquals(List.of(), mine());
+        assertEquals(List.of(), images());
     }
 
     @Test
@@ -96,6 +92,6 @@ class MemoryDiskIT {
         assertTrue(
                 up.output().contains("lab.toml:2: domains.web.disk: a disk in memory of 900 TiB"));
         assertTrue(up.output().contains("in /dev/shm"), up.output());
-        assertEquals(List.of(), mine());
+        assertEquals(List.of(), images());
     }
 }

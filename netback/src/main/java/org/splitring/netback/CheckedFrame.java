@@ -50,7 +50,10 @@ final class CheckedFrame {
     /// What [RequestReader#read] has said of it.
     int verdict;
 
-    /// Of [FrameCopies#plan]: the first byte that is not in the header lies in this slot, so many
+    /// Of [FrameCopies#plan]: a `GrantStatus`.
+    int headerStatus;
+
+    /// Of the same: the first byte that is not in the header lies in this slot, so many
     /// bytes after its offset.
     int nextSlot;
 

@@ -11,10 +11,11 @@ import org.splitring.hypervisor.GrantStatus;
 /// Brings frames of the tx ring within reach of the network, some at a time: [#begin], [#plan] for
 /// each, [#copyPlanned]; then each has its turn with [#complete], until [#release].
 ///
-/// The first bytes of a frame are copied into its private header. The rest is mapped when the
-/// frame has its turn and stays where it is; or, where mapping costs more than a copy, it is copied
-/// into memory of this queue, in the same call as the headers of all. A page that the frontend has
-/// had kept ([StaticGrants]) needs neither.
+/// The first bytes of a frame are copied into its private header, and the rest is mapped when the
+/// frame has its turn, and stays where it is. Where mapping costs more than a copy, one call copies
+/// the headers of all, and the rest too, into memory of this queue. A page that the frontend has
+// had
+/// kept ([StaticGrants]) needs none of that.
 final class FrameCopies {
     /// Most bytes of frames that are planned at a time where all is copied; several of the largest.
     private static final int REST_BYTES = 256 << 10;
@@ -52,11 +53,12 @@ final class FrameCopies {
         return !copiesAll() || plannedBytes + sizeBytes <= REST_BYTES;
     }
 
-    /// Says what is to be copied of a frame.
+    /// Copies the header of a frame, or says what is to be copied of it.
     ///
-    /// @param to reset by this; only its header is filled, by [#copyPlanned]
+    /// @param to reset by this; only its header is filled, at the latest by [#copyPlanned]
     void plan(CheckedFrame from, Frame to) {
         to.reset();
+        from.headerStatus = GrantStatus.OKAY;
         from.firstCopy = copies.size();
         int slot = 0;
         int used = 0; // of the slot at hand
@@ -64,7 +66,11 @@ final class FrameCopies {
         while (left > 0) {
             int n = Math.min(from.sizes[slot] - used, left);
             if (n > 0) { // a piece of nothing may name any reference
-                planHeader(from.grefs[slot], from.offsets[slot] + used, to, n);
+                int status = takeHeader(from.grefs[slot], from.offsets[slot] + used, to, n);
+                if (status != GrantStatus.OKAY) {
+                    from.headerStatus = status;
+                    return;
+                }
                 left -= n;
                 used += n;
             }
@@ -81,14 +87,20 @@ final class FrameCopies {
         from.endCopy = copies.size();
     }
 
-    private void planHeader(int gref, int pageOffset, Frame to, int length) {
+    private int takeHeader(int gref, int pageOffset, Frame to, int length) {
         int page = kept.find(gref, false);
         if (page != StaticGrants.NONE) {
             to.appendHeader(kept.memory(page), kept.offset(page) + pageOffset, length);
-        } else {
-            copies.add(gref, pageOffset, to.header(), to.headerEnd(), length);
-            to.headerAppended(length);
+            return GrantStatus.OKAY;
         }
+        int status = GrantStatus.OKAY;
+        if (copiesAll()) {
+            copies.add(gref, pageOffset, to.header(), to.headerEnd(), length);
+        } else {
+            status = pages.copyFrom(gref, pageOffset, to.header(), to.headerEnd(), length);
+        }
+        to.headerAppended(length);
+        return status;
     }
 
     private void planRest(CheckedFrame from) {
@@ -118,6 +130,9 @@ final class FrameCopies {
     ///
     /// @return a [GrantStatus]; when it is not okay nothing stays mapped
     int complete(CheckedFrame from, Frame to) {
+        if (from.headerStatus != GrantStatus.OKAY) {
+            return from.headerStatus;
+        }
         for (int copy = from.firstCopy; copy < from.endCopy; copy++) {
             if (copies.status(copy) != GrantStatus.OKAY) {
                 return copies.status(copy);

@@ -16,7 +16,7 @@ final class RxDelivery {
 
     private static final int NO_COPY = -1;
 
-    final RxMark mark = new RxMark();
+    final RxMark mark;
     int sizeBytes;
 
     /// Slots of data, and of extras.
@@ -30,8 +30,16 @@ final class RxDelivery {
     private final boolean[] refused = new boolean[MAX_SLOTS];
     private final int[] copies = new int[MAX_SLOTS]; // of each slot of data: its place in a list
 
+    /// @param mark where this one's mark is kept; the very one that [#begin] gets when a frame is
+    ///     delivered before the next one comes
+    RxDelivery(RxMark mark) {
+        this.mark = mark;
+    }
+
     void begin(RxMark of, int frameBytes, int slotsOfData, int slotsOfExtras) {
-        mark.of(of);
+        if (of != mark) {
+            mark.of(of);
+        }
         sizeBytes = frameBytes;
         dataSlots = slotsOfData;
         extras = slotsOfExtras;

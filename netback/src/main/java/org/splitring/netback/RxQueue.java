@@ -117,7 +117,7 @@ final class RxQueue implements RingWork {
         copies = new GrantCopies(ring.entries()); // each is for a slot that was taken
         staging = copying ? Arena.ofAuto().allocate(STAGING_BYTES, 64) : MemorySegment.NULL;
         deliveries = new RxDelivery[copying ? MAX_STAGED : 1];
-        Arrays.setAll(deliveries, i -> new RxDelivery());
+        Arrays.setAll(deliveries, i -> new RxDelivery(copying ? new RxMark() : mark));
         giveBack();
     }
 
@@ -291,11 +291,30 @@ final class RxQueue implements RingWork {
             stage(size);
         } else {
             RxDelivery next = begin(size);
-            list(next, from, at);
-            copyListed();
-            finish(next);
-            copies.clear();
+            respond(next, copyNow(next, from, at));
         }
+    }
+
+    /// @return whether no slot is refused
+    private boolean copyNow(RxDelivery next, MemorySegment from, long at) {
+        boolean good = true;
+        for (int i = 0; i < next.dataSlots; i++) {
+            int gref = next.gref(i);
+            long start = at + (long) i * room();
+            int page = kept.find(gref, true);
+            if (page != StaticGrants.NONE) {
+                copyToKept(page, from, start, length(next, i));
+            } else if (pages.copyTo(gref, headroom, from, start, length(next, i))
+                    != GrantStatus.OKAY) {
+                next.refuse(i);
+                good = false;
+            }
+        }
+        return good;
+    }
+
+    private void copyToKept(int page, MemorySegment from, long at, int sizeBytes) {
+        MemorySegment.copy(from, at, kept.memory(page), kept.offset(page) + headroom, sizeBytes);
     }
 
     private void deliver(Frame frame) {
@@ -319,16 +338,18 @@ final class RxQueue implements RingWork {
     /// Takes slots for the frame that was put into [#staging]; it goes there with others, in one
     /// call.
     private void stage(int size) {
-        list(begin(size), staging, stagedBytes);
+        list(begin(size));
         stagedBytes += size;
         staged++;
     }
 
     private void completeStaged() {
         if (staged > 0) {
-            copyListed();
+            if (copies.size() > 0) {
+                var ignored = pages.copyTo(copies); // each delivery looks at its own
+            }
             for (int i = 0; i < staged; i++) {
-                finish(deliveries[i]);
+                respond(deliveries[i], deliveries[i].settle(copies));
             }
             copies.clear();
             staged = 0;
@@ -336,33 +357,20 @@ final class RxQueue implements RingWork {
         }
     }
 
-    /// Puts what a frame's pages get on the list of copies; pages that are kept get it at once.
-    private void list(RxDelivery next, MemorySegment from, long at) {
+    /// Puts what a staged frame's pages get on the list of copies; pages that are kept get it at
+    /// once.
+    private void list(RxDelivery next) {
         for (int i = 0; i < next.dataSlots; i++) {
-            int page = kept.find(next.gref(i), true);
-            long start = at + (long) i * room();
+            int gref = next.gref(i);
+            long start = stagedBytes + (long) i * room();
+            int page = kept.find(gref, true);
             if (page == StaticGrants.NONE) {
                 next.copiedBy(i, copies.size());
-                copies.add(next.gref(i), headroom, from, start, length(next, i));
+                copies.add(gref, headroom, staging, start, length(next, i));
             } else {
-                MemorySegment.copy(
-                        from,
-                        start,
-                        kept.memory(page),
-                        kept.offset(page) + headroom,
-                        length(next, i));
+                copyToKept(page, staging, start, length(next, i));
             }
         }
-    }
-
-    private void copyListed() {
-        if (copies.size() > 0) {
-            var ignored = pages.copyTo(copies); // finish looks at each
-        }
-    }
-
-    private void finish(RxDelivery done) {
-        respond(done, done.settle(copies));
     }
 
     /// Puts a frame that lies in pages of another guest on the ring: the one copy of its payload.

@@ -22,8 +22,9 @@ import org.slf4j.LoggerFactory;
 /// **Fairness**: between two passes every other task of the loop has its turn. **Spin**: a wake-up
 /// costs 30 to 300 times a round trip, so an idle poller looks again for up to
 /// [DeviceLoop#spinNanos] after its last work, in slices of about [#INLINE_SPIN_NANOS], shorter
-/// where another task waits; spinning that finds nothing halves the time for next time, spinning
-/// that finds work doubles it.
+/// where another task waits. How long depends on how long it has been without work until the last
+/// event: when looking on for the longest time would have found that work the time is doubled,
+/// otherwise it is halved; work that is found while looking on doubles it too.
 /// **Late re-arm**: the port stays masked from the event until the work is done, so a noisy peer
 /// costs one event a pass. **Spurious events** (no work was done since the last one, by this poller
 /// or by whoever calls [#noteWork]) delay the unmasking, twice as long each time (hostile catalogue
@@ -63,9 +64,11 @@ public final class PortPoller {
     private boolean workSinceEvent;
     private int spuriousInARow;
 
+    private boolean worked; // since it looked on the last time
     private boolean spinning;
     private long spinNanos;
     private long spinUntil;
+    private long workedAt;
 
     private final AtomicLong events = new AtomicLong();
     private final AtomicLong spuriousEvents = new AtomicLong();
@@ -91,6 +94,7 @@ public final class PortPoller {
         this.budget = budget;
         this.onError = onError;
         spinNanos = loop.spinNanos();
+        workedAt = loop.nanoTime();
     }
 
     /// Listens to the channel from now on. Any thread.
@@ -153,9 +157,22 @@ public final class PortPoller {
         }
         count(events);
         eventSinceSleep = true;
+        adapt(loop.spinNanos());
         if (!passQueued) {
             pass();
         }
+    }
+
+    /// Judges the last looking on by when the event has come.
+    private void adapt(long mostSpin) {
+        if (mostSpin > 0 && !passQueued) {
+            boolean soon = loop.nanoTime() - workedAt < mostSpin;
+            spinNanos = soon ? longer(mostSpin) : Math.max(spinNanos >> 1, mostSpin >> 4);
+        }
+    }
+
+    private long longer(long mostSpin) {
+        return Math.min(mostSpin, 2 * Math.max(spinNanos, 1));
     }
 
     private void queuedPass() {
@@ -198,30 +215,29 @@ public final class PortPoller {
         long mostSpin = loop.spinNanos();
         if (taken > 0) {
             workSinceEvent = true;
+            worked = true;
             if (spinning) {
-                spinNanos = Math.min(mostSpin, 2 * spinNanos);
+                spinNanos = longer(mostSpin);
                 spinning = false;
             }
         }
         if (taken >= budget) {
             return true;
         }
-        if (mostSpin == 0) {
-            return false;
-        }
-        return spin(taken > 0, mostSpin);
+        return mostSpin > 0 && spin(mostSpin);
     }
 
     /// Looks on for work, at most for the rest of the spinning time and one slice.
-    private boolean spin(boolean worked, long mostSpin) {
+    private boolean spin(long mostSpin) {
         long now = loop.nanoTime();
         if (worked) {
-            // A sixteenth at least, so that spinning can find out that it pays again.
-            spinUntil = now + Math.max(Math.min(spinNanos, mostSpin), mostSpin >> 4);
+            worked = false;
+            lookOn(now, mostSpin);
             spinning = true;
         } else if (!spinning) {
             return false;
         }
+        Thread.onSpinWait();
         long sliceEnd = now + INLINE_SPIN_NANOS;
         while (now - spinUntil < 0 && now - sliceEnd < 0 && !loop.isWanted()) {
             Thread.onSpinWait();
@@ -229,8 +245,8 @@ public final class PortPoller {
             if (taken > 0 || stopped) {
                 if (taken > 0) {
                     workSinceEvent = true;
-                    spinNanos = Math.min(mostSpin, 2 * Math.max(spinNanos, 1));
-                    spinUntil = loop.nanoTime() + Math.max(spinNanos, mostSpin >> 4);
+                    spinNanos = longer(mostSpin);
+                    lookOn(loop.nanoTime(), mostSpin);
                 }
                 return !stopped;
             }
@@ -240,8 +256,13 @@ public final class PortPoller {
             return true;
         }
         spinning = false;
-        spinNanos = Math.max(spinNanos >> 1, mostSpin >> 4);
         return false;
+    }
+
+    /// A sixteenth at least, so that spinning can find out that it pays again.
+    private void lookOn(long now, long mostSpin) {
+        workedAt = now;
+        spinUntil = now + Math.max(Math.min(spinNanos, mostSpin), mostSpin >> 4);
     }
 
     private void sleep() {

@@ -12,6 +12,8 @@ import org.splitring.hypervisor.local.LocalGuestDomain;
 import org.splitring.hypervisor.local.LocalHypervisor;
 
 class PortPollerTest {
+    private static final long LATE_NANOS = 1_000_000;
+
     /// A ring of which only the fill is of interest.
     private static final class CountedWork implements RingWork {
         int available;
@@ -242,24 +244,60 @@ class PortPollerTest {
     }
 
     @Test
-    void spinningThatFindsNothingGetsShorterAndWorkMakesItLongAgain() {
+    void itLooksOnForShorterWhereWorkComesLateAndWorkThatIsFoundMakesItLongAgain() {
         loop.spinNanos = 64_000;
         loop.tickNanos = 100;
         newSpinner();
-        long first = spinTime(0);
-        long later = 0;
-        for (int i = 0; i < 8; i++) {
-            later = spinTime(0);
-        }
+        long first = spinTime(0, 0);
+        long later = shortened();
         assertTrue(later * 8 < first, first + " then " + later);
         for (int i = 0; i < 8; i++) {
-            spinTime(1);
+            spinTime(LATE_NANOS, 1);
         }
-        assertTrue(spinTime(1) > later * 4);
+        assertTrue(spinTime(LATE_NANOS, 1) > later * 4);
     }
 
-    /// Serves one item, brings `extra` items during the spin, and tells how long it went on.
-    private long spinTime(int extra) {
+    /// Otherwise it would sleep between any two batches for ever, once it looks on too shortly to
+    /// meet the next one.
+    @Test
+    void itLooksOnForLongerWhereWorkComesSoonAfterItHasGivenUp() {
+        loop.spinNanos = 64_000;
+        loop.tickNanos = 100;
+        newSpinner();
+        long shortest = shortened();
+        for (int i = 0; i < 8; i++) {
+            spinTime(20_000, 0);
+        }
+        long later = spinTime(20_000, 0);
+        assertTrue(later > shortest * 8, shortest + " then " + later);
+    }
+
+    @Test
+    void itLooksOnAfterWorkOfAWholeBudgetToo() {
+        loop.spinNanos = 64_000;
+        loop.tickNanos = 100;
+        newSpinner();
+        work.available = 8;
+        guestEnd.send();
+        loop.runOne();
+        long start = loop.now;
+        loop.runAll(1000);
+        assertTrue(loop.now - start > 60_000, "looked on for " + (loop.now - start));
+    }
+
+    /// Lets work come late until it looks on for no shorter.
+    private long shortened() {
+        long time = 0;
+        for (int i = 0; i < 8; i++) {
+            time = spinTime(LATE_NANOS, 0);
+        }
+        return time;
+    }
+
+    /// Serves one item so long after it has given up, brings `extra` items while it looks on, and
+    /// tells how long that went on.
+    private long spinTime(long pauseNanos, int extra) {
+        loop.now += pauseNanos;
         work.available = 1;
         guestEnd.send();
         loop.runOne();

@@ -14,7 +14,13 @@ import org.slf4j.LoggerFactory;
 /// Netty runs its queue of tasks until it is empty or a second is over before it waits for
 /// descriptors again. A ring that always has work and queues itself again would keep every other
 /// guest of the loop waiting for that long; here it gets one turn per round like everybody.
+///
+/// Rounds that take next to nothing, of rings that look on for work, share a look at the
+/// descriptors: that is a call of the kernel, and costs more than they do.
 final class FairIoEventLoop extends SingleThreadIoEventLoop {
+    /// For how long there are rounds after one look.
+    private static final long LOOK_NANOS = 2_000;
+
     private static final Logger LOG = LoggerFactory.getLogger(FairIoEventLoop.class);
 
     /// Tasks for the next round. The loop's own thread only.
@@ -38,6 +44,18 @@ final class FairIoEventLoop extends SingleThreadIoEventLoop {
     @Override
     protected int runIo() {
         int handled = super.runIo();
+        if (!nextRound.isEmpty()) {
+            long begin = System.nanoTime();
+            do {
+                runRound();
+            } while (!nextRound.isEmpty()
+                    && !super.hasTasks()
+                    && System.nanoTime() - begin < LOOK_NANOS);
+        }
+        return handled;
+    }
+
+    private void runRound() {
         for (int count = nextRound.size(); count > 0; count--) {
             Runnable task = nextRound.removeFirst();
             try {
@@ -46,6 +64,5 @@ final class FairIoEventLoop extends SingleThreadIoEventLoop {
                 LOG.error("a task of a device failed", t);
             }
         }
-        return handled;
     }
 }

@@ -14,8 +14,7 @@ import org.splitring.hypervisor.GrantStatus;
 /// The first bytes of a frame are copied into its private header, and the rest is mapped when the
 /// frame has its turn, and stays where it is. Where mapping costs more than a copy, one call copies
 /// the headers of all, and the rest too, into memory of this queue. A page that the frontend has
-// had
-/// kept ([StaticGrants]) needs none of that.
+/// had kept ([StaticGrants]) needs none of that.
 final class FrameCopies {
     /// Most bytes of frames that are planned at a time where all is copied; several of the largest.
     private static final int REST_BYTES = 256 << 10;

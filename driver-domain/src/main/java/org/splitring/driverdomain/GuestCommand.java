@@ -2,85 +2,148 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.concurrent.Callable;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.nbd.NbdTls;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Option;
 
 /// `splitring guest`: the process of a `java` guest. Started by `up`, to which it says one line on
 /// its standard output: `ready`, or `error` and why. It ends when the store tells it to
 /// (`control/shutdown`), or when it has been without a driver domain for a minute.
-@Command(
-        name = "guest",
-        description = "Run one guest (started by up).",
-        mixinStandardHelpOptions = true,
-        hidden = true)
-final class GuestCommand implements Callable<Integer> {
+///
+/// Nobody types its options, and a guest's start is waited for: what reads the options of the
+/// commands takes a third of it, and is left out here.
+final class GuestCommand {
+    static final String NAME = "guest";
     static final String READY = "ready";
     static final String ERROR = "error ";
 
-    @Option(names = "--attach", required = true, description = "Attach socket of the domain.")
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private Path attach;
+    /// Attach socket of the domain.
+    private static final String ATTACH = "--attach";
 
-    @Option(names = "--memory", required = true, description = "Memory in MiB.")
-    private int memoryMib;
+    private static final String MEMORY_MIB = "--memory";
 
-    @Option(names = "--sockets", required = true, description = "Folder of the NBD sockets.")
-    @SuppressWarnings("NullAway.Init") // picocli sets it
-    private Path sockets;
+    /// Folder in which devices show themselves.
+    private static final String SOCKETS = "--sockets";
 
-    @Option(names = "--tcp", description = "Loopback port on which the disks are exported too.")
-    private @Nullable Integer tcpPort;
+    /// Loopback port on which the disks are exported too.
+    private static final String TCP = "--tcp";
 
-    @Option(names = "--tls-certificate", description = "PEM: without TLS nobody is let in there.")
-    private @Nullable Path tlsCertificate;
+    /// PEM: without TLS nobody is let in there; of that certificate; whose certificates clients
+    /// must show.
+    private static final String TLS_CERTIFICATE = "--tls-certificate";
 
-    @Option(names = "--tls-key", description = "PEM: of that certificate.")
-    private @Nullable Path tlsKey;
+    private static final String TLS_KEY = "--tls-key";
+    private static final String TLS_CLIENT_CA = "--tls-client-ca";
 
-    @Option(names = "--tls-client-ca", description = "PEM: whose certificates clients must show.")
-    private @Nullable Path tlsClientCa;
+    /// A [StoreWay].
+    private static final String XENSTORE = "--xenstore";
 
-    @Option(
-            names = "--xenstore",
-            defaultValue = "SOCKET",
-            description = "Way to the store, SOCKET or PAGE: the rings of Xen's guests.")
-    private StoreWay storeWay = StoreWay.SOCKET;
+    /// A class that runs here and has the devices, where it is, and its arguments.
+    private static final String CLASS = "--class";
 
-    @Option(names = "--class", description = "Class that runs here and has the devices.")
-    private @Nullable String className;
+    private static final String JAR = "--jar";
+    private static final String ARGUMENT = "--arg";
 
-    @Option(names = "--jar", description = "Where that class is.")
-    private @Nullable Path jar;
+    private static final Set<String> NAMES =
+            Set.of(
+                    ATTACH,
+                    MEMORY_MIB,
+                    SOCKETS,
+                    TCP,
+                    TLS_CERTIFICATE,
+                    TLS_KEY,
+                    TLS_CLIENT_CA,
+                    XENSTORE,
+                    CLASS,
+                    JAR,
+                    ARGUMENT);
 
-    @Option(names = "--arg", description = "An argument of that class.")
-    private List<String> arguments = List.of();
+    private final Map<String, List<String>> options = new HashMap<>();
 
-    @Override
-    public Integer call() throws Exception {
-        try (GuestProgram program = new GuestProgram(attach, memoryMib, storeWay)) {
-            if (className != null && jar != null) {
-                program.serveClass(sockets, jar, className, arguments);
+    private GuestCommand() {}
+
+    /// Runs the guest to its end.
+    ///
+    /// @param words each `--name=value`
+    /// @return exit status
+    static int run(List<String> words) throws InterruptedException {
+        GuestCommand command = new GuestCommand();
+        try {
+            for (String word : words) {
+                command.read(word);
+            }
+            command.serve();
+            return 0;
+        } catch (IOException e) {
+            System.out.println(ERROR + e.getMessage());
+            return 1;
+        } catch (CommandException e) {
+            System.err.println("splitring guest: " + e.getMessage());
+            System.err.println("Guests are started by './splitring up'.");
+            return 2;
+        }
+    }
+
+    private void read(String word) throws CommandException {
+        int end = word.indexOf('=');
+        String name = end < 0 ? word : word.substring(0, end);
+        if (end < 0 || !NAMES.contains(name)) {
+            throw new CommandException("no such option: " + word);
+        }
+        options.computeIfAbsent(name, first -> new ArrayList<>()).add(word.substring(end + 1));
+    }
+
+    private void serve() throws CommandException, IOException, InterruptedException {
+        Path attach = Path.of(needed(ATTACH));
+        Path sockets = Path.of(needed(SOCKETS));
+        int memoryMib = number(needed(MEMORY_MIB));
+        StoreWay way = option(XENSTORE).map(StoreWay::valueOf).orElse(StoreWay.SOCKET);
+        try (GuestProgram program = new GuestProgram(attach, memoryMib, way)) {
+            Optional<String> className = option(CLASS);
+            if (className.isPresent()) {
+                program.serveClass(
+                        sockets,
+                        Path.of(needed(JAR)),
+                        className.get(),
+                        options.getOrDefault(ARGUMENT, List.of()));
             } else {
-                program.serveDevices(sockets, tcpPort, tls());
+                @Nullable Integer port = option(TCP).isPresent() ? number(needed(TCP)) : null;
+                program.serveDevices(sockets, port, tls());
             }
             System.out.println(READY);
             program.openConsole(sockets);
             program.awaitEnd();
-        } catch (IOException e) {
-            System.out.println(ERROR + e.getMessage());
-            return 1;
         }
-        return 0;
     }
 
-    private @Nullable NbdTls tls() throws IOException {
-        if (tlsCertificate == null || tlsKey == null) {
+    private @Nullable NbdTls tls() throws CommandException, IOException {
+        if (option(TLS_CERTIFICATE).isEmpty()) {
             return null;
         }
-        return NbdTls.load(tlsCertificate, tlsKey, tlsClientCa);
+        return NbdTls.load(
+                Path.of(needed(TLS_CERTIFICATE)),
+                Path.of(needed(TLS_KEY)),
+                option(TLS_CLIENT_CA).map(Path::of).orElse(null));
+    }
+
+    private Optional<String> option(String name) {
+        return Optional.ofNullable(options.get(name)).map(List::getLast);
+    }
+
+    private String needed(String name) throws CommandException {
+        return option(name).orElseThrow(() -> new CommandException(name + " is missing"));
+    }
+
+    private static int number(String text) throws CommandException {
+        try {
+            return Integer.parseInt(text);
+        } catch (NumberFormatException e) {
+            throw new CommandException("not a number: " + text, e);
+        }
     }
 }

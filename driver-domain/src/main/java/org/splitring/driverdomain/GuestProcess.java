@@ -40,7 +40,7 @@ final class GuestProcess {
     }
 
     private static List<String> arguments(LabDomain domain, Path runDir) {
-        List<String> arguments = new ArrayList<>(List.of("guest"));
+        List<String> arguments = new ArrayList<>(List.of(GuestCommand.NAME));
         arguments.add("--attach=" + RunDirectory.attachSocket(runDir, domain.name()));
         arguments.add("--sockets=" + RunDirectory.domain(runDir, domain.name()));
         arguments.add("--memory=" + domain.memoryMib());

@@ -44,6 +44,9 @@ final class GuestProgram implements AutoCloseable {
     /// How long a guest lives without a driver domain.
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
+    /// How long for one that begins to listen: guests are started beside it.
+    private static final Duration START_PATIENCE = Duration.ofSeconds(20);
+
     private static final Set<String> SHUTDOWNS = Set.of("poweroff", "halt", "reboot");
 
     private static final Logger LOG = LoggerFactory.getLogger(GuestProgram.class);
@@ -72,7 +75,13 @@ final class GuestProgram implements AutoCloseable {
         this.memoryMib = memoryMib;
         this.storeWay = storeWay;
         try {
-            guest = AttachedGuest.attach(attachSocket, (long) memoryMib << 20, loop, () -> lost());
+            guest =
+                    AttachedGuest.attach(
+                            attachSocket,
+                            (long) memoryMib << 20,
+                            loop,
+                            () -> lost(),
+                            START_PATIENCE);
         } catch (IOException e) {
             loops.close();
             throw e;

@@ -12,6 +12,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedDeque;
@@ -219,8 +220,13 @@ final class RunningLab implements AutoCloseable {
     }
 
     /// First what needs nobody: while a successor gets ready, the guests are served by the old
-    /// one.
+    /// one. Where there is no other, the first guests start meanwhile.
     private void open(Entrance entrance) throws CommandException, InterruptedException {
+        if (entrance == Entrance.TAKE) {
+            enter(RunDirectory.take(runDir));
+            undoings.push(this::killGuests);
+            startFirstGuests();
+        }
         undoings.push(metrics::close);
         ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
         undoings.push(watches::close);
@@ -232,14 +238,10 @@ final class RunningLab implements AutoCloseable {
         VbdBackendOptions options = VbdBackendOptions.of(workers);
         AttachServer server = attachServer(loops);
 
-        RunDirectory taken =
-                entrance == Entrance.TAKE_OVER
-                        ? RunDirectory.takeOver(runDir, news)
-                        : RunDirectory.take(runDir);
-        directory = taken;
-        undoings.push(() -> leave(taken));
-        noteLab(taken);
-        adoptGuests();
+        if (entrance == Entrance.TAKE_OVER) {
+            enter(RunDirectory.takeOver(runDir, news));
+        }
+        RunDirectory taken = Objects.requireNonNull(directory);
         makeImages(entrance);
         StoreTree tree = openStore(taken);
         Store control = tree.connection(DomId.ZERO, watches);
@@ -259,7 +261,7 @@ final class RunningLab implements AutoCloseable {
         for (LabDomain domain : lab.domains()) {
             LabGuest guest = guest(domain, made);
             guests.add(guest);
-            guest.clearStore(process(domain).isPresent());
+            guest.clearStore(process(domain).filter(GuestProcess::isAdopted).isPresent());
             found.plan(domain, guest.domid(), runDir);
             guest.openImages();
         }
@@ -278,6 +280,13 @@ final class RunningLab implements AutoCloseable {
         LabReload reload = new LabReload(runDir, this::wanted, networks, guests, control);
         LabControl asked = new LabControl(this, control, networks, reload, events);
         undoings.push(LabApi.open(this, asked.routes(), control, events, httpPort)::close);
+    }
+
+    private void enter(RunDirectory taken) throws CommandException {
+        directory = taken;
+        undoings.push(() -> leave(taken));
+        noteLab(taken);
+        adoptGuests();
     }
 
     private LabGuest guest(LabDomain domain, Ground on) {
@@ -499,18 +508,33 @@ final class RunningLab implements AutoCloseable {
         news.accept("made image " + image + " of " + Sizes.text(sizeBytes));
     }
 
-    /// Starts those that are not there, and waits until all are ready. Few at a time: a hundred
-    /// that begin together only take each other's processors and caches.
+    /// Few at a time: a hundred that begin together only take each other's processors and caches.
+    private static int guestsTogether() {
+        return 2 * Runtime.getRuntime().availableProcessors();
+    }
+
+    /// Those that are not there, of those that we start.
+    private List<LabDomain> missingGuests() {
+        return lab.domains().stream()
+                .filter(it -> it.guest() == GuestKind.JAVA && process(it).isEmpty())
+                .toList();
+    }
+
+    /// Starts guests that will wait for us to listen.
+    private void startFirstGuests() throws CommandException {
+        for (LabDomain domain : missingGuests().stream().limit(guestsTogether()).toList()) {
+            startGuest(domain);
+        }
+    }
+
+    /// Starts those that are not there, and waits until all are ready.
     private void startGuests() throws CommandException, InterruptedException {
-        int together = 2 * Runtime.getRuntime().availableProcessors();
         int ready = 0; // of the processes, in their order
-        for (LabDomain domain : lab.domains()) {
-            if (domain.guest() == GuestKind.JAVA && process(domain).isEmpty()) {
-                if (processes.size() - ready >= together) {
-                    awaitReady(processes.get(ready++));
-                }
-                startGuest(domain);
+        for (LabDomain domain : missingGuests()) {
+            if (processes.size() - ready >= guestsTogether()) {
+                awaitReady(processes.get(ready++));
             }
+            startGuest(domain);
         }
         while (ready < processes.size()) {
             awaitReady(processes.get(ready++));
@@ -524,11 +548,19 @@ final class RunningLab implements AutoCloseable {
 
     private void startGuest(LabDomain domain) throws CommandException {
         try {
+            Files.createDirectories(RunDirectory.domain(runDir, domain.name()));
             GuestProcess process = GuestProcess.start(domain, runDir);
             processes.add(process);
         } catch (IOException e) {
             throw new CommandException(
                     "guest " + domain.name() + " cannot be started: " + e.getMessage(), e);
+        }
+    }
+
+    /// When the start has failed before anybody could tell them.
+    private void killGuests() {
+        if (!handingOver) {
+            processes.forEach(process -> process.awaitEnd(0));
         }
     }
 

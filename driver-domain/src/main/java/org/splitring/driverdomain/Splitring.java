@@ -34,7 +34,6 @@ public final class Splitring {
 
     private static final List<Class<?>> COMMANDS =
             List.of(
-                    GuestCommand.class,
                     UpCommand.class,
                     BackendCommand.class,
                     FrontendCommand.class,
@@ -80,8 +79,11 @@ public final class Splitring {
 
     private Splitring() {}
 
-    public static void main(String[] args) {
-        int code = commandLine(args).execute(args);
+    public static void main(String[] args) throws InterruptedException {
+        int code =
+                args.length > 0 && args[0].equals(GuestCommand.NAME)
+                        ? GuestCommand.run(List.of(args).subList(1, args.length))
+                        : commandLine(args).execute(args);
         COMMAND_ENDED.countDown();
         System.exit(code);
     }

@@ -105,7 +105,7 @@ class LabIT {
     @Test
     void idleLabUsesNoProcessor() throws Exception {
         program.up();
-        List<Long> processes = program.processes().stream().map(ProcessHandle::pid).toList();
+        List<Long> processes = pids();
         assertEquals(2, processes.size());
         long[] before = {cpuTicks(processes)};
         // The first look sees compilers at work on what happened at the start.
@@ -196,18 +196,35 @@ class LabIT {
         }
         Ended usage = program.splitring("up", "--no-such-option");
         assertEquals(2, usage.code(), usage.output());
+        misusedGuest("no such option: --memroy=64", "--memroy=64");
+        misusedGuest("--sockets is missing", "--attach=there", "--memory=64");
+        misusedGuest("not a number: few", "--attach=there", "--sockets=.", "--memory=few");
         Files.delete(bad);
         try (Stream<Path> left = Files.list(dir)) {
             assertEquals(List.of(lab, image), left.sorted().toList());
         }
     }
 
+    private void misusedGuest(String message, String... options) throws Exception {
+        List<String> words = new ArrayList<>(List.of("guest"));
+        words.addAll(List.of(options));
+        Ended guest = program.splitring(words.toArray(String[]::new));
+        assertEquals(2, guest.code(), guest.output());
+        assertTrue(guest.output().startsWith("splitring guest: " + message), guest.output());
+    }
+
     private void refused(Path file, Path runDir, String message) throws Exception {
+        List<Long> before = pids();
         Ended up = program.splitring("up", file.toString(), "--run-dir", runDir.toString());
+        assertEquals(before, pids(), "guests that were started early are gone");
         assertEquals(1, up.code(), up.output());
         assertEquals(1, up.output().lines().count(), up.output());
         assertTrue(up.output().startsWith("splitring: "), up.output());
         assertTrue(up.output().contains(message), up.output());
+    }
+
+    private List<Long> pids() {
+        return program.processes().stream().map(ProcessHandle::pid).sorted().toList();
     }
 
     @Test

@@ -44,6 +44,12 @@ public final class AttachedGuest implements GuestDomain {
     private static final Duration CROWD_PATIENCE = Duration.ofSeconds(10);
     private static final long RETRY_NANOS = 10_000_000L;
 
+    private static final Set<Integer> CROWD = Set.of(Errno.EAGAIN);
+
+    /// The same, or there is no socket yet, or one of a driver domain that is gone.
+    private static final Set<Integer> NOT_YET =
+            Set.of(Errno.EAGAIN, Errno.ECONNREFUSED, Errno.ENOENT);
+
     /// What is said at the door when there is no crowd and no refusal: somebody may come yet.
     private static final Set<Integer> NOBODY_YET =
             Set.of(
@@ -99,13 +105,34 @@ public final class AttachedGuest implements GuestDomain {
     /// Attaches as the guest whose socket this is. Waits for the driver domain; when its socket is
     /// crowded or the last guest is not quite gone, for up to ten seconds.
     ///
+    /// @throws IOException when nobody listens there, or we are refused: the message says why
+    public static AttachedGuest attach(
+            Path path, long memoryBytes, NettyDeviceLoop loop, Runnable onLost) throws IOException {
+        return attach(path, memoryBytes, loop, onLost, CROWD_PATIENCE, CROWD);
+    }
+
+    /// Attaches as the other one; when nobody listens there yet, waits for that as well.
+    ///
     /// @param memoryBytes size of the memory, a multiple of 4096
     /// @param loop serves the attach socket; devices may use others
     /// @param onLost runs on the loop when the driver domain is gone, once for each attachment; not
     ///     after [#close]
-    /// @throws IOException when nobody listens there, or we are refused: the message says why
+    /// @param patience with who is not there
+    /// @throws IOException when nobody comes, or we are refused: the message says why
     public static AttachedGuest attach(
-            Path path, long memoryBytes, NettyDeviceLoop loop, Runnable onLost) throws IOException {
+            Path path, long memoryBytes, NettyDeviceLoop loop, Runnable onLost, Duration patience)
+            throws IOException {
+        return attach(path, memoryBytes, loop, onLost, patience, NOT_YET);
+    }
+
+    private static AttachedGuest attach(
+            Path path,
+            long memoryBytes,
+            NettyDeviceLoop loop,
+            Runnable onLost,
+            Duration patience,
+            Set<Integer> awaited)
+            throws IOException {
         if (memoryBytes < 2L * GuestMemory.PAGE_SIZE || memoryBytes % GuestMemory.PAGE_SIZE != 0) {
             throw new IllegalArgumentException("guest memory of " + memoryBytes + " bytes");
         }
@@ -127,7 +154,7 @@ public final class AttachedGuest implements GuestDomain {
             throw e;
         }
         try {
-            guest.attachWithin(CROWD_PATIENCE, Set.of(Errno.EAGAIN));
+            guest.attachWithin(patience, awaited);
             return guest;
         } catch (IOException e) {
             guest.close();

@@ -10,6 +10,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -58,6 +61,45 @@ class AttachTest {
 
     private AttachedGuest attach(int domid) throws IOException {
         return AttachedGuest.attach(bed.path(domid), MEMORY, guestLoops.loop(0), () -> {});
+    }
+
+    private AttachedGuest attachPatiently(int domid, Duration patience) throws IOException {
+        return AttachedGuest.attach(
+                bed.path(domid), MEMORY, guestLoops.loop(0), () -> {}, patience);
+    }
+
+    @Test
+    void aGuestCanWaitUntilSomebodyListens() throws Exception {
+        // A socket of somebody who is gone, as one that was killed has left it.
+        try (ServerSocketChannel gone = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            gone.bind(UnixDomainSocketAddress.of(bed.path(8)));
+        }
+        for (int domid = 7; domid <= 8; domid++) {
+            DomId id = new DomId(domid);
+            CompletableFuture<AttachedGuest> coming =
+                    CompletableFuture.supplyAsync(
+                            () -> {
+                                try {
+                                    return attachPatiently(id.value(), PATIENCE);
+                                } catch (IOException e) {
+                                    throw new java.io.UncheckedIOException(e);
+                                }
+                            });
+            TimeUnit.MILLISECONDS.sleep(100);
+            assertFalse(coming.isDone());
+            Files.deleteIfExists(bed.path(domid));
+            bed.listen(domid);
+            try (AttachedGuest guest = coming.get(10, TimeUnit.SECONDS)) {
+                assertEquals(id, guest.id());
+            }
+        }
+    }
+
+    @Test
+    void aGuestWaitsNoLongerThanItsPatience() {
+        IOException said =
+                assertThrows(IOException.class, () -> attachPatiently(7, Duration.ofMillis(50)));
+        assertTrue(said.toString().contains("ENOENT"), said::toString);
     }
 
     @Test

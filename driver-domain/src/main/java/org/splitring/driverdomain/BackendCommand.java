@@ -7,10 +7,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.hypervisor.xen.XenDevices;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /// `splitring backend`: serves the guests of the Xen that this domain runs under.
@@ -28,13 +28,7 @@ import picocli.CommandLine.Option;
 final class BackendCommand implements Callable<Integer> {
     private static final int DEFAULT_MTU = 1500;
 
-    @Option(
-            names = "--store",
-            paramLabel = "PATH",
-            description =
-                    "Socket of xenstored, or /dev/xen/xenbus (default: /run/xenstored/socket where"
-                            + " it is, else /dev/xen/xenbus).")
-    private @Nullable Path store;
+    @Mixin private XenStoreOption store = new XenStoreOption();
 
     @Option(
             names = "--folder",
@@ -130,7 +124,7 @@ final class BackendCommand implements Callable<Integer> {
             }
         }
         return new XenBackends.Choices(
-                store == null ? XenStoreWay.find() : new XenStoreWay(store),
+                store.way(),
                 classes,
                 pairs("--uplink", uplinks),
                 mtu,

@@ -5,9 +5,9 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.xen.XenDevices;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -31,13 +31,7 @@ import picocli.CommandLine.Parameters;
             "docs/xen.md says what is possible from user space, and what is not."
         })
 final class FrontendCommand implements Callable<Integer> {
-    @Option(
-            names = "--store",
-            paramLabel = "PATH",
-            description =
-                    "Socket of xenstored, or /dev/xen/xenbus (default: /run/xenstored/socket where"
-                            + " it is, else /dev/xen/xenbus).")
-    private @Nullable Path store;
+    @Mixin private XenStoreOption store = new XenStoreOption();
 
     @Option(
             names = "--memory",
@@ -93,10 +87,6 @@ final class FrontendCommand implements Callable<Integer> {
             }
         }
         XenFrontends.checkPlace(XenDevices.USUAL);
-        return new XenFrontends.Choices(
-                store == null ? XenStoreWay.find() : new XenStoreWay(store),
-                names,
-                memoryMib,
-                sockets);
+        return new XenFrontends.Choices(store.way(), names, memoryMib, sockets);
     }
 }

@@ -11,7 +11,7 @@ final class XenStoreOption {
             paramLabel = "PATH",
             description =
                     "Socket of xenstored, or /dev/xen/xenbus (default: /run/xenstored/socket where"
-                            + " it is there, else the device).")
+                            + " it is, else /dev/xen/xenbus).")
     private @Nullable Path path;
 
     XenStoreWay way() throws CommandException {

@@ -29,20 +29,18 @@ class NewDeviceTutorialIT {
     @SuppressWarnings("NullAway.Init")
     Path temp;
 
+    /// What is run here.
+    static List<Documents.Command> commands() throws IOException {
+        return Documents.fenced("docs/new-device.md");
+    }
+
     @Test
     void itsCommandsMakeADeviceAndAttachIt() throws Exception {
         Path top = Path.of("").toAbsolutePath().resolveSibling("");
         Path copy = temp.resolve("splitring");
         copySources(top, copy);
         List<String> script = new ArrayList<>(List.of("set -eu"));
-        boolean inside = false;
-        for (String line : Files.readAllLines(top.resolve("docs/new-device.md"))) {
-            if (line.equals("```sh") || line.equals("```")) {
-                inside = line.equals("```sh");
-            } else if (inside) {
-                script.add(line);
-            }
-        }
+        commands().forEach(command -> script.add(command.text()));
         assertTrue(script.size() > 8, "the tutorial has no commands any more: " + script);
         Path file = Files.write(temp.resolve("tutorial.sh"), script);
         Path output = temp.resolve("output.txt");

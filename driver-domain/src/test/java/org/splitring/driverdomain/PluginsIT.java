@@ -15,7 +15,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -44,7 +43,8 @@ class PluginsIT {
     static void upWithGoodAndBadJars() throws Exception {
         lab = new LabUnderTest(dir);
         Path plugins = Files.createDirectories(dir.resolve("jars"));
-        Path classes = compileProject(EXAMPLE, Files.createDirectories(dir.resolve("classes")));
+        Path classes =
+                TestJars.compileProject(EXAMPLE, Files.createDirectories(dir.resolve("classes")));
         TestJars.jar(plugins.resolve("a-good.jar"), classes, file -> true);
         TestJars.jar(plugins.resolve("b-again.jar"), classes, file -> true);
         TestJars.jar(plugins.resolve("c-half.jar"), compileHalf(dir.resolve("half")), file -> true);
@@ -105,21 +105,8 @@ class PluginsIT {
         assertEquals(0, made.code(), made.output());
         Path tests = Files.createDirectories(dir.resolve(name + "-tests"));
         TestJars.compile(project.resolve("src"), tests);
-        return compileProject(project, Files.createDirectories(dir.resolve(name + "-classes")));
-    }
-
-    /// A project as Maven would compile it, with its service files.
-    private static Path compileProject(Path project, Path into) throws IOException {
-        TestJars.compile(project.resolve("src/main/java"), into);
-        Path resources = project.resolve("src/main/resources");
-        try (Stream<Path> files = Files.walk(resources)) {
-            for (Path file : files.filter(Files::isRegularFile).toList()) {
-                Path copy = into.resolve(resources.relativize(file).toString());
-                Files.createDirectories(copy.resolveSibling(""));
-                Files.copy(file, copy);
-            }
-        }
-        return into;
+        return TestJars.compileProject(
+                project, Files.createDirectories(dir.resolve(name + "-classes")));
     }
 
     /// A command in this process: what it says, and its exit status.

@@ -31,6 +31,20 @@ final class TestJars {
         assertEquals(0, code, sources + " does not compile");
     }
 
+    /// A project as Maven would compile it, with its service files.
+    static Path compileProject(Path project, Path into) throws IOException {
+        compile(project.resolve("src/main/java"), into);
+        Path resources = project.resolve("src/main/resources");
+        try (Stream<Path> files = Files.walk(resources)) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                Path copy = into.resolve(resources.relativize(file).toString());
+                Files.createDirectories(copy.resolveSibling(""));
+                Files.copy(file, copy);
+            }
+        }
+        return into;
+    }
+
     /// Packs a folder of classes.
     ///
     /// @param taken says which of them

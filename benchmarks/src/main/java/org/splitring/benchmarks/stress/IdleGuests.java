@@ -28,6 +28,8 @@ final class IdleGuests implements AutoCloseable {
     private static final int MTU = 1500;
     private static final double SECONDS_OF_A_CALL = 0.001; // for each guest, one after the other
     private static final double LEAST_CALL_SECONDS = 0.1;
+    private static final double MORE_CALL_SECONDS = 10; // on a machine that has other work
+    private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
     private static final long START_LINE_NANOS = TimeUnit.MILLISECONDS.toNanos(200);
 
     private final StressSession session;
@@ -150,7 +152,8 @@ final class IdleGuests implements AutoCloseable {
     /// Each guest once: whoever does not answer is found.
     private List<KindFigures> rollCall() throws IOException, InterruptedException {
         List<KindFigures> figures = new ArrayList<>();
-        RollCall pace = new RollCall(Math.max(LEAST_CALL_SECONDS, bed.size() * SECONDS_OF_A_CALL));
+        double seconds = Math.max(LEAST_CALL_SECONDS, bed.size() * SECONDS_OF_A_CALL);
+        RollCall pace = new RollCall(seconds, 2 * MORE_CALL_SECONDS);
         DiskLoad.Settings reads = new DiskLoad.Settings(BLOCK, 1, Mix.parse("read=1"), false, true);
         try (BlockLoad load = new BlockLoad(disks, reads, pace, 0)) {
             figures.add(call(load, pace.seconds()));
@@ -175,19 +178,28 @@ final class IdleGuests implements AutoCloseable {
         RunEnd own = new RunEnd(); // whoever wants the report early gets the roll call, too
         long begin = System.nanoTime();
         load.start(own);
-        var ignored = own.awaitUntil(begin + (long) (1.1 * callSeconds * 1e9));
-        load.stop();
+        long latest = begin + (long) ((callSeconds + MORE_CALL_SECONDS) * 1e9);
         KindTimes times = new KindTimes();
+        boolean ended = false;
+        while (!ended && answered(times) < bed.size() && System.nanoTime() - latest < 0) {
+            ended = own.awaitUntil(System.nanoTime() + LOOK_NANOS);
+            load.logs().drain(List.of(times));
+        }
+        load.stop();
         load.logs().drain(List.of(times));
         RequestKind kind = load.logs().kinds().getFirst();
         own.failure().ifPresent(end::fail);
-        long answered = times.responses().getTotalCount();
+        long answered = answered(times);
         if (answered != bed.size()) {
             end.fail(
                     "%d of %d guests have answered (%s)"
                             .formatted(answered, bed.size(), kind.name()));
         }
         return KindFigures.of(kind, times, (System.nanoTime() - begin) / 1e9);
+    }
+
+    private static long answered(KindTimes times) {
+        return times.responses().getTotalCount();
     }
 
     private static long residentBytes() throws IOException {

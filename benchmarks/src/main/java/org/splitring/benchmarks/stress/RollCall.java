@@ -4,8 +4,9 @@ import org.splitring.benchmarks.stress.Arrivals.Pacing;
 
 /// Each stream asks once, one after the other.
 ///
-/// @param seconds that it takes; the second round does not begin before it is over
-record RollCall(double seconds) implements Pace {
+/// @param seconds that it takes
+/// @param quietSeconds for who is late, before a second round would begin
+record RollCall(double seconds, double quietSeconds) implements Pace {
     @Override
     public boolean isPaced() {
         return true;
@@ -13,7 +14,8 @@ record RollCall(double seconds) implements Pace {
 
     @Override
     public Arrivals arrivals(int stream, int streams) {
-        // A round of twice the time, of which the second half is quiet.
-        return new Arrivals(1 / (2 * seconds), Pacing.EVEN, 0.5 * stream / streams, stream);
+        double round = seconds + quietSeconds;
+        double place = seconds / round * stream / streams;
+        return new Arrivals(1 / round, Pacing.EVEN, place, stream);
     }
 }

@@ -40,4 +40,17 @@ final class ArrivalsTest {
         assertEquals(1, arrivals.countDue(1_000));
         assertEquals(4, arrivals.countDue(3_001_000));
     }
+
+    /// Who was late had a tenth of the time to answer, and guests of a busy machine were missed.
+    @Test
+    void aRollCallAsksEachOnceAndIsQuietThenForWhoIsLate() {
+        RollCall call = new RollCall(1, 20);
+        for (int stream : new int[] {0, 500, 999}) {
+            Arrivals arrivals = call.arrivals(stream, 1000);
+            arrivals.begin(0);
+            assertEquals(stream * 1e6, (double) arrivals.next(), 1000);
+            arrivals.advance();
+            assertEquals(stream * 1e6 + 21e9, (double) arrivals.next(), 1000);
+        }
+    }
 }

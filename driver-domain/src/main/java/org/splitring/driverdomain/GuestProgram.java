@@ -44,8 +44,8 @@ final class GuestProgram implements AutoCloseable {
     /// How long a guest lives without a driver domain.
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
-    /// How long for one that begins to listen: guests are started beside it.
-    private static final Duration START_PATIENCE = Duration.ofSeconds(20);
+    /// How long for one that has not begun to listen: guests are started beside it.
+    private static final Duration START_PATIENCE = Duration.ofMinutes(2);
 
     private static final Set<String> SHUTDOWNS = Set.of("poweroff", "halt", "reboot");
 

@@ -63,7 +63,7 @@ record FigureProgram(
         }
         try {
             return new Figure(words[0], words[1], Double.parseDouble(words[2]));
-        } catch (NumberFormatException e) {
+        } catch (IllegalArgumentException e) { // no number, or none that a figure can have
             throw new IOException(name + " printed: " + line, e);
         }
     }

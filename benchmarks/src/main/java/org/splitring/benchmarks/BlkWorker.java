@@ -230,7 +230,7 @@ public final class BlkWorker {
             if (System.nanoTime() - begin > TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS) + nanos) {
                 throw new TimeoutException(test + ": nothing was answered");
             }
-        } while (load.done == before);
+        } while (load.done == before && !load.ended.isDone()); // a failed load says why, below
         double operations = load.done - before;
         double rate = operations * 1e9 / (System.nanoTime() - begin);
         double cpu = (ProcessorTime.nanos(self) - cpuBefore) / operations;

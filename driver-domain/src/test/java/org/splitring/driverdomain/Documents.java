@@ -176,6 +176,18 @@ final class Documents {
         return commands(page).stream().filter(each -> each.section().equals(section)).toList();
     }
 
+    /// The commands under these headings of the README, and then those of these pages.
+    static List<Command> commands(List<String> sections, List<String> pages) throws IOException {
+        List<Command> found = new ArrayList<>();
+        for (String section : sections) {
+            found.addAll(commands("README.md", section));
+        }
+        for (String page : pages) {
+            found.addAll(commands(page));
+        }
+        return found;
+    }
+
     /// The commands of fenced blocks of `sh`.
     static List<Command> fenced(String page) throws IOException {
         return lines(page).stream()

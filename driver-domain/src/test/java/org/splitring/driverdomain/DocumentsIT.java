@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Test;
@@ -41,13 +40,7 @@ class DocumentsIT {
 
     /// What is run here.
     static List<Documents.Command> commands() throws IOException {
-        List<Documents.Command> found = new ArrayList<>();
-        for (String section : SECTIONS) {
-            found.addAll(Documents.commands("README.md", section));
-        }
-        for (String page : PAGES) {
-            found.addAll(Documents.commands(page));
-        }
+        List<Documents.Command> found = Documents.commands(SECTIONS, PAGES);
         found.removeIf(LeftOutCommands::contains);
         found.removeIf(command -> command.text().startsWith("javac ")); // a guest of its own
         return found;

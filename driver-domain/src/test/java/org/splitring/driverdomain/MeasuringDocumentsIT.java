@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -63,13 +62,7 @@ class MeasuringDocumentsIT {
 
     /// What is run here.
     static List<Documents.Command> commands() throws IOException {
-        List<Documents.Command> found = new ArrayList<>();
-        for (String section : SECTIONS) {
-            found.addAll(Documents.commands("README.md", section));
-        }
-        for (String page : PAGES) {
-            found.addAll(Documents.commands(page));
-        }
+        List<Documents.Command> found = Documents.commands(SECTIONS, PAGES);
         Set<String> texts = new TreeSet<>();
         found.removeIf(command -> !texts.add(command.text()));
         return found;

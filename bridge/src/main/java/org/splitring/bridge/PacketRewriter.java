@@ -41,8 +41,15 @@ final class PacketRewriter {
             int field = updated(frame.u16(at), before, address);
             field = InternetChecksum.updated(field, frame.u16(portAt), port);
             frame.putU16(portAt, port);
-            boolean none = field == 0 && layers.ipProtocol == FrameLayers.UDP;
-            frame.putU16(at, none ? 0xFFFF : field);
+            frame.putU16(at, field);
+            keepChecksum(frame, layers.ipProtocol, at);
+        }
+    }
+
+    /// A UDP checksum that comes out as 0 would say that there is none (RFC 768).
+    private static void keepChecksum(Frame frame, int protocol, int checksumAt) {
+        if (protocol == FrameLayers.UDP && frame.u16(checksumAt) == 0) {
+            frame.putU16(checksumAt, 0xFFFF);
         }
     }
 
@@ -102,6 +109,7 @@ final class PacketRewriter {
             if (there && (protocol == FrameLayers.TCP || frame.u16(checksumAt) != 0)) {
                 frame.putU16(checksumAt, updated(frame.u16(checksumAt), old, address));
                 port(frame, portAt, checksumAt, port);
+                keepChecksum(frame, protocol, checksumAt);
             } else {
                 frame.putU16(portAt, port);
             }

@@ -203,8 +203,8 @@ class NatModelTest {
         byte[] out = RoutedPackets.packet(got.getFirst().bytes());
         if (got.getFirst().checksum() == ChecksumState.PARTIAL) {
             byte[] upper = Arrays.copyOfRange(out, 20, out.length);
-            RoutedPackets.fillChecksum(
-                    upper, 6, Packets.join(Arrays.copyOfRange(out, 12, 20), pseudo(upper)));
+            RoutedPackets.fillUdpChecksum(
+                    upper, Packets.join(Arrays.copyOfRange(out, 12, 20), pseudo(upper)));
             // What was partial was the right sum of the pseudo header.
             int sum = Packets.sum(Packets.join(Arrays.copyOfRange(out, 12, 20), pseudo(upper)));
             assertEquals(sum % 0xFFFF, Packets.u16(out, 26) % 0xFFFF, what);

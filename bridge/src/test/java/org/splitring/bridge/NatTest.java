@@ -147,6 +147,23 @@ class NatTest {
     }
 
     @Test
+    void aUdpChecksumThatComesOutAsZeroIsNotTakenForNone() {
+        pass(a, udp("10.0.0.2", 6000, FAR, 53), up);
+        byte[] odd = RoutedPackets.udp("10.0.0.2", 6000, FAR, 53, new byte[2]);
+        byte[] data = Arrays.copyOfRange(odd, 6, 8); // with it all words sum up to 0xFFFF
+        byte[] inside = RoutedPackets.udp("10.0.0.2", 6000, FAR, 53, data);
+        assertEquals(0xFFFF, Packets.u16(inside, 6));
+
+        byte[] back = RoutedPackets.udp(FAR, 53, PUBLIC, 6000, data);
+        byte[] in = pass(up, RoutedPackets.v4(FAR, PUBLIC, 17, back, 64, 0), a);
+        assertEquals(0xFFFF, Packets.u16(in, 26));
+
+        byte[] sent = RoutedPackets.udp(PUBLIC, 6000, FAR, 53, data);
+        byte[] quoted = Arrays.copyOf(RoutedPackets.v4(PUBLIC, FAR, 17, sent, 64, 0), 28);
+        assertEquals(0xFFFF, Packets.u16(pass(up, errorPacket(FAR, PUBLIC, 3, quoted), a), 54));
+    }
+
+    @Test
     void partialChecksumsAndLargeSegmentsGoThroughWhole() {
         byte[] data = Packets.counting(9000);
         byte[] tcp = Packets.tcp(5000, 443, ACK, 0, data, 12);

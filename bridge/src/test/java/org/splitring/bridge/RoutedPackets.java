@@ -74,12 +74,16 @@ final class RoutedPackets {
     /// A UDP datagram with a right checksum.
     static byte[] udp(String from, int fromPort, String to, int toPort, byte[] data) {
         byte[] udp = Packets.udp(fromPort, toPort, 0, data);
-        fillChecksum(udp, 6, pseudo(from, to, udp, 17));
+        fillUdpChecksum(udp, pseudo(from, to, udp, 17));
+        return udp;
+    }
+
+    static void fillUdpChecksum(byte[] udp, byte[] pseudo) {
+        fillChecksum(udp, 6, pseudo);
         if (udp[6] == 0 && udp[7] == 0) { // that would say that there is none (RFC 768)
             udp[6] = -1;
             udp[7] = -1;
         }
-        return udp;
     }
 
     /// A TCP segment with a right checksum.

@@ -25,6 +25,14 @@ final class JavaCommand {
     /// is compiled within its first second all the same.
     private static final String START_QUICKLY = "-XX:CompileThresholdScaling=4";
 
+    /// Java looks for things to tidy up five times a second. For one process that is nothing; for a
+    /// hundred idle guests it would be most of what they need of the processor.
+    private static final List<String> SLEEPS =
+            List.of(
+                    "-XX:+UnlockDiagnosticVMOptions",
+                    "-XX:AsyncDeflationInterval=10000",
+                    "-XX:ServiceThreadCleanupInterval=10000");
+
     /// What a guest process is given: little memory, and a collector without threads of its own.
     /// The compilers stay as they are: the ring code is slow without the optimising one.
     private static final List<String> SMALL =
@@ -71,6 +79,7 @@ final class JavaCommand {
         if (leaks != null) {
             command.add("-D" + LEAKS + "=" + leaks);
         }
+        command.addAll(SLEEPS);
         command.addAll(startingQuickly(kind));
         command.addAll(jvmOptions);
         command.add("-cp");

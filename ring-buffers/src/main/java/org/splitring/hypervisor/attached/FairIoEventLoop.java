@@ -5,6 +5,7 @@ import io.netty.channel.IoHandlerFactory;
 import io.netty.channel.SingleThreadIoEventLoop;
 import java.util.ArrayDeque;
 import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -17,9 +18,15 @@ import org.slf4j.LoggerFactory;
 ///
 /// Rounds that take next to nothing, of rings that look on for work, share a look at the
 /// descriptors: that is a call of the kernel, and costs more than they do.
+///
+/// A loop on which nothing is to happen sleeps. Netty's has a look each second then, which is little
+/// for one loop, and much for those of a hundred idle guests.
 final class FairIoEventLoop extends SingleThreadIoEventLoop {
     /// For how long there are rounds after one look.
     private static final long LOOK_NANOS = 2_000;
+
+    /// For how long a loop sleeps that waits for no time.
+    private static final long SLEEP_NANOS = TimeUnit.HOURS.toNanos(1);
 
     private static final Logger LOG = LoggerFactory.getLogger(FairIoEventLoop.class);
 
@@ -39,6 +46,23 @@ final class FairIoEventLoop extends SingleThreadIoEventLoop {
     @Override
     protected boolean hasTasks() {
         return super.hasTasks() || !nextRound.isEmpty();
+    }
+
+    // Of the next two Netty's handler asks for the first to compare, and for the second to sleep.
+
+    @Override
+    protected long deadlineNanos() {
+        long deadline = super.deadlineNanos();
+        return isTimeAwaited() ? deadline : deadline + SLEEP_NANOS;
+    }
+
+    @Override
+    protected long delayNanos(long now) {
+        return isTimeAwaited() ? super.delayNanos(now) : SLEEP_NANOS;
+    }
+
+    private boolean isTimeAwaited() {
+        return nextScheduledTaskNano() >= 0;
     }
 
     @Override

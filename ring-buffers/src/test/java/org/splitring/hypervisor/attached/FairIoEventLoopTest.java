@@ -1,5 +1,6 @@
 package org.splitring.hypervisor.attached;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.netty.channel.IoEventLoop;
@@ -132,5 +133,16 @@ class FairIoEventLoopTest {
         int rounds = 100;
         int found = new Returning(rounds, 20_000).looks();
         assertTrue(found >= rounds - 1, found + " looks");
+    }
+
+    @Test
+    void aLoopOnWhichNothingIsToHappenSleeps() throws Exception {
+        loop.submit(() -> {}).sync();
+        TimeUnit.MILLISECONDS.sleep(100); // it goes to sleep
+        int before = looks.get();
+        TimeUnit.MILLISECONDS.sleep(1500);
+        assertEquals(before, looks.get());
+        loop.schedule(() -> {}, 100, TimeUnit.MILLISECONDS).sync();
+        assertTrue(looks.get() > before);
     }
 }

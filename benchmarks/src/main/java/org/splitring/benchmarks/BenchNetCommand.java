@@ -116,7 +116,7 @@ public final class BenchNetCommand implements Callable<Integer> {
 
     private List<BenchRow> taps(List<String> subjects, String program, PrintWriter err)
             throws IOException, InterruptedException {
-        if (!System.getProperty("user.name").equals("root")) {
+        if (!isRoot()) {
             err.println("note: TAPs are left out: network namespaces need root");
             return List.of();
         }
@@ -175,9 +175,27 @@ public final class BenchNetCommand implements Callable<Integer> {
         int count = options.quick() ? QUICK_GUESTS : guests;
         err.println("starting " + count + " guests");
         err.flush();
-        IdleContender idle = new IdleContender(count, TapBed.idleGuests(program, count, open));
+        TapBed bed = TapBed.idleGuests(program, count, open);
         TimeUnit.MILLISECONDS.sleep(options.quick() ? 100 : 20_000); // until all is compiled
+        List<BenchRow> rows = new ArrayList<>(idle(bed, count, "-ipv6", err));
+        if (isRoot()) {
+            bed.turnIpv6Off();
+            TimeUnit.MILLISECONDS.sleep(options.quick() ? 100 : 5_000);
+            rows.addAll(idle(bed, count, "", err));
+        } else {
+            err.println("note: only root can turn IPv6 off in the guests, which then send nothing");
+        }
+        return rows;
+    }
+
+    private List<BenchRow> idle(TapBed bed, int count, String suffix, PrintWriter err)
+            throws IOException, InterruptedException {
+        IdleContender idle = new IdleContender("guests-" + count + suffix, bed.processes());
         return options.measure("net", List.of(idle), it -> it.run(10 * options.seconds()), err);
+    }
+
+    private static boolean isRoot() {
+        return System.getProperty("user.name").equals("root");
     }
 
     private void closeAll() {

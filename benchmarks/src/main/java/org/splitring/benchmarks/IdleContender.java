@@ -6,8 +6,9 @@ import java.util.concurrent.TimeUnit;
 
 /// Connected guests of ours that do nothing, with the driver domain that serves them.
 ///
+/// @param test its name, which says how many they are
 /// @param processes all of them
-record IdleContender(int guests, List<Long> processes) implements Contender {
+record IdleContender(String test, List<Long> processes) implements Contender {
     IdleContender {
         processes = List.copyOf(processes);
     }
@@ -29,11 +30,11 @@ record IdleContender(int guests, List<Long> processes) implements Contender {
         TimeUnit.NANOSECONDS.sleep((long) (seconds * 1e9));
         double share =
                 (double) (ProcessorTime.nanos(processes) - busy) / (System.nanoTime() - begin);
-        return List.of(new Figure("guests-" + guests, "core_percent", 100 * share));
+        return List.of(new Figure(test, "core_percent", 100 * share));
     }
 
     @Override
     public String toString() {
-        return guests + " idle guests";
+        return "idle " + test;
     }
 }

@@ -20,6 +20,8 @@ final class TapBed extends Bed {
     /// Where programs run: `ip netns exec` takes these.
     private final List<String> namespaces = new ArrayList<>();
 
+    private final List<Long> processes = new ArrayList<>();
+
     private final String name;
 
     /// @param open gets this before anything is made that must be taken away
@@ -59,23 +61,39 @@ final class TapBed extends Bed {
     }
 
     /// Many guests of a lab of ours that do nothing.
-    ///
-    /// @return the processes: driver domain and guests
-    static List<Long> idleGuests(String program, int guests, Deque<TapBed> open)
+    static TapBed idleGuests(String program, int guests, Deque<TapBed> open)
             throws IOException, InterruptedException {
         TapBed bed = new TapBed("i", open);
-        List<Long> processes = new ArrayList<>();
-        TapBed ignored =
-                bed.build(
-                        () -> {
-                            StringBuilder lab = new StringBuilder("[networks.lan]\n");
-                            for (int guest = 0; guest < guests; guest++) {
-                                lab.append("[domains.%s%d]%n".formatted(bed.name, guest));
-                                lab.append("vif = [\"bridge=lan\"]\n");
-                            }
-                            processes.addAll(bed.up(program, lab.toString()));
-                        });
+        return bed.build(
+                () -> {
+                    StringBuilder lab = new StringBuilder("[networks.lan]\n");
+                    for (int guest = 0; guest < guests; guest++) {
+                        lab.append("[domains.%s%d]%n".formatted(bed.name, guest));
+                        lab.append("vif = [\"bridge=lan\"]\n");
+                        bed.namespaces.add("splitring-" + bed.name + guest);
+                    }
+                    bed.processes.addAll(bed.up(program, lab.toString()));
+                });
+    }
+
+    /// Of a lab with idle guests: the driver domain and the guests.
+    List<Long> processes() {
         return processes;
+    }
+
+    /// Nobody sends anything any more of itself, as IPv6 does for minutes to look for routers.
+    void turnIpv6Off() throws IOException, InterruptedException {
+        for (String namespace : namespaces) {
+            ToolProgram.run(
+                    List.of(
+                            "ip",
+                            "netns",
+                            "exec",
+                            namespace,
+                            "sh",
+                            "-c",
+                            "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"));
+        }
     }
 
     /// Ports of the kernel's bridge.

@@ -86,6 +86,7 @@ class BenchNetCommandTest {
                         "splitring tap/tcp bits_per_second",
                         "splitring tap/udp-64 packets_per_second",
                         "splitring tap/ping rtt_ns",
+                        "splitring idle/guests-2-ipv6 core_percent",
                         "splitring idle/guests-2 core_percent"),
                 rows(),
                 err::toString);

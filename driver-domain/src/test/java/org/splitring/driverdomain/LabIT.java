@@ -117,7 +117,29 @@ class LabIT {
                             before[0] = cpuTicks(processes);
                             return before[0] - last <= 2; // of 200 in two seconds
                         });
+        long guest = program.guest("web").pid();
+        before[0] = turns(guest);
+        await().atMost(PATIENCE)
+                .pollInterval(Duration.ofSeconds(2))
+                .until(
+                        () -> {
+                            long last = before[0];
+                            before[0] = turns(guest);
+                            return before[0] - last <= 6; // it would be 11, see JavaCommand
+                        });
         program.down();
+    }
+
+    /// How often the threads of a process have come to run: the last field of their `schedstat`.
+    private static long turns(long process) throws IOException {
+        long turns = 0;
+        try (Stream<Path> threads = Files.list(Path.of("/proc", process + "", "task"))) {
+            for (Path thread : threads.toList()) {
+                String stat = Files.readString(thread.resolve("schedstat")).strip();
+                turns += Long.parseLong(stat.substring(stat.lastIndexOf(' ') + 1));
+            }
+        }
+        return turns;
     }
 
     /// Hundredths of a second that processes have run: fields 14 and 15 of `/proc/PID/stat`.

@@ -19,8 +19,8 @@ import org.slf4j.LoggerFactory;
 /// Rounds that take next to nothing, of rings that look on for work, share a look at the
 /// descriptors: that is a call of the kernel, and costs more than they do.
 ///
-/// A loop on which nothing is to happen sleeps. Netty's has a look each second then, which is little
-/// for one loop, and much for those of a hundred idle guests.
+/// A loop on which nothing is to happen sleeps. Netty's has a look each second then, which is
+/// little for one loop, and much for those of a hundred idle guests.
 final class FairIoEventLoop extends SingleThreadIoEventLoop {
     /// For how long there are rounds after one look.
     private static final long LOOK_NANOS = 2_000;

@@ -31,8 +31,7 @@ public final class ProcessClock {
             MemorySegment time = arena.allocate(2 * Long.BYTES, Long.BYTES);
             int id = clock.get(ValueLayout.JAVA_INT, 0);
             int result =
-                    Native.call(
-                            state -> (int) GET_TIME.invokeExact(state, id, time.address()));
+                    Native.call(state -> (int) GET_TIME.invokeExact(state, id, time.address()));
             Fd.check("clock_gettime of process " + pid, result);
             return time.get(ValueLayout.JAVA_LONG, 0) * 1_000_000_000L
                     + time.get(ValueLayout.JAVA_LONG, Long.BYTES);

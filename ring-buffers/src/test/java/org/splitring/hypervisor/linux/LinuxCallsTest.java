@@ -12,10 +12,13 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -47,6 +50,30 @@ class LinuxCallsTest {
         } finally {
             Fd.close(fd);
         }
+    }
+
+    @Test
+    void theClockOfAProcessCountsThreadsThatHaveEnded() throws Exception {
+        long own = ProcessHandle.current().pid();
+        long before = ProcessClock.nanos(own);
+        AtomicLong spent = new AtomicLong();
+        Thread thread =
+                new Thread(
+                        () -> {
+                            ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+                            while (threads.getCurrentThreadCpuTime() < 30_000_000) {
+                                Thread.onSpinWait();
+                            }
+                            spent.set(threads.getCurrentThreadCpuTime());
+                        });
+        thread.start();
+        thread.join();
+        assertTrue(ProcessClock.nanos(own) - before >= spent.get(), spent::toString);
+        Process ended = new ProcessBuilder("true").start();
+        ended.waitFor();
+        assertEquals(
+                Errno.ESRCH,
+                assertThrows(LinuxException.class, () -> ProcessClock.nanos(ended.pid())).errno());
     }
 
     @Test

@@ -1,7 +1,7 @@
 package org.splitring.benchmarks;
 
+import java.io.IOException;
 import java.util.List;
-import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.hypervisor.linux.ProcessClock;
 
 /// Time that processes had of processors.
@@ -10,8 +10,8 @@ public final class ProcessorTime {
 
     /// Of all processes together, in nanoseconds, with their threads that have ended.
     ///
-    /// @throws LinuxException when one has ended
-    public static long nanos(List<Long> processes) throws LinuxException {
+    /// @throws IOException when one has ended
+    public static long nanos(List<Long> processes) throws IOException {
         long sum = 0;
         for (long process : processes) {
             sum += ProcessClock.nanos(process);

@@ -118,11 +118,15 @@ final class BenchOptions {
         int times = quick ? 1 : rounds;
         record Key(String subject, String variant, String metric) {}
         Map<Key, List<Double>> values = new LinkedHashMap<>();
+        CoreSpeed speed = new CoreSpeed();
         for (int round = 0; round < times; round++) {
             for (int i = 0; i < contenders.size(); i++) {
                 C contender = contenders.get((i + round) % contenders.size());
                 err.printf("round %d of %d: %s%n", round + 1, times, contender);
                 err.flush();
+                if (!quick) {
+                    speed.sample();
+                }
                 for (Figure figure : run.once(contender)) {
                     Key key =
                             new Key(
@@ -132,6 +136,9 @@ final class BenchOptions {
                     values.computeIfAbsent(key, k -> new ArrayList<>()).add(figure.value());
                 }
             }
+        }
+        if (!quick) {
+            err.println(speed);
         }
         return values.entrySet().stream()
                 .map(

@@ -26,6 +26,7 @@ public final class HostFile implements ImageFile {
     private static final long TMPFS_MAGIC = 0x0102_1994L; // linux/magic.h
     private static final long EXT4_MAGIC = 0xEF53; // of ext2 and ext3, too
     private static final int ZERO_CHUNK = 1 << 20;
+    private static final long MOST_ALIGNMENT = 4096; // more is wanted by nobody
 
     private final VectoredFile file;
     private final @Nullable VectoredFile direct; // the same file, past the page cache
@@ -35,6 +36,7 @@ public final class HostFile implements ImageFile {
     private final boolean syncEachWrite;
     private final boolean inMemory; // tmpfs: nothing to wait for, and RWF_NOWAIT is not known there
     private final @Nullable WriteTrial trial; // where the file system is local, and cannot tell
+    private volatile long directAlignment = 1; // transfers need it, as far as is known
     private volatile boolean writesMayWait; // set once the file system said it cannot tell
 
     private HostFile(
@@ -95,7 +97,12 @@ public final class HostFile implements ImageFile {
     ///
     /// @throws DiskException also when the file system cannot do that
     public static HostFile openDirect(Path path, DiskAccess access) throws DiskException {
-        HostFile opened = openRaw(path, access, false);
+        return openDirect(FileCalls.KERNEL, path, access);
+    }
+
+    /// As [#openDirect(Path, DiskAccess)], with calls of a test's making.
+    static HostFile openDirect(FileCalls calls, Path path, DiskAccess access) throws DiskException {
+        HostFile opened = openRaw(calls, path, access, false);
         List<OpenFlag> flags = new ArrayList<>(List.of(OpenFlag.NON_BLOCKING, OpenFlag.DIRECT));
         if (!opened.readOnly) {
             flags.add(OpenFlag.READ_WRITE);
@@ -104,6 +111,7 @@ public final class HostFile implements ImageFile {
             // By its descriptor: the file that is locked, whatever has the name now.
             VectoredFile direct =
                     VectoredFile.open(
+                            calls,
                             Path.of("/proc/self/fd/" + opened.file.fd()),
                             flags.toArray(OpenFlag[]::new));
             try {
@@ -257,25 +265,40 @@ public final class HostFile implements ImageFile {
     @Override
     public long read(IoVector into, long offset) throws IOException {
         VectoredFile past = direct;
-        if (past == null) {
+        if (past == null || isUnaligned(into, offset)) {
             return file.read(into, offset);
         }
         long before = into.remainingBytes();
         try {
             past.read(into, offset);
         } catch (LinuxException e) {
-            checkUnaligned(e);
             // Or the end of the file in the middle of a block.
-            file.read(into, offset + (before - into.remainingBytes()));
+            long at = offset + (before - into.remainingBytes());
+            checkUnaligned(e, into, at);
+            file.read(into, at);
         }
         return before - into.remainingBytes();
     }
 
     /// Sectors that are no whole blocks of the storage go through the page cache; the kernel keeps
     /// the two ways coherent.
-    private static void checkUnaligned(LinuxException failed) throws LinuxException {
+    private boolean isUnaligned(IoVector vector, long offset) {
+        long needed = directAlignment;
+        return needed > 1
+                && vector.size() > 0
+                && ((offset | vector.alignment()) & (needed - 1)) != 0;
+    }
+
+    /// Remembers that more is needed than a transfer had that was refused: each refusal is an
+    /// exception, and a guest may send thousands of such transfers.
+    private void checkUnaligned(LinuxException failed, IoVector vector, long offset)
+            throws LinuxException {
         if (failed.errno() != Errno.EINVAL) {
             throw failed;
+        }
+        long had = Long.lowestOneBit(offset | vector.alignment());
+        if (had < MOST_ALIGNMENT) {
+            directAlignment = Math.max(directAlignment, 2 * had);
         }
     }
 
@@ -306,7 +329,7 @@ public final class HostFile implements ImageFile {
     @Override
     public void write(IoVector from, long offset) throws IOException {
         VectoredFile past = direct;
-        if (past == null) {
+        if (past == null || isUnaligned(from, offset)) {
             file.write(from, offset);
             return;
         }
@@ -314,8 +337,9 @@ public final class HostFile implements ImageFile {
         try {
             past.write(from, offset);
         } catch (LinuxException e) {
-            checkUnaligned(e);
-            file.write(from, offset + (before - from.remainingBytes()));
+            long at = offset + (before - from.remainingBytes());
+            checkUnaligned(e, from, at);
+            file.write(from, at);
         }
     }
 

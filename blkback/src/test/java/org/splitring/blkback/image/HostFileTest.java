@@ -1,18 +1,24 @@
 package org.splitring.blkback.image;
 
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.splitring.blkback.DiskAccess;
+import org.splitring.blkback.DiskException;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.FileCalls;
 import org.splitring.hypervisor.linux.IoVector;
@@ -24,10 +30,16 @@ class HostFileTest {
     private static final class Ext4 implements FileCalls {
         private boolean waits;
         private int writes;
+        private int refused;
 
         @Override
         public long preadv2(int fd, IoVector into, long fileOffset, int flags) {
-            return KERNEL.preadv2(fd, into, fileOffset, flags);
+            return counted(KERNEL.preadv2(fd, into, fileOffset, flags));
+        }
+
+        private long counted(long result) {
+            refused += result == -Errno.EINVAL ? 1 : 0;
+            return result;
         }
 
         @Override
@@ -40,7 +52,7 @@ class HostFileTest {
             while (waits && System.nanoTime() - end < 0) {
                 LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(1));
             }
-            return KERNEL.pwritev2(fd, from, fileOffset, 0);
+            return counted(KERNEL.pwritev2(fd, from, fileOffset, 0));
         }
 
         @Override
@@ -102,6 +114,53 @@ class HostFileTest {
             byte[] bytes = Files.readAllBytes(path);
             assertEquals(3, bytes[12288]);
             assertEquals(0, bytes[16384]);
+        } finally {
+            Files.delete(path);
+        }
+    }
+
+    private static byte[] transfer(HostFile file, boolean write, long offset, byte[] bytes)
+            throws IOException {
+        MemorySegment memory = Arena.ofAuto().allocate(bytes.length, 4096);
+        memory.copyFrom(MemorySegment.ofArray(bytes));
+        IoVector vector = new IoVector(1);
+        vector.add(memory, 0, bytes.length);
+        if (write) {
+            file.write(vector, offset);
+        } else {
+            assertEquals(bytes.length, file.read(vector, offset));
+        }
+        return memory.toArray(ValueLayout.JAVA_BYTE);
+    }
+
+    /// What it needs is learned from what is refused: 16 bytes are too few for any storage.
+    @Test
+    void directTransfersThatAreNotAlignedAreRefusedOnceOnly() throws Exception {
+        Path path = Files.createTempFile(Path.of("target").toAbsolutePath(), "host", ".img");
+        try {
+            Files.write(path, new byte[64 << 10]);
+            Ext4 calls = new Ext4();
+            HostFile opened;
+            try {
+                opened = HostFile.openDirect(calls, path, DiskAccess.READ_WRITE);
+            } catch (DiskException e) {
+                abort("the build's folder: " + e.getMessage());
+                return;
+            }
+            try (HostFile file = opened) {
+                byte[] sixteen = "sixteen bytes it".getBytes(StandardCharsets.US_ASCII);
+                transfer(file, true, 4096, sixteen);
+                int refused = calls.refused;
+                assumeTrue(refused > 0, "this kernel takes any transfer");
+                for (int i = 0; i < 100; i++) {
+                    assertArrayEquals(sixteen, transfer(file, false, 4096, new byte[16]));
+                    transfer(file, true, 16, sixteen);
+                }
+                assertEquals(refused, calls.refused);
+                byte[] block = transfer(file, false, 4096, new byte[4096]);
+                assertArrayEquals(sixteen, Arrays.copyOf(block, 16));
+                assertEquals(refused, calls.refused);
+            }
         } finally {
             Files.delete(path);
         }

@@ -194,6 +194,21 @@ public final class IoVector {
         return lengths[position(index)];
     }
 
+    /// What the addresses and lengths of the pieces that are left are all multiples of: a power of
+    /// two.
+    ///
+    /// @throws IllegalStateException when nothing is left
+    public long alignment() {
+        long bits = 0;
+        for (int i = first; i < end; i++) {
+            bits |= iovecs.get(LONG, i * IOVEC_SIZE) | lengths[i];
+        }
+        if (bits == 0) {
+            throw new IllegalStateException("nothing is left");
+        }
+        return Long.lowestOneBit(bits);
+    }
+
     /// Address of the `struct iovec` array of the pieces that are left.
     long address() {
         return iovecs.address() + first * IOVEC_SIZE;

@@ -1,10 +1,12 @@
 package org.splitring.driverdomain;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -76,15 +78,38 @@ class DistIT {
         run(bare, program.toString(), "device", "new", "clock");
         assertTrue(Files.exists(dir.resolve("clock/pom.xml")));
 
+        aLabStartsFromCaches(elsewhere.resolve(name), bare);
+
         String inside = run(Map.of(), "dpkg-deb", "--contents", made.getLast());
         for (String file :
                 List.of(
                         "./opt/splitring/bin/splitring",
+                        "./opt/splitring/lib/aot/driver.aot",
+                        "./opt/splitring/lib/aot/guest.aot",
                         "./usr/lib/systemd/system/splitring-lab@.service",
                         "./usr/lib/systemd/system/splitring-labs.service",
                         "./etc/splitring/auto/",
                         "./etc/splitring/labs/")) {
             assertTrue(inside.contains(" " + file), file + " is missing in " + inside);
         }
+    }
+
+    /// The command, the driver domain and the guest each end at once when they have no cache that
+    /// fits: they are told to. Without being told, they do without one.
+    private void aLabStartsFromCaches(Path unpacked, Map<String, String> bare) throws Exception {
+        String program = unpacked.resolve("bin/splitring").toString();
+        Path file = Files.writeString(dir.resolve("dist.toml"), "[domains.dist]\nmemory = 64\n");
+        String runDir = "--run-dir=" + dir.resolve("run");
+        Map<String, String> strict = new HashMap<>(bare);
+        strict.put("JAVA_TOOL_OPTIONS", "-XX:AOTMode=on");
+        String up = run(strict, program, "up", file.toString(), "--detach", runDir);
+        run(bare, program, "down", runDir);
+        assertTrue(up.contains("guest process"), up);
+
+        Files.delete(unpacked.resolve("lib/aot/driver.aot"));
+        AssertionError refused =
+                assertThrows(AssertionError.class, () -> run(strict, program, "--version"));
+        assertTrue(refused.toString().contains("AOT cache"), refused::toString);
+        run(bare, program, "--version");
     }
 }

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,6 +42,25 @@ class LauncherIT {
             assertEquals(1, process.lineCount(), process::output);
             assertTrue(process.output().contains("no JDK 25"), process::output);
             assertTrue(process.output().contains("openjdk-25-jdk"), process::output);
+        }
+    }
+
+    /// What stands after a last colon is the current folder, and whoever may write there could
+    /// have classes of his own run.
+    @Test
+    void theClassPathIsTheJarsInOneOrderAndNotTheCurrentFolder() throws Exception {
+        Path lib = Files.createDirectory(dir.resolve("lib"));
+        for (String jar : List.of("a.jar", "B.jar", "c.jar")) {
+            Files.createFile(lib.resolve(jar));
+        }
+        Path functions = Path.of("src/main/dist/start.sh").toAbsolutePath();
+        String script =
+                "set -eu; java=echo lib=%s caches=%s; . %s; splitring list"
+                        .formatted(lib, dir, functions);
+        try (ChildProcess process = ChildProcess.start("sh", List.of("sh", "-c", script))) {
+            assertEquals(0, process.await(Duration.ofSeconds(30)), process::output);
+            String expected = " -cp %s/B.jar:%s/a.jar:%s/c.jar -".formatted(lib, lib, lib);
+            assertTrue(process.output().contains(expected), process::output);
         }
     }
 

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.net.DatagramSocket;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,13 +39,20 @@ import org.openqa.selenium.logging.LoggingPreferences;
 import org.splitring.driverdomain.LabUnderTest.Ended;
 import org.splitring.testkit.ExternalTools;
 
-/// The web page of a lab of 100 domains in a browser without a screen, used by clicking and typing.
+/// The web page of a lab of 101 domains in a browser without a screen, used by clicking and typing.
 @Timeout(180)
 class WebPageIT {
-    private static final int DOMAINS = 100;
+    private static final int DOMAINS = 101;
     private static final long PID = ProcessHandle.current().pid();
     private static final String WEB = "web" + PID;
+    private static final String FAR = "far" + PID;
     private static final String TAP = "wp" + PID;
+
+    /// Of a link, to the right and to the left, and of a port in a table, in and out.
+    private static final String RATES = "→ [0-9.]+ [kM]bit/s ← [0-9.]+ [kM]bit/s";
+
+    private static final String BOTH =
+            "[0-9.]+ [kM]bit/s [0-9.]+ [kM]bit/s [0-9.]+ ?/s [0-9.]+ ?/s.*";
 
     @TempDir private static Path dir;
     private static LabUnderTest lab;
@@ -60,6 +69,8 @@ class WebPageIT {
         ExternalTools.require("chromedriver", "chromium-driver");
         LabUnderTest.requireNetworks();
         StringBuilder text = new StringBuilder();
+        List<Integer> udp = freeUdpPorts();
+        // From the one guest to the other by a port of each kind.
         text.append(
                 """
                 [domains.%s]
@@ -68,12 +79,35 @@ class WebPageIT {
 
                 [networks.lan]
                 subnet = "10.94.4.0/24"
-                ports = ["tap, name=%s, ip=10.94.4.254/24", "network, name=backbone"]
+                ports = [
+                  "tap, name=%s, ip=10.94.4.254/24",
+                  "network, name=backbone",
+                ]
+
+                [domains.%s]
+                vif = ["bridge=other"]
 
                 [networks.backbone]
+                ports = "stream, listen=./web.sock, vifname=listen"
+
+                [networks.west]
+                ports = [
+                  "stream, connect=./web.sock, vifname=connect",
+                  "dgram, local=./west.sock, peer=./east.sock, vifname=dgram",
+                ]
+
+                [networks.east]
+                ports = [
+                  "dgram, local=./east.sock, peer=./west.sock, vifname=dgram",
+                  "vxlan, vni=7, local=127.0.0.1:%4$d, peers=127.0.0.1:%5$d, vifname=vxlan",
+                ]
+
+                [networks.other]
+                antispoof = "mac"
+                ports = "vxlan, vni=7, local=127.0.0.1:%5$d, peers=127.0.0.1:%4$d, vifname=vxlan"
                 """
-                        .formatted(WEB, TAP));
-        for (int i = 1; i < DOMAINS; i++) {
+                        .formatted(WEB, TAP, FAR, udp.getFirst(), udp.getLast()));
+        for (int i = 1; i < DOMAINS - 1; i++) {
             text.append("[domains.d%d]\nguest = \"external\"\n".formatted(i));
             text.append("disk = [\"memory:1MiB,raw,xvda,rw\"]\n");
         }
@@ -99,6 +133,13 @@ class WebPageIT {
                         .map(line -> line.substring(line.indexOf("http")))
                         .findFirst()
                         .orElseThrow();
+    }
+
+    private static List<Integer> freeUdpPorts() throws IOException {
+        try (DatagramSocket one = new DatagramSocket();
+                DatagramSocket other = new DatagramSocket()) {
+            return List.of(one.getLocalPort(), other.getLocalPort());
+        }
     }
 
     @AfterAll
@@ -196,8 +237,8 @@ class WebPageIT {
         assertEquals(
                 DOMAINS,
                 browser.findElements(By.cssSelector("#topology .node[data-key^=domain]")).size());
-        // To the vif, to this machine's interface, and between the networks.
-        assertEquals(3, browser.findElements(By.cssSelector("#topology .cable")).size());
+        // To two vifs, to this machine's interface, between two networks, and to six sockets.
+        assertEquals(10, browser.findElements(By.cssSelector("#topology .cable")).size());
         assertEquals("running", state(WEB));
         assertEquals("nobody attached", state("d1"));
         assertTrue(id("lab").getText().contains(lab.lab().toString()));
@@ -269,8 +310,19 @@ class WebPageIT {
         assertEquals(List.of(), noted);
     }
 
+    /// What a link shows. The port of a peer of a listening one has a number behind its name.
     private String link(String key) {
-        return browser.findElement(By.cssSelector("[data-link='" + key + "']")).getText();
+        return browser.findElement(By.cssSelector("[data-link^='" + key + "']")).getText();
+    }
+
+    /// 1042 bytes, 100 times a second, in both directions; less on a busy machine.
+    private static Process ping(String address) throws IOException {
+        List<String> line =
+                LabUnderTest.line(WEB, "ping", "-q", "-i", "0.01", "-s", "1000", address);
+        return new ProcessBuilder(line)
+                .redirectErrorStream(true)
+                .redirectOutput(dir.resolve("ping.out").toFile())
+                .start();
     }
 
     @Test
@@ -278,25 +330,10 @@ class WebPageIT {
         open();
         WebElement out = browser.findElement(By.cssSelector("[data-key='port lan/" + TAP + "']"));
         assertEquals("port lan/" + TAP + ": tap " + TAP, out.getDomAttribute("aria-label"));
-        Process ping =
-                new ProcessBuilder(
-                                LabUnderTest.line(
-                                        WEB,
-                                        "ping",
-                                        "-q",
-                                        "-i",
-                                        "0.01",
-                                        "-s",
-                                        "1000",
-                                        "10.94.4.254"))
-                        .redirectErrorStream(true)
-                        .redirectOutput(dir.resolve("ping.out").toFile())
-                        .start();
+        Process ping = ping("10.94.4.254");
         try {
-            // 1042 bytes, 100 times a second, in both directions; less on a busy machine.
-            String rates = "→ [0-9.]+ [kM]bit/s ← [0-9.]+ [kM]bit/s";
-            await("rate of the vif", () -> link(WEB + "/vif/0").matches(rates));
-            await("rate of the uplink", () -> link("lan/" + TAP).matches(rates));
+            await("rate of the vif", () -> link(WEB + "/vif/0").matches(RATES));
+            await("rate of the uplink", () -> link("lan/" + TAP).matches(RATES));
             row(WEB).findElement(By.cssSelector("th button")).click();
             await("rings", () -> id("detail-body").getText().contains("buffers free"));
             browser.findElement(By.cssSelector("[data-device='vif/0'] details summary"))
@@ -312,6 +349,50 @@ class WebPageIT {
         await("silence", () -> link("lan/" + TAP).isEmpty());
         assertEquals(1, browser.findElements(By.cssSelector("[data-link='backbone/lan']")).size());
         assertQuiet();
+    }
+
+    @Test
+    void portsOfEveryKindShowWhatPassesThem() throws Exception {
+        List<String> ports =
+                List.of(
+                        "backbone/lan",
+                        "backbone/listen",
+                        "west/connect",
+                        "west/dgram",
+                        "east/dgram",
+                        "east/vxlan",
+                        "other/vxlan");
+        open();
+        // Not in the lab file: two networks of a lab have no subnet in common.
+        Ended far = lab.inside(FAR, "ip", "addr", "add", "10.94.4.3/24", "dev", "eth0");
+        assertEquals(0, far.code(), far.output());
+        Process ping = ping("10.94.4.3");
+        try {
+            for (String port : ports) {
+                await("rate of " + port, () -> link(port).matches(RATES));
+            }
+            browser.findElement(By.cssSelector("[data-key='port east/vxlan']"))
+                    .sendKeys(Keys.ENTER);
+            await("network", () -> id("detail-title").getText().equals("Network east"));
+            await("row of VXLAN", () -> portRow("vxlan").matches("vxlan vxlan 7 to 127.* " + BOTH));
+            await("row of dgram", () -> portRow("dgram").matches("dgram dgram .*sock " + BOTH));
+        } finally {
+            ping.destroy();
+            ping.waitFor();
+        }
+        for (String port : ports) {
+            await("silence at " + port, () -> link(port).isEmpty());
+        }
+        assertQuiet();
+    }
+
+    /// What the table of the chosen network says of a port.
+    private String portRow(String port) {
+        return browser.findElements(By.cssSelector("#detail-body tbody tr")).stream()
+                .map(WebElement::getText)
+                .filter(text -> text.startsWith(port + " "))
+                .findFirst()
+                .orElse("");
     }
 
     @Test

@@ -1,0 +1,153 @@
+package org.splitring.driverdomain;
+
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
+import static org.splitring.driverdomain.LabUnderTest.assertNothingLost;
+
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.splitring.driverdomain.LabUnderTest.Ended;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/// A guest with an interface whose devices stand still, or that is saved, and goes on: the other
+/// guest has answers again, and the switch knows of it what it did not have to learn.
+@Timeout(180)
+class VifSuspendIT {
+    private static final String ONE = "one" + ProcessHandle.current().pid();
+    private static final String TWO = "two" + ProcessHandle.current().pid();
+
+    private static final String LAB =
+            """
+            [domains.%s]
+            memory = 32
+            vif = ["ip=10.76.0.1, mac=00:16:3e:4d:00:01, rate=50Mb/s, mtu=1400"]
+
+            [domains.%s]
+            memory = 32
+            vif = ["ip=10.76.0.2"]
+
+            [networks.lan]
+            subnet = "10.76.0.0/24"
+            antispoof = "ip"
+
+            [networks.lan.settings."%s.0"]
+            addresses = ["00:16:3e:4d:00:99"]
+            rules = ["tx drop udp dport 9"]
+            """
+                    .formatted(ONE, TWO, ONE);
+
+    @TempDir Path dir;
+    private LabUnderTest lab;
+
+    @BeforeEach
+    void up() throws Exception {
+        LabUnderTest.requireNetworks();
+        lab = new LabUnderTest(dir);
+        lab.up(LAB);
+    }
+
+    @AfterEach
+    void cleanUp() throws Exception {
+        if (lab != null) {
+            lab.cleanUp();
+        }
+    }
+
+    private JsonNode json(String... words) {
+        return JsonMapper.shared().readTree(lab.command(0, words)).path(0);
+    }
+
+    /// What the lab file says of the guest's interface, as the switch and the store have it.
+    private Set<String> told() {
+        Set<String> all = new TreeSet<>();
+        JsonNode network = json("network", "lan", "--json");
+        for (JsonNode address : network.path("addresses")) {
+            if (address.path("fixed").asBoolean()) {
+                all.add(address.path("mac").asString() + " at " + address.path("port").asString());
+            }
+        }
+        for (JsonNode port : network.path("ports")) {
+            all.add(port.path("name").asString() + " to " + port.path("to").asString());
+        }
+        JsonNode vif = json("list", "--json", ONE).path("devices").path(0).path("backend");
+        for (String key : Set.of("mac", "ip", "rate", "mtu", "bridge")) {
+            all.add(key + " " + vif.path(key).asString());
+        }
+        return all;
+    }
+
+    private long dropped(String why) {
+        for (JsonNode port : json("network", "lan", "--json").path("ports")) {
+            if (port.path("name").asString().equals(ONE + ".0")) {
+                return port.path("counters").path("in_dropped_" + why).asLong(0);
+            }
+        }
+        return 0;
+    }
+
+    private void assertTheyReachEachOther() throws Exception {
+        // The other end has its cable back before this command can look for it.
+        assertNothingLost(ping(ONE, "10.76.0.2").output());
+        assertNothingLost(ping(TWO, "10.76.0.1").output());
+    }
+
+    private Ended ping(String from, String to) throws Exception {
+        return lab.inside(from, "ping", "-c", "3", "-i", "0.3", "-W", "5", to);
+    }
+
+    /// A frame against the rule, and one from an address that is not the guest's.
+    private void assertItIsKeptToItsRules() throws Exception {
+        long rule = dropped("rule");
+        lab.inside(ONE, "bash", "-c", "echo never > /dev/udp/10.76.0.2/9");
+        await().atMost(PATIENCE).until(() -> dropped("rule") > rule);
+        long pinned = dropped("pinned");
+        lab.inside(ONE, "ip", "addr", "add", "10.76.0.66/24", "dev", "eth0");
+        Ended forged =
+                lab.inside(ONE, "ping", "-c", "1", "-W", "1", "-I", "10.76.0.66", "10.76.0.2");
+        lab.inside(ONE, "ip", "addr", "del", "10.76.0.66/24", "dev", "eth0");
+        assertNotEquals(0, forged.code(), forged::output);
+        await().atMost(PATIENCE).until(() -> dropped("pinned") > pinned);
+    }
+
+    @Test
+    void afterASuspensionTheyReachEachOtherAndItsPortIsWhatItWas() throws Exception {
+        assertTheyReachEachOther();
+        assertItIsKeptToItsRules();
+        Set<String> before = told();
+        assertTrue(before.contains("00:16:3e:4d:00:99 at " + ONE + ".0"), before::toString);
+        assertTrue(before.contains(ONE + ".0 to " + ONE), before::toString);
+        for (int i = 0; i < 2; i++) {
+            assertEquals("suspended " + ONE + "\n", lab.command(0, "suspend", ONE));
+            Ended silence = lab.inside(TWO, "ping", "-c", "1", "-W", "1", "10.76.0.1");
+            assertNotEquals(0, silence.code(), silence::output);
+            assertEquals("resumed " + ONE + "\n", lab.command(0, "resume", ONE));
+            assertTheyReachEachOther();
+            assertEquals(before, told());
+        }
+        assertItIsKeptToItsRules();
+    }
+
+    @Test
+    void afterSaveAndRestoreTheyReachEachOtherAndItsPortIsWhatItWas() throws Exception {
+        assertTheyReachEachOther();
+        Set<String> before = told();
+        String file = dir.resolve("one.saved").toString();
+        lab.command(0, "save", ONE, file);
+        Ended silence = lab.inside(TWO, "ping", "-c", "1", "-W", "1", "10.76.0.1");
+        assertNotEquals(0, silence.code(), silence::output);
+        lab.command(0, "restore", file);
+        assertTheyReachEachOther();
+        assertEquals(before, told());
+        assertItIsKeptToItsRules();
+    }
+}

@@ -28,12 +28,23 @@ final class BackgroundLab {
     /// @return exit status
     static int start(Path labFile, Path runDir, Consumer<String> say, List<String> options)
             throws IOException, InterruptedException {
+        return start(JavaCommand.driverDomain(arguments(labFile, runDir, options)), say);
+    }
+
+    /// What the process in the background is told.
+    static List<String> arguments(Path labFile, Path runDir, List<String> options) {
         List<String> arguments = new ArrayList<>(List.of("up", labFile.toString()));
         arguments.add("--run-dir=" + runDir);
         arguments.add(IN_BACKGROUND);
         arguments.addAll(options);
+        return arguments;
+    }
+
+    /// The same with a command line of the caller's.
+    static int start(List<String> command, Consumer<String> say)
+            throws IOException, InterruptedException {
         Process process =
-                new ProcessBuilder(JavaCommand.driverDomain(arguments))
+                new ProcessBuilder(command)
                         .redirectErrorStream(true)
                         .redirectInput(Path.of("/dev/null").toFile())
                         .start();

@@ -20,6 +20,10 @@ final class JavaCommand {
     /// When it is set, processes write there what such a cache is made from.
     private static final String RECORDINGS = "splitring.aot.record";
 
+    /// More options for the JVMs of driver domains and guests, with spaces between them. They come
+    /// last, so that they count; and each process passes them on to those that it starts.
+    private static final String OPTIONS = "splitring.jvm.options";
+
     /// Compiles what runs four times as often as usual before it is compiled. Guests wait for a
     /// driver domain that starts, and a third of its start would go to compilers; what a ring does
     /// is compiled within its first second all the same.
@@ -82,6 +86,11 @@ final class JavaCommand {
         command.addAll(SLEEPS);
         command.addAll(startingQuickly(kind));
         command.addAll(jvmOptions);
+        String options = System.getProperty(OPTIONS, "").strip();
+        if (!options.isEmpty()) {
+            command.add("-D" + OPTIONS + "=" + options);
+            command.addAll(List.of(options.split(" +", -1)));
+        }
         command.add("-cp");
         command.add(System.getProperty("java.class.path"));
         command.add(Splitring.class.getName());
@@ -97,9 +106,12 @@ final class JavaCommand {
                     "-XX:AOTConfiguration=" + Path.of(recordings, kind + ".aotconf"));
         }
         String caches = System.getProperty(CACHES);
-        if (caches == null) {
-            return List.of();
-        }
+        return caches == null ? List.of() : cached(caches, kind);
+    }
+
+    /// Options for a process of a kind, `driver` or `guest`, whose cache is in that folder, and for
+    /// those that it starts.
+    static List<String> cached(String caches, String kind) {
         List<String> options = new ArrayList<>(List.of("-D" + CACHES + "=" + caches));
         Path cache = Path.of(caches, kind + ".aot");
         if (Files.isReadable(cache)) {

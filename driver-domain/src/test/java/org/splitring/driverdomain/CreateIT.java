@@ -93,6 +93,9 @@ class CreateIT {
         assertTrue(lab.command(1, "destroy", "web").contains("does not run"));
         assertTrue(lab.command(3, "doctor", "web").contains("./splitring start web"));
         assertEquals("started web\n", lab.command(0, "start", "web"));
+        String guest = LabUnderTest.commandLine(lab.guest("web"));
+        assertTrue(
+                guest.contains("\0-XX:TieredStopAtLevel=1\0"), "options of a lab's JVMs: " + guest);
         lab.io(lab.uri("xvda"), "write -P 1 0 1M", "read -P 1 0 1M");
         assertEquals("stopped web\n", lab.command(0, "stop", "web"));
         assertEquals("started web\n", lab.command(0, "start", "web"));

@@ -50,9 +50,8 @@ final class LabUnderTest {
         return Files.write(dir.resolve(name), new byte[sizeMib << 20]);
     }
 
-    /// Compiled little: most of these processes live for a second.
     static List<String> java(String... arguments) {
-        List<String> command = PackedProgram.java("-XX:TieredStopAtLevel=1");
+        List<String> command = PackedProgram.java();
         command.addAll(List.of(arguments));
         return command;
     }

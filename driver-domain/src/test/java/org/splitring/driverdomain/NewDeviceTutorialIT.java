@@ -53,6 +53,8 @@ class NewDeviceTutorialIT {
                                 + temp.resolve("repository")
                                 + " -Dmaven.repo.local.tail="
                                 + System.getProperty("maven.repo.local", repository));
+        // As the launcher has it for its own builds, which are short.
+        builder.environment().put("MAVEN_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC");
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
         Process process =
                 builder.directory(copy.toFile())

@@ -22,18 +22,30 @@ final class PackedProgram {
     private static final Path FOLDER = Path.of("target/packed").toAbsolutePath();
     private static final long SECONDS = 60;
 
+    /// Compiled little: most of these processes live for a second or two.
+    private static final String LITTLE = "-XX:TieredStopAtLevel=1";
+
     private static final String CLASS_PATH = classPath();
 
     private PackedProgram() {}
 
     /// The beginning of a command line, up to the name of the class.
-    ///
-    /// @param options for this JVM alone
-    static List<String> java(String... options) {
-        List<String> all = new ArrayList<>(List.of(options));
-        all.add("-Dsplitring.aot=" + FOLDER);
+    static List<String> java() {
+        List<String> all = new ArrayList<>(List.of(LITTLE, "-Dsplitring.jvm.options=" + LITTLE));
+        all.addAll(JavaCommand.cached(FOLDER.toString(), "driver"));
         List<String> command = jvm(CLASS_PATH, all);
         command.add(Splitring.class.getName());
+        return command;
+    }
+
+    /// The command line of a driver domain, as [JavaCommand] has it for a program in such jars.
+    static List<String> driverDomain(List<String> arguments) {
+        List<String> command = JavaCommand.driverDomain(arguments);
+        int classPath = command.indexOf("-cp");
+        command.set(classPath + 1, CLASS_PATH);
+        List<String> options = new ArrayList<>(JavaCommand.cached(FOLDER.toString(), "driver"));
+        options.addAll(List.of(LITTLE, "-Dsplitring.jvm.options=" + LITTLE));
+        command.addAll(classPath, options);
         return command;
     }
 

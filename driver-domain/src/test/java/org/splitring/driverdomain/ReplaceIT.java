@@ -191,9 +191,11 @@ class ReplaceIT {
     /// What `splitring replace` does, without the time that its own JVM takes.
     private void takeOver() throws Exception {
         List<String> said = new ArrayList<>();
-        int code =
-                BackgroundLab.start(
-                        program.lab(), program.run(), said::add, List.of(BackgroundLab.TAKE_OVER));
+        List<String> options = List.of(BackgroundLab.TAKE_OVER);
+        List<String> command =
+                PackedProgram.driverDomain(
+                        BackgroundLab.arguments(program.lab(), program.run(), options));
+        int code = BackgroundLab.start(command, said::add);
         assertEquals(0, code, () -> String.join("\n", said));
         int back = 0;
         for (String line : said) {

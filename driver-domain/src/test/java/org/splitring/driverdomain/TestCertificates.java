@@ -61,8 +61,9 @@ public final class TestCertificates {
     private void keytool(String alias, String... more) throws Exception {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "keytool").toString());
-        command.addAll(
-                List.of("-genkeypair", "-alias", alias, "-keyalg", "RSA", "-validity", "30"));
+        command.addAll(List.of("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"));
+        command.addAll(List.of("-genkeypair", "-alias", alias, "-validity", "30"));
+        command.addAll(List.of("-keyalg", "RSA", "-keysize", "2048")); // found soon
         command.addAll(List.of("-keystore", store.toString(), "-storetype", "PKCS12"));
         command.addAll(List.of("-storepass", new String(PASSWORD)));
         command.addAll(List.of(more));

@@ -223,6 +223,7 @@ final class FillDevice {
         private final RingFrontend<Fill> ring;
         private final BlockingQueue<Integer> free = new ArrayBlockingQueue<>(PAGES);
         private final Set<CompletableFuture<Byte>> asked = ConcurrentHashMap.newKeySet();
+        private boolean stood; // of the loop
 
         Filler(FrontendContext context, Fault fault) {
             this.context = context;
@@ -282,7 +283,8 @@ final class FillDevice {
 
         @Override
         public long id(MemorySegment response) {
-            if (fault == Fault.STOPS_ITS_LOOP && response.get(U32, 4) != MAX_BYTES) {
+            if (fault == Fault.STOPS_ITS_LOOP && !stood && response.get(U32, 4) != MAX_BYTES) {
+                stood = true; // once is enough to be found
                 LockSupport.parkNanos(STANDSTILL_NANOS);
             }
             return response.get(U32, 0);

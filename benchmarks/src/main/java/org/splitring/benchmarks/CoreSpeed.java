@@ -94,15 +94,12 @@ final class CoreSpeed {
     }
 
     static String describe(List<Double> rates) {
-        double most = rates.stream().mapToDouble(it -> it).max().orElseThrow();
-        double least = rates.stream().mapToDouble(it -> it).min().orElseThrow();
-        if (least >= LIKE * most) {
-            return "note: the processors kept their speed between the runs (%.2f of the best at least)"
-                    .formatted(least / most);
-        }
-        long slow = rates.stream().filter(it -> it < LIKE * most).count();
-        return ("note: between the runs the processors had down to %.2f of their best speed, below %.1f in"
-                        + " %d of %d samples: others on this host use their cores")
-                .formatted(least / most, LIKE, slow, rates.size());
+        double[] sorted = rates.stream().mapToDouble(it -> it).sorted().toArray();
+        double best = sorted[sorted.length - 1];
+        double median = sorted[(sorted.length - 1) / 2] / best;
+        String text =
+                "note: between the runs the processors had %.2f of their best speed (%.2f at least, %d samples)"
+                        .formatted(median, sorted[0] / best, sorted.length);
+        return median < LIKE ? text + ": others on this host use their cores" : text;
     }
 }

@@ -100,6 +100,6 @@ final class CoreSpeed {
         String text =
                 "note: between the runs the processors had %.2f of their best speed (%.2f at least, %d samples)"
                         .formatted(median, sorted[0] / best, sorted.length);
-        return median < LIKE ? text + ": others on this host use their cores" : text;
+        return median < LIKE ? text + ": others here or on this host use them" : text;
     }
 }

@@ -24,7 +24,7 @@ class CoreSpeedTest {
                 CoreSpeed.describe(List.of(2.0, 1.2, 1.95, 1.94)));
         assertEquals(
                 "note: between the runs the processors had 0.60 of their best speed (0.55 at least, 4"
-                        + " samples): others on this host use their cores",
+                        + " samples): others here or on this host use them",
                 CoreSpeed.describe(List.of(2.0, 1.2, 1.1, 1.9)));
     }
 }

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -107,27 +108,24 @@ class LabIT {
         program.up();
         List<Long> processes = pids();
         assertEquals(2, processes.size());
-        long[] before = {cpuTicks(processes)};
         // The first look sees compilers at work on what happened at the start.
-        await().atMost(PATIENCE)
-                .pollInterval(Duration.ofSeconds(2))
-                .until(
-                        () -> {
-                            long last = before[0];
-                            before[0] = cpuTicks(processes);
-                            return before[0] - last <= 2; // of 200 in two seconds
-                        });
+        awaitAtMost(2, () -> cpuTicks(processes)); // of 200 in two seconds
         long guest = program.guest("web").pid();
-        before[0] = turns(guest);
+        awaitAtMost(6, () -> turns(guest)); // it would be 11, see JavaCommand
+        program.down();
+    }
+
+    /// Waits until a count grows by so much at most in two seconds.
+    private static void awaitAtMost(long most, Callable<Long> count) throws Exception {
+        long[] before = {count.call()};
         await().atMost(PATIENCE)
                 .pollInterval(Duration.ofSeconds(2))
                 .until(
                         () -> {
                             long last = before[0];
-                            before[0] = turns(guest);
-                            return before[0] - last <= 6; // it would be 11, see JavaCommand
+                            before[0] = count.call();
+                            return before[0] - last <= most;
                         });
-        program.down();
     }
 
     /// How often the threads of a process have come to run: the last field of their `schedstat`.

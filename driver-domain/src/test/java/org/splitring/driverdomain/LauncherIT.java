@@ -1,10 +1,12 @@
 package org.splitring.driverdomain;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -61,6 +63,52 @@ class LauncherIT {
             assertEquals(0, process.await(Duration.ofSeconds(30)), process::output);
             String expected = " -cp %s/B.jar:%s/a.jar:%s/c.jar -".formatted(lib, lib, lib);
             assertTrue(process.output().contains(expected), process::output);
+        }
+    }
+
+    /// A lab that runs starts its next guest from the jars that are there.
+    @Test
+    void whatWasBuiltStaysUntilTheNextBuildHasSucceeded() throws Exception {
+        Path top = Files.createDirectory(dir.resolve("top"));
+        Path root = Path.of("..").toAbsolutePath().normalize();
+        for (String file :
+                List.of(
+                        "splitring",
+                        ".mvn/find-jdk.sh",
+                        "driver-domain/src/main/dist/start.sh",
+                        "driver-domain/src/main/dist/learn.sh")) {
+            Files.createDirectories(top.resolve(file).getParent());
+            Files.copy(root.resolve(file), top.resolve(file), StandardCopyOption.COPY_ATTRIBUTES);
+        }
+        Path quick = Files.createDirectories(top.resolve("driver-domain/target/quick"));
+        Path lib = Files.createDirectory(quick.resolve("lib"));
+        Path caches = Files.createDirectory(quick.resolve("aot"));
+        Path old = Files.createFile(lib.resolve("old.jar"));
+        Path cache = Files.createFile(caches.resolve("guest.aot"));
+
+        assertTrue(builds(top, "exit 1").contains("the build failed"));
+        assertTrue(Files.exists(old) && Files.exists(cache));
+
+        String build =
+                "for a; do case $a in -Dquick.lib=*) l=${a#*=}; mkdir $l; touch $l/new.jar; esac; done";
+        assertTrue(builds(top, build).contains("built in"));
+        assertTrue(Files.exists(lib.resolve("new.jar")));
+        assertFalse(Files.exists(old) || Files.exists(cache));
+    }
+
+    /// What the launcher says, which finds no program then, when Maven does this.
+    private String builds(Path top, String maven) throws Exception {
+        Path mvnw = Files.writeString(top.resolve("mvnw"), "#!/bin/sh\n" + maven + "\n");
+        assertTrue(mvnw.toFile().setExecutable(true));
+        List<String> command =
+                List.of(
+                        ExternalTools.require("env", "coreutils").toString(),
+                        "SPLITRING_LEARN=no",
+                        top.resolve("splitring").toString(),
+                        "list");
+        try (ChildProcess process = ChildProcess.start("splitring", command)) {
+            assertEquals(1, process.await(Duration.ofSeconds(60)), process::output);
+            return process.output();
         }
     }
 

@@ -16,6 +16,9 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import picocli.CommandLine;
+import picocli.CommandLine.MissingParameterException;
+import picocli.CommandLine.ParameterException;
 
 /// Every command of every document is run by a test, or left out for a reason that
 /// [LeftOutCommands] has.
@@ -100,6 +103,26 @@ class DocumentCommandsTest {
         }
         assertEquals(List.of(), wrong);
         assertTrue(commands.size() > 10, commands::toString);
+    }
+
+    /// A sentence may leave out what has to follow, and may not name what there is not.
+    @Test
+    void aCommandInASentenceHasTheOptionsThatItIsSaidToHave() throws IOException {
+        List<Documents.Command> mentions = Documents.mentions();
+        List<String> wrong = new ArrayList<>();
+        CommandLine program = Splitring.commandLine();
+        for (Documents.Command mention : mentions) {
+            String[] words = mention.text().replaceFirst("splitring ", "").split(" +");
+            try {
+                program.parseArgs(words);
+            } catch (MissingParameterException e) {
+                // what follows is left out
+            } catch (ParameterException e) {
+                wrong.add(mention + ": " + e.getMessage());
+            }
+        }
+        assertEquals(List.of(), wrong);
+        assertTrue(mentions.size() > 50, mentions::toString);
     }
 
     private static boolean isThere(String type, @Nullable String method) throws IOException {

@@ -11,8 +11,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// The commands that stand in the repository's documents: each line of an indented block that
-/// begins with a program, and each line of a fenced block of `sh`. What stands in the middle of a
-/// sentence is not looked at.
+/// begins with a program, each line of a fenced block of `sh`, and what sentences mention of
+/// `splitring`.
 final class Documents {
     static final Path TOP = Path.of("..");
 
@@ -60,6 +60,7 @@ final class Documents {
                     "virtual-device",
                     "write");
 
+    private static final Pattern MENTION = Pattern.compile("`(?:\\./)?(splitring [^`\n]+)`");
     private static final Pattern WORD = Pattern.compile("[a-z][a-z0-9_.+-]+( .*)?");
     private static final Pattern KEY = Pattern.compile("[\\w.\"-]+ += .*"); // of a lab file
     private static final Pattern PATH =
@@ -200,6 +201,18 @@ final class Documents {
         List<Command> all = new ArrayList<>();
         for (String page : pages()) {
             all.addAll(commands(page));
+        }
+        return all;
+    }
+
+    /// The commands of `splitring` that stand in the middle of a sentence.
+    static List<Command> mentions() throws IOException {
+        List<Command> all = new ArrayList<>();
+        for (String page : pages()) {
+            MENTION.matcher(Files.readString(TOP.resolve(page)))
+                    .results()
+                    .map(found -> new Command(page, "", found.group(1)))
+                    .forEach(all::add);
         }
         return all;
     }

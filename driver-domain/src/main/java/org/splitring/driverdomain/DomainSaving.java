@@ -3,14 +3,18 @@ package org.splitring.driverdomain;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabException;
+import org.splitring.driverdomain.lab.MemoryDisks;
 import org.splitring.driverdomain.lab.SavedDomain;
 import org.splitring.xenbus.store.StoreException;
 
@@ -37,7 +41,10 @@ final class DomainSaving {
                 throw new CommandException(
                         file + " is there already, and is not overwritten; give another file");
             }
-            describe(guest); // what cannot be saved is refused before anything stands still
+            // What cannot be saved is refused before anything stands still.
+            SavedMemory memory = new SavedMemory(file);
+            memory.checkFree(guest.disks());
+            describe(guest, Map.of());
             boolean wasSuspended = guest.suspension().isSuspended();
             if (!wasSuspended) {
                 guest.suspension().suspend(limit);
@@ -45,7 +52,7 @@ final class DomainSaving {
             boolean written = false;
             try {
                 makeStable(guest);
-                describe(guest).write(file);
+                write(guest, memory, file);
                 written = true;
             } catch (IOException e) {
                 throw new CommandException(file + " cannot be written: " + e, e);
@@ -60,7 +67,22 @@ final class DomainSaving {
         }
     }
 
-    private SavedDomain describe(LabGuest guest) throws CommandException, StoreException {
+    private void write(LabGuest guest, SavedMemory memory, Path file)
+            throws CommandException, StoreException, IOException {
+        Map<String, String> memoryDisks = memory.write(guest.disks());
+        boolean written = false;
+        try {
+            describe(guest, memoryDisks).write(file);
+            written = true;
+        } finally {
+            if (!written) {
+                memory.delete(memoryDisks);
+            }
+        }
+    }
+
+    private SavedDomain describe(LabGuest guest, Map<String, String> memoryDisks)
+            throws CommandException, StoreException {
         List<DeviceNodes.Attached> devices =
                 new DeviceNodes(lab.control()).remembered(guest.domid());
         return new SavedDomain(
@@ -68,7 +90,8 @@ final class DomainSaving {
                 guest.domid().value(),
                 Splitring.VERSION,
                 Instant.now().truncatedTo(ChronoUnit.SECONDS).toString(),
-                DomainTable.of(guest.domain(), devices));
+                DomainTable.of(guest.domain(), devices),
+                memoryDisks);
     }
 
     private static void makeStable(LabGuest guest) throws CommandException {
@@ -96,7 +119,9 @@ final class DomainSaving {
             with.add(saved.table(file));
             with.lab(lab.file()); // while everything is as it was
             LabGuest guest =
-                    old.isEmpty() ? add(saved, changes) : replace(old.get(), saved, changes);
+                    old.isEmpty()
+                            ? add(saved, file, changes)
+                            : replace(old.get(), saved, file, changes);
             return "restored " + saved.name() + ", domid " + guest.domid();
         }
     }
@@ -106,7 +131,7 @@ final class DomainSaving {
                 lab.guests().stream().filter(each -> each.domain().name().equals(name)).findFirst();
         if (old.isPresent()) {
             lab.checkOurs(old.get().domain());
-            if (lab.process(old.get().domain()).filter(GuestProcess::isAlive).isPresent()) {
+            if (lab.processes().isAlive(old.get().domain())) {
                 throw new CommandException(
                         "domain "
                                 + name
@@ -119,7 +144,7 @@ final class DomainSaving {
     }
 
     /// The file is copied: whoever saved it may do with it what he likes.
-    private LabGuest add(SavedDomain saved, LabChanges with)
+    private LabGuest add(SavedDomain saved, Path file, LabChanges with)
             throws CommandException, LabException, InterruptedException {
         Path copy = RunDirectory.restored(lab.runDir(), saved.name());
         boolean added = false;
@@ -129,7 +154,8 @@ final class DomainSaving {
             saved.write(copy);
             with.claimDomid(saved.name(), saved.domid());
             with.add(saved.table(copy));
-            LabGuest guest = lab.add(with);
+            SavedMemory memory = new SavedMemory(file);
+            LabGuest guest = lab.add(with, made -> memory.read(saved, made));
             added = true;
             return guest;
         } catch (IOException e) {
@@ -141,30 +167,49 @@ final class DomainSaving {
         }
     }
 
-    private static void delete(Path copy) throws CommandException {
+    private static void delete(Path file) throws CommandException {
         try {
-            Files.deleteIfExists(copy);
+            Files.deleteIfExists(file);
         } catch (IOException e) {
-            throw new CommandException(copy + " cannot be taken away: " + e, e);
+            throw new CommandException(file + " cannot be taken away: " + e, e);
         }
     }
 
-    private LabGuest replace(LabGuest old, SavedDomain saved, LabChanges with)
+    private LabGuest replace(LabGuest old, SavedDomain saved, Path file, LabChanges with)
             throws CommandException, LabException, StoreException, InterruptedException {
         List<DeviceNodes.Attached> devices = new DeviceNodes(lab.control()).remembered(old.domid());
-        List<HeldDisks.Disk> disks = old.disks();
+        List<DiskSource> memory =
+                old.disks().stream().map(HeldDisks.Disk::image).filter(MemoryDisks::isOne).toList();
         int place = lab.guests().indexOf(old);
         lab.release(old);
         boolean added = false;
         try {
-            LabGuest guest = add(saved, with);
+            for (DiskSource image : memory) {
+                move(Path.of(image.name()), MemoryDisks.aside(image));
+            }
+            LabGuest guest = add(saved, file, with);
             added = true;
-            RunningLab.deleteMemory(old.domain(), disks);
+            for (DiskSource image : memory) {
+                delete(MemoryDisks.aside(image));
+            }
             return guest;
         } finally {
             if (!added) {
+                for (DiskSource image : memory) {
+                    move(MemoryDisks.aside(image), Path.of(image.name()));
+                }
                 putBack(old.domain(), devices, place);
             }
+        }
+    }
+
+    private static void move(Path from, Path to) throws CommandException {
+        try {
+            if (Files.exists(from)) {
+                Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
+            }
+        } catch (IOException e) {
+            throw new CommandException(from + " cannot be moved: " + e, e);
         }
     }
 

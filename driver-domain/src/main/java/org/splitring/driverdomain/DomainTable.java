@@ -1,5 +1,8 @@
 package org.splitring.driverdomain;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -29,7 +32,8 @@ final class DomainTable {
     }
 
     /// @param devices as they are remembered
-    /// @throws CommandException when a disk is in memory, and would be gone
+    /// @throws CommandException when what is remembered of a disk is none, or a disk in memory
+    ///     is gone
     static ObjectNode of(LabDomain domain, List<DeviceNodes.Attached> devices)
             throws CommandException {
         return new DomainTable(domain).table(devices);
@@ -72,15 +76,6 @@ final class DomainTable {
         } catch (DiskException e) {
             throw new CommandException("disk " + name + ": " + e.getMessage(), e);
         }
-        if (MemoryDisks.isOne(image)) {
-            throw new CommandException(
-                    "disk "
-                            + name
-                            + " of domain "
-                            + domain.name()
-                            + " is in memory, and would be gone; detach it, or give the domain an"
-                            + " image");
-        }
         List<String> words = new ArrayList<>();
         words.add("vdev=" + name);
         words.add("access=" + (keys.getOrDefault("mode", "").equals("r") ? "ro" : "rw"));
@@ -95,13 +90,24 @@ final class DomainTable {
             words.add("overlay=" + image.name());
         }
         DiskSource target = base == null ? image : base;
-        if (target instanceof FileSource file) {
+        if (MemoryDisks.isOne(target)) {
+            words.add("target=" + memory(name, Path.of(target.name())));
+        } else if (target instanceof FileSource file) {
             words.add("format=" + file.format().label());
             words.add("target=" + file.path());
         } else {
             words.add("target=" + target); // with what it says of reconnecting
         }
         return String.join(", ", words);
+    }
+
+    /// As large as it is now.
+    private static String memory(String disk, Path image) throws CommandException {
+        try {
+            return MemoryDisks.target(Files.size(image));
+        } catch (IOException e) {
+            throw new CommandException("disk " + disk + " in memory: " + e, e);
+        }
     }
 
     /// What the lab says that a disk's image is based on.

@@ -163,7 +163,7 @@ final class LabControl {
 
     private DomainView view(LabGuest guest) throws StoreException {
         LabDomain domain = guest.domain();
-        Optional<GuestProcess> process = lab.process(domain).filter(GuestProcess::isAlive);
+        Optional<GuestProcess> process = lab.processes().of(domain).filter(GuestProcess::isAlive);
         return new DomainView(
                 domain.name(),
                 guest.domid().value(),

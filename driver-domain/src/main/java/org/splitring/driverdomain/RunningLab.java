@@ -2,15 +2,12 @@ package org.splitring.driverdomain;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -20,13 +17,13 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskWorkers;
 import org.splitring.blkback.VbdBackendOptions;
 import org.splitring.blkback.image.BackingFolders;
-import org.splitring.blkback.image.FileSource;
-import org.splitring.blkback.image.ImageFiles;
+import org.splitring.blkback.image.DiskSource;
 import org.splitring.driverdomain.control.Events;
 import org.splitring.driverdomain.lab.GuestTable;
 import org.splitring.driverdomain.lab.Lab;
@@ -34,10 +31,8 @@ import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabDomain.GuestKind;
 import org.splitring.driverdomain.lab.LabException;
-import org.splitring.driverdomain.lab.LabTls;
 import org.splitring.driverdomain.lab.MemoryDisks;
 import org.splitring.driverdomain.lab.XlConfig;
-import org.splitring.driverdomain.nbd.NbdTls;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.attached.AttachServer;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
@@ -57,9 +52,6 @@ import org.splitring.xenbus.store.StoreWireServer;
 /// stopped: each step puts its undoing on a stack first or at once. When the lab is handed over
 /// to another driver domain ([#handOver]), guests and what they need stay.
 final class RunningLab implements AutoCloseable {
-    private static final int READY_SECONDS = 60;
-    private static final int STOP_SECONDS = 15;
-
     /// How long an adopted guest may take to be back before we go on without it.
     private static final Duration ADOPTION_PATIENCE = Duration.ofSeconds(20);
 
@@ -76,6 +68,8 @@ final class RunningLab implements AutoCloseable {
     private final Optional<Path> plugins;
     private final OptionalInt httpPort;
     private final Consumer<String> news;
+    private final LabPlaces places;
+    private final LabImages images;
     private final Deque<Undoing> undoings = new ConcurrentLinkedDeque<>();
 
     /// Held while domains come and go. Not this object: whoever stops the lab holds that, and waits
@@ -84,7 +78,7 @@ final class RunningLab implements AutoCloseable {
 
     private final List<LabGuest> guests = new CopyOnWriteArrayList<>();
     private volatile LabChanges changes; // guarded by domainChanges once the lab is up
-    private final List<GuestProcess> processes = new CopyOnWriteArrayList<>();
+    private final GuestProcesses processes;
     private final Events events = new Events(LabApi.JSON);
     private final LabMetrics metrics = new LabMetrics();
     private final ConsoleSessions consoles;
@@ -126,6 +120,9 @@ final class RunningLab implements AutoCloseable {
                     news.accept(line);
                     events.publish("news", Map.of("text", line));
                 };
+        places = new LabPlaces(lab.file(), runDir);
+        images = new LabImages(this::deleteUnlessUp, this.news);
+        processes = new GuestProcesses(runDir, () -> stopping, this.news);
         consoles = new ConsoleSessions(runDir);
     }
 
@@ -150,7 +147,7 @@ final class RunningLab implements AutoCloseable {
             throws CommandException, InterruptedException {
         RunningLab running = new RunningLab(lab, changes, runDir, plugins, httpPort, news);
         try {
-            running.checkPlaces();
+            running.places.check(lab);
             running.open(entrance);
             running.up = true;
             return running;
@@ -162,61 +159,11 @@ final class RunningLab implements AutoCloseable {
     }
 
     private void giveUp() {
-        handingOver = processes.stream().anyMatch(GuestProcess::isAdopted);
+        handingOver = processes.isAnyAdopted();
         if (handingOver) { // those wait for another attempt
-            processes.stream()
-                    .filter(process -> !process.isAdopted())
-                    .forEach(process -> process.awaitEnd(0));
+            processes.killStarted();
         }
         close();
-    }
-
-    /// What can be known before anything is made.
-    private void checkPlaces() throws CommandException {
-        RunDirectory.checkSocketPath(RunDirectory.storeSocket(runDir));
-        RunDirectory.checkSocketPath(RunDirectory.controlSocket(runDir));
-        for (LabDomain domain : lab.domains()) {
-            checkPlaces(domain);
-        }
-    }
-
-    private void checkPlaces(LabDomain domain) throws CommandException {
-        RunDirectory.checkSocketPath(RunDirectory.attachSocket(runDir, domain.name()));
-        for (LabDisk disk : domain.disks()) {
-            RunDirectory.checkSocketPath(
-                    RunDirectory.nbdSocket(runDir, domain.name(), disk.device().name()));
-        }
-        if (domain.tcpPort().isPresent() && !hasLivingGuest(domain)) {
-            checkPort(domain, domain.tcpPort().getAsInt());
-        }
-        if (domain.tls().isPresent()) {
-            checkTls(domain.tls().get());
-        }
-    }
-
-    private void checkTls(LabTls tls) throws CommandException {
-        try {
-            NbdTls.load(tls.certificate(), tls.key(), tls.clientCa().orElse(null));
-        } catch (IOException e) {
-            throw new CommandException(lab.file() + ": nbd_tls: " + e.getMessage(), e);
-        }
-    }
-
-    private void checkPort(LabDomain domain, int port) throws CommandException {
-        try (ServerSocket probe = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
-            probe.getLocalPort();
-        } catch (IOException e) {
-            throw new CommandException(
-                    domain.exportPlace() + ": tcp port " + port + " is busy: " + e.getMessage(), e);
-        }
-    }
-
-    private boolean hasLivingGuest(LabDomain domain) throws CommandException {
-        try {
-            return GuestRecord.living(RunDirectory.domain(runDir, domain.name())).isPresent();
-        } catch (IOException e) {
-            throw new CommandException("run directory " + runDir + " cannot be read: " + e, e);
-        }
     }
 
     /// First what needs nobody: while a successor gets ready, the guests are served by the old
@@ -224,8 +171,8 @@ final class RunningLab implements AutoCloseable {
     private void open(Entrance entrance) throws CommandException, InterruptedException {
         if (entrance == Entrance.TAKE) {
             enter(RunDirectory.take(runDir));
-            undoings.push(this::killGuests);
-            startFirstGuests();
+            undoings.push(() -> unlessHandedOver(processes::killAll));
+            processes.startFirst(lab);
         }
         undoings.push(metrics::close);
         ExecutorService watches = Executors.newVirtualThreadPerTaskExecutor();
@@ -261,7 +208,7 @@ final class RunningLab implements AutoCloseable {
         for (LabDomain domain : lab.domains()) {
             LabGuest guest = guest(domain, made);
             guests.add(guest);
-            guest.clearStore(process(domain).filter(GuestProcess::isAdopted).isPresent());
+            guest.clearStore(processes.isAdopted(domain));
             found.plan(domain, guest.domid(), runDir);
             guest.openImages();
         }
@@ -270,9 +217,9 @@ final class RunningLab implements AutoCloseable {
         for (LabGuest guest : guests) {
             guest.listen(server, runDir);
         }
-        undoings.push(this::stopGuests);
-        startGuests();
-        awaitAdopted();
+        undoings.push(() -> unlessHandedOver(() -> processes.stopAll(guests)));
+        processes.startAll(lab);
+        processes.awaitAdopted(guests, ADOPTION_PATIENCE.toNanos());
         keepStore(tree, control, taken);
         metrics.collect(() -> LabMetrics.ports(networks.networks()));
         metrics.collect(() -> LabMetrics.domains(guests));
@@ -325,49 +272,17 @@ final class RunningLab implements AutoCloseable {
         }
     }
 
-    /// Finds the guests that an earlier driver domain has left. One that is not in the lab, or
-    /// was started otherwise, ends.
     private void adoptGuests() throws CommandException {
         try {
-            for (LabDomain domain : lab.domains()) {
-                if (domain.guest() == GuestKind.JAVA) {
-                    GuestProcess.adopt(domain, runDir).ifPresent(processes::add);
-                }
-            }
-            for (var living : RunDirectory.livingGuests(runDir).entrySet()) {
-                ProcessIdentity guest = living.getValue().process();
-                if (processes.stream().noneMatch(it -> it.pid() == guest.pid())) {
-                    guest.kill();
-                    news.accept(
-                            "domain "
-                                    + living.getKey()
-                                    + ": guest process "
-                                    + guest.pid()
-                                    + " was killed, it was not started from this lab");
-                }
-            }
+            processes.adopt(lab);
         } catch (IOException e) {
             throw new CommandException("run directory " + runDir + " cannot be used: " + e, e);
         }
     }
 
-    /// Each guest that lived through the change, and how long it took from now on.
-    private void awaitAdopted() throws InterruptedException {
-        long start = System.nanoTime();
-        for (LabGuest guest : guests) {
-            Optional<GuestProcess> process =
-                    process(guest.domain()).filter(GuestProcess::isAdopted);
-            if (process.isPresent() && !guest.suspension().isSuspended()) {
-                boolean back = guest.awaitConnected(start + ADOPTION_PATIENCE.toNanos());
-                news.accept(
-                        String.format(
-                                Locale.ROOT,
-                                "domain %s: guest process %d %s after %.2f s",
-                                guest.domain().name(),
-                                process.get().pid(),
-                                back ? "goes on" : "is not back",
-                                (System.nanoTime() - start) / 1e9));
-            }
+    private void unlessHandedOver(Runnable undoing) {
+        if (!handingOver) {
+            undoing.run();
         }
     }
 
@@ -434,52 +349,9 @@ final class RunningLab implements AutoCloseable {
                         MemoryDisks.deleteAll(lab.file());
                     }
                 });
-        boolean goesOn =
-                entrance == Entrance.TAKE_OVER
-                        || processes.stream().anyMatch(GuestProcess::isAdopted);
+        boolean goesOn = entrance == Entrance.TAKE_OVER || processes.isAnyAdopted();
         for (LabDomain domain : lab.domains()) {
-            makeImages(domain, folders, goesOn);
-        }
-    }
-
-    private void makeImages(LabDomain domain, BackingFolders folders, boolean goesOn)
-            throws CommandException {
-        for (LabDisk disk : domain.disks()) {
-            if (disk.base().isPresent()) {
-                makeOverlay(disk, folders);
-            } else if (MemoryDisks.isOne(disk.source())) {
-                makeInMemory(disk, goesOn);
-            } else if (disk.source() instanceof FileSource image
-                    && disk.createBytes().isPresent()
-                    && !Files.exists(image.path())) {
-                makeImage(disk, image, disk.createBytes().getAsLong());
-            }
-        }
-    }
-
-    /// @param goesOn whether a guest may be using the disk already
-    private void makeInMemory(LabDisk disk, boolean goesOn) throws CommandException {
-        try {
-            if (goesOn && Files.exists(Path.of(disk.source().name()))) {
-                return;
-            }
-            MadeImages.delete(disk); // a lab that was not stopped in order has left it
-            MadeImages.makeInMemory(disk);
-            deleteUnlessUp(Path.of(disk.source().name()));
-        } catch (DiskException e) {
-            throw new CommandException(disk.place() + ": " + e.getMessage(), e);
-        }
-    }
-
-    private void makeOverlay(LabDisk disk, BackingFolders folders) throws CommandException {
-        try {
-            MadeImages.Made made = MadeImages.make(disk, folders);
-            if (made.isNew()) {
-                deleteUnlessUp(made.image());
-                news.accept("made image " + made.image() + ", based on " + made.base());
-            }
-        } catch (DiskException e) {
-            throw new CommandException(disk.place() + ": " + e.getMessage(), e);
+            images.make(domain, folders, goesOn);
         }
     }
 
@@ -494,107 +366,6 @@ final class RunningLab implements AutoCloseable {
                         Files.deleteIfExists(image);
                     }
                 });
-    }
-
-    private void makeImage(LabDisk disk, FileSource source, long sizeBytes)
-            throws CommandException {
-        Path image = source.path();
-        deleteUnlessUp(image);
-        try {
-            ImageFiles.create(source, sizeBytes, ImageFiles.defaultClusterBytes());
-        } catch (DiskException e) {
-            throw new CommandException(disk.place() + ": " + e.getMessage(), e);
-        }
-        news.accept("made image " + image + " of " + Sizes.text(sizeBytes));
-    }
-
-    /// Few at a time: a hundred that begin together only take each other's processors and caches.
-    private static int guestsTogether() {
-        return 2 * Runtime.getRuntime().availableProcessors();
-    }
-
-    /// Those that are not there, of those that we start.
-    private List<LabDomain> missingGuests() {
-        return lab.domains().stream()
-                .filter(it -> it.guest() == GuestKind.JAVA && process(it).isEmpty())
-                .toList();
-    }
-
-    /// Starts guests that will wait for us to listen.
-    private void startFirstGuests() throws CommandException {
-        for (LabDomain domain : missingGuests().stream().limit(guestsTogether()).toList()) {
-            startGuest(domain);
-        }
-    }
-
-    /// Starts those that are not there, and waits until all are ready.
-    private void startGuests() throws CommandException, InterruptedException {
-        int ready = 0; // of the processes, in their order
-        for (LabDomain domain : missingGuests()) {
-            if (processes.size() - ready >= guestsTogether()) {
-                awaitReady(processes.get(ready++));
-            }
-            startGuest(domain);
-        }
-        while (ready < processes.size()) {
-            awaitReady(processes.get(ready++));
-        }
-    }
-
-    private void awaitReady(GuestProcess process) throws CommandException, InterruptedException {
-        process.awaitReady(READY_SECONDS, runDir);
-        process.onExit(() -> guestEnded(process));
-    }
-
-    private void startGuest(LabDomain domain) throws CommandException {
-        try {
-            Files.createDirectories(RunDirectory.domain(runDir, domain.name()));
-            GuestProcess process = GuestProcess.start(domain, runDir);
-            processes.add(process);
-        } catch (IOException e) {
-            throw new CommandException(
-                    "guest " + domain.name() + " cannot be started: " + e.getMessage(), e);
-        }
-    }
-
-    /// When the start has failed before anybody could tell them.
-    private void killGuests() {
-        if (!handingOver) {
-            processes.forEach(process -> process.awaitEnd(0));
-        }
-    }
-
-    /// Tells all, then waits for each.
-    private void stopGuests() {
-        if (handingOver) {
-            return;
-        }
-        for (GuestProcess process : processes) {
-            boolean told =
-                    guests.stream()
-                            .filter(guest -> guest.domain().equals(process.domain()))
-                            .anyMatch(LabGuest::powerOff);
-            if (!told) {
-                process.awaitEnd(0);
-            }
-        }
-        processes.forEach(process -> process.awaitEnd(STOP_SECONDS));
-    }
-
-    private void guestEnded(GuestProcess process) {
-        if (stopping) {
-            return;
-        }
-        LabDomain domain = process.domain();
-        removeSockets(domain);
-        news.accept(
-                "domain "
-                        + domain.name()
-                        + ": guest process "
-                        + process.pid()
-                        + " "
-                        + process.ending()
-                        + "; its disks are closed, other guests go on");
     }
 
     Path file() {
@@ -625,7 +396,7 @@ final class RunningLab implements AutoCloseable {
         GuestTable table = XlConfig.read(file);
         LabChanges with = changes.copy();
         with.add(table);
-        LabGuest guest = add(with);
+        LabGuest guest = add(with, domain -> {});
         List<String> done = new ArrayList<>();
         if (!table.ignored().isEmpty()) {
             done.add(
@@ -658,23 +429,32 @@ final class RunningLab implements AutoCloseable {
         return on;
     }
 
+    /// Something with a guest's images, before anybody has them.
+    @FunctionalInterface
+    interface Filling {
+        void fill(LabDomain domain) throws CommandException;
+    }
+
     /// Makes and starts the guest that the changes have added last; from then on they are the
     /// lab's. When that fails nothing has changed.
-    LabGuest add(LabChanges with) throws CommandException, LabException, InterruptedException {
+    ///
+    /// @param filling is done with the images that were made
+    LabGuest add(LabChanges with, Filling filling)
+            throws CommandException, LabException, InterruptedException {
         Ground on = checkOpen();
         LabChanges before = changes;
         Lab labWith = with.lab(lab.file());
         LabDomain domain = labWith.domains().getLast();
-        checkPlaces(domain);
+        places.check(domain);
         changes = with;
         LabGuest guest = guest(domain, on);
         boolean complete = false;
         try {
             guest.clearStore(false);
-            makeImages(domain, new BackingFolders(labWith.backingFolders()), false);
+            images.make(domain, new BackingFolders(labWith.backingFolders()), false);
+            filling.fill(domain);
             serve(guest, on);
-            startGuest(domain);
-            awaitReady(process(domain).orElseThrow());
+            processes.awaitReady(processes.start(domain));
             with.write(runDir);
             guests.add(guest);
             lab = labWith;
@@ -683,7 +463,8 @@ final class RunningLab implements AutoCloseable {
         } finally {
             if (!complete) {
                 changes = before;
-                remove(guest, on);
+                release(guest, on);
+                deleteMemory(domain, domain.disks().stream().map(LabDisk::source));
             }
         }
     }
@@ -739,7 +520,7 @@ final class RunningLab implements AutoCloseable {
     private void remove(LabGuest guest, Ground on) throws CommandException {
         List<HeldDisks.Disk> disks = guest.disks();
         release(guest, on);
-        deleteMemory(guest.domain(), disks);
+        deleteMemory(guest.domain(), disks.stream().map(HeldDisks.Disk::image));
     }
 
     /// Ends a guest and lets go of all that it had; what was in memory stays.
@@ -749,12 +530,7 @@ final class RunningLab implements AutoCloseable {
 
     private void release(LabGuest guest, Ground on) throws CommandException {
         guests.remove(guest);
-        Optional<GuestProcess> ending = process(guest.domain());
-        if (ending.isPresent()) {
-            ending.get().awaitEnd(0);
-            processes.remove(ending.get());
-            removeSockets(guest.domain());
-        }
+        processes.remove(guest.domain());
         try {
             guest.close();
             new DeviceNodes(on.control()).forget(guest.domid());
@@ -768,23 +544,14 @@ final class RunningLab implements AutoCloseable {
     }
 
     /// Gives the memory of disks back that have nothing else.
-    static void deleteMemory(LabDomain domain, List<HeldDisks.Disk> disks) throws CommandException {
+    private static void deleteMemory(LabDomain domain, Stream<DiskSource> images)
+            throws CommandException {
         try {
-            for (HeldDisks.Disk disk : disks) {
-                if (MemoryDisks.isOne(disk.image())) {
-                    MadeImages.delete(Path.of(disk.image().name()));
-                }
+            for (DiskSource image : images.filter(MemoryDisks::isOne).toList()) {
+                MadeImages.delete(Path.of(image.name()));
             }
         } catch (DiskException e) {
             throw new CommandException(domain.name() + ": " + e.getMessage(), e);
-        }
-    }
-
-    private void removeSockets(LabDomain domain) {
-        try {
-            RunDirectory.removeNbdSockets(runDir, domain.name());
-        } catch (IOException e) {
-            news.accept("domain " + domain.name() + ": its sockets are still there: " + e);
         }
     }
 
@@ -794,31 +561,20 @@ final class RunningLab implements AutoCloseable {
         GuestProcess process;
         synchronized (domainChanges) {
             checkOurs(domain);
-            if (process(domain).filter(GuestProcess::isAlive).isPresent()) {
+            if (processes.isAlive(domain)) {
                 throw new CommandException("domain " + domain.name() + " runs already");
             }
-            processes.removeIf(each -> each.domain().equals(domain));
-            startGuest(domain);
-            process = process(domain).orElseThrow();
+            process = processes.start(domain);
         }
-        awaitReady(process);
+        processes.awaitReady(process);
     }
 
     /// Ends a guest in order; the domain and its disks stay, for [#start].
     ///
     /// @param force kills it
     void stop(LabGuest guest, boolean force) throws CommandException {
-        LabDomain domain = guest.domain();
-        checkOurs(domain);
-        GuestProcess process =
-                process(domain)
-                        .filter(GuestProcess::isAlive)
-                        .orElseThrow(
-                                () ->
-                                        new CommandException(
-                                                "domain " + domain.name() + " does not run"));
-        boolean told = !force && guest.powerOff();
-        process.awaitEnd(told ? STOP_SECONDS : 0);
+        checkOurs(guest.domain());
+        processes.stop(guest, force);
     }
 
     void checkOurs(LabDomain domain) throws CommandException {
@@ -846,9 +602,9 @@ final class RunningLab implements AutoCloseable {
         return metrics.registry();
     }
 
-    /// The process of a domain's guest, when we have started one.
-    Optional<GuestProcess> process(LabDomain domain) {
-        return processes.stream().filter(process -> process.domain().equals(domain)).findFirst();
+    /// The processes of its guests.
+    GuestProcesses processes() {
+        return processes;
     }
 
     /// Whether another driver domain waits to take our place.

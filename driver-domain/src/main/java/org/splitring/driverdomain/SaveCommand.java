@@ -13,8 +13,8 @@ import picocli.CommandLine.Parameters;
         description = {
             "Suspend a guest, flush its disks, write into a file what its devices are, and end it.",
             "'restore' makes it again, in this lab or another: same name, memory, MAC addresses,",
-            "images, limits and devices. What is on its disks stays in its images, and what its",
-            "processes had in memory is lost."
+            "images, limits and devices. What is on its disks stays in its images (of a disk in memory",
+            "it is written into FILE.DISK), and what its processes had in memory is lost."
         },
         mixinStandardHelpOptions = true,
         footer = {"", "For example: ./splitring save web web.saved"})

@@ -216,7 +216,8 @@ final class UpCommand implements Callable<Integer> {
         for (LabGuest guest : running.guests()) {
             LabDomain domain = guest.domain();
             String who =
-                    running.process(domain)
+                    running.processes()
+                            .of(domain)
                             .map(process -> "guest process " + process.pid())
                             .orElse("external: attach at " + attach(running, domain));
             text.append(

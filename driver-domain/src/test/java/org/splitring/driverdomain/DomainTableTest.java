@@ -18,6 +18,7 @@ import org.splitring.driverdomain.lab.LabDisk;
 import org.splitring.driverdomain.lab.LabDomain;
 import org.splitring.driverdomain.lab.LabFile;
 import org.splitring.driverdomain.lab.LabVif;
+import org.splitring.driverdomain.lab.SavedDomain;
 import org.splitring.hypervisor.DomId;
 import org.splitring.xenbus.DevicePaths;
 import tools.jackson.databind.node.ObjectNode;
@@ -61,8 +62,11 @@ class DomainTableTest {
         return devices;
     }
 
-    private static LabDomain again(Path lab, ObjectNode table) throws Exception {
-        GuestTable guest = new GuestTable(lab, "web", table, "", List.of());
+    /// What comes back from a file that has the table.
+    private LabDomain again(Path lab, ObjectNode table) throws Exception {
+        Path file = dir.resolve("web.saved");
+        new SavedDomain("web", 1, "0.1.0", "2026-11-27T10:00:00Z", table, Map.of()).write(file);
+        GuestTable guest = GuestTable.read(file);
         return LabFile.read(lab, List.of(guest), Set.of("web")).domains().getLast();
     }
 
@@ -140,13 +144,20 @@ class DomainTableTest {
     }
 
     @Test
-    void aDiskInMemoryIsRefused() throws Exception {
+    void aDiskInMemoryIsAsLargeAsItIsNow() throws Exception {
         Path lab = lab("disk = [\"memory:1MiB,,xvda\"]\n");
         LabDomain domain = LabFile.read(lab).domains().getFirst();
-        CommandException refused =
+        Path image = Path.of(domain.disks().getFirst().source().name());
+        CommandException gone =
                 assertThrows(CommandException.class, () -> DomainTable.of(domain, devices(domain)));
-        assertTrue(
-                (refused.getMessage() + "").contains("disk xvda of domain web is in memory"),
-                refused.getMessage());
+        assertTrue((gone.getMessage() + "").contains("disk xvda in memory"), gone.getMessage());
+        try {
+            Files.write(image, new byte[3 << 20]);
+            LabDomain back = again(lab, DomainTable.of(domain, devices(domain)));
+            assertEquals(3 << 20, back.disks().getFirst().createBytes().orElse(0));
+            assertEquals(image.toString(), back.disks().getFirst().source().name());
+        } finally {
+            Files.deleteIfExists(image);
+        }
     }
 }

@@ -26,6 +26,11 @@ public final class MemoryDisks {
         return target.startsWith(PREFIX);
     }
 
+    /// How a lab file names a disk in memory of so many bytes.
+    public static String target(long sizeBytes) {
+        return PREFIX + sizeBytes;
+    }
+
     /// @throws LabException with a message that says what is wrong, without the place
     static long sizeBytes(String target) throws LabException {
         String text = target.substring(PREFIX.length());
@@ -61,6 +66,13 @@ public final class MemoryDisks {
         return image instanceof FileSource file
                 && FOLDER.equals(file.path().getParent())
                 && file.path().getFileName().toString().startsWith(NAME);
+    }
+
+    /// Where the image of a disk waits while another one of the same name may take its place. It
+    /// goes with the lab, too.
+    public static Path aside(DiskSource image) {
+        Path path = Path.of(image.name());
+        return path.resolveSibling(path.getFileName() + ".aside");
     }
 
     /// How much memory there is for more, in bytes.

@@ -12,7 +12,9 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
@@ -28,14 +30,22 @@ import tools.jackson.databind.node.ObjectNode;
 ///     program   version of the program that wrote it
 ///     saved     when
 ///     sha256    of `domain` as JSON without spaces
-///     domain    name, domid, and its table as a lab file has it: memory, export, disk,
-///               vif, devices
+///     domain    name, domid, its table as a lab file has it (memory, export, class, jar, args,
+///               disk, vif, devices), and memory_disks: the SHA-256 of each disk in memory
 ///
 /// It has what the guest's devices are, not what is on its disks, nor anything of a process.
+/// What is on a disk in memory is in another file.
 ///
 /// @param saved when, as ISO 8601 has it
 /// @param table the lists of strings say what the devices were when it was saved
-public record SavedDomain(String name, int domid, String program, String saved, JsonNode table) {
+/// @param memoryDisks SHA-256 of what was on the disks in memory, by their names such as `xvda`
+public record SavedDomain(
+        String name,
+        int domid,
+        String program,
+        String saved,
+        JsonNode table,
+        Map<String, String> memoryDisks) {
     private static final String FORMAT = "splitring saved domain";
     private static final int VERSION = 1;
     private static final int MAX_BYTES = 1 << 20;
@@ -45,13 +55,17 @@ public record SavedDomain(String name, int domid, String program, String saved, 
     private static final Set<String> KEYS =
             Set.of("format", "version", "program", "saved", "sha256", "domain");
     private static final Set<String> TABLE_KEYS =
-            Set.of("memory", "export", "disk", "vif", "devices");
+            Set.of("memory", "export", "class", "jar", "args", "disk", "vif", "devices");
 
     private static final JsonMapper JSON =
             JsonMapper.builder()
                     .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                     .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
                     .build();
+
+    public SavedDomain {
+        memoryDisks = Map.copyOf(memoryDisks);
+    }
 
     /// Whether a file looks as if it were one: it begins as JSON.
     static boolean isOne(Path file) {
@@ -114,19 +128,24 @@ public record SavedDomain(String name, int domid, String program, String saved, 
             throw new LabException(
                     file + ": is damaged, or was edited: its sha256 is not that of its domain");
         }
-        checkKeys(file, "domain.", domain, Set.of("name", "domid", "table"));
+        checkKeys(file, "domain.", domain, Set.of("name", "domid", "table", "memory_disks"));
         checkKeys(file, "domain.table.", domain.path("table"), TABLE_KEYS);
         JsonNode domid = domain.path("domid");
         if (!domid.isInt() || domid.intValue() < 1 || domid.intValue() > MAX_DOMID) {
             throw new LabException(
                     file + ": domain.domid: " + LabFile.text(domid) + " is not in 1.." + MAX_DOMID);
         }
+        Map<String, String> memoryDisks = new TreeMap<>();
+        for (var disk : domain.path("memory_disks").properties()) {
+            memoryDisks.put(disk.getKey(), disk.getValue().asString(""));
+        }
         return new SavedDomain(
                 domain.path("name").asString(""),
                 domid.intValue(),
                 root.path("program").asString(""),
                 root.path("saved").asString(""),
-                domain.path("table"));
+                domain.path("table"),
+                memoryDisks);
     }
 
     private static void checkKeys(Path file, String place, JsonNode node, Set<String> known)
@@ -160,6 +179,10 @@ public record SavedDomain(String name, int domid, String program, String saved, 
     public void write(Path file) throws IOException {
         ObjectNode domain = JSON.createObjectNode();
         domain.put("name", name).put("domid", domid).set("table", table);
+        if (!memoryDisks.isEmpty()) {
+            ObjectNode digests = domain.putObject("memory_disks");
+            new TreeMap<>(memoryDisks).forEach(digests::put);
+        }
         ObjectNode root = JSON.createObjectNode();
         root.put("format", FORMAT)
                 .put("version", VERSION)

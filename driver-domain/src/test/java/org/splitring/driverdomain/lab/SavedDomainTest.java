@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -18,13 +19,15 @@ import tools.jackson.databind.node.ObjectNode;
 
 /// Files of saved domains, good ones and others.
 class SavedDomainTest {
+    private static final Map<String, String> MEMORY = Map.of("xvdb", "0f", "xvdc", "1e");
+
     @TempDir Path dir;
 
     private SavedDomain saved() {
         ObjectNode table = JsonNodeFactory.instance.objectNode();
         table.put("memory", 32);
         table.putArray("disk").add("format=raw, vdev=xvda, target=/images/ä \"b\".img");
-        return new SavedDomain("web", 7, "0.1.0", "2026-11-27T10:00:00Z", table);
+        return new SavedDomain("web", 7, "0.1.0", "2026-11-27T10:00:00Z", table, MEMORY);
     }
 
     private Path file(String text) throws IOException {
@@ -74,6 +77,7 @@ class SavedDomainTest {
                 "\"version\" : 1 | \"version\" : \"1\" | version 1 of the format is not known",
                 "splitring saved domain | another | its format is not \"splitring saved domain\"",
                 "xvda | xvdb | is damaged, or was edited",
+                "\"1e\" | \"1f\" | is damaged, or was edited",
                 "\"memory\" : 32 | \"memory\" : 33 | is damaged, or was edited",
                 "\"domid\" : 7 | \"domid\" : 8 | is damaged, or was edited",
                 "\"program\" | \"programme\" | programme: unknown key",

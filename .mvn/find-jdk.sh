@@ -1,5 +1,6 @@
 # Sourced by ./mvnw and ./splitring: sets JAVA_HOME to a JDK of at least 25, or ends with one line that says what to do.
 # The first `java` on the path is often older; so JAVA_HOME, the path, and the usual places are looked at in turn.
+[ -n "${HOME-}" ] || { HOME=$(getent passwd "$(id -u)" | cut -d: -f6) || :; export HOME; } # a service of systemd has none
 find_jdk() {
   on_path=$(command -v java || :)
   [ -z "$on_path" ] || on_path=$(dirname "$(dirname "$(readlink -f "$on_path")")")

@@ -13,8 +13,8 @@ splitring() {
   esac
   cache=
   [ ! -f "$caches/driver.aot" ] || cache=-XX:AOTCache=$caches/driver.aot
-  # One that does not fit this Java is no news.
-  start $memory $compilers "-Xlog:aot*=off" "-Xlog:cds*=off" ${cache:+"$cache"} -Dsplitring.aot="$caches" \
+  # Java's warnings are no part of what a command says; a cache that does not fit this Java is no news.
+  start $memory $compilers -Xlog:disable "-Xlog:all=warning,aot*=off,cds*=off:stderr" ${cache:+"$cache"} -Dsplitring.aot="$caches" \
     org.splitring.driverdomain.Splitring "$@"
 }
 

@@ -108,11 +108,12 @@ final class GuestProcess {
         try (BufferedReader reader =
                 new BufferedReader(
                         new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-            String line = reader.readLine();
-            greeting.complete(line == null ? "" : line);
-            while (reader.readLine() != null) {
-                // It has no more to say, and must not wait for a reader.
+            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+                if (line.equals(GuestCommand.READY) || line.startsWith(GuestCommand.ERROR)) {
+                    greeting.complete(line); // the first counts
+                } // else it is not for us, and must not wait for a reader
             }
+            greeting.complete("");
         } catch (IOException e) {
             greeting.complete("");
         }

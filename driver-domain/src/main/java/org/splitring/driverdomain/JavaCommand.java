@@ -37,6 +37,11 @@ final class JavaCommand {
                     "-XX:AsyncDeflationInterval=10000",
                     "-XX:ServiceThreadCleanupInterval=10000");
 
+    /// Java's own warnings go to standard error: somebody reads the standard output. A cache that
+    /// does not fit is no news.
+    private static final List<String> WARNINGS =
+            List.of("-Xlog:disable", "-Xlog:all=warning,aot*=off,cds*=off:stderr");
+
     /// What a guest process is given: little memory, and a collector without threads of its own.
     /// The compilers stay as they are: the ring code is slow without the optimising one.
     private static final List<String> SMALL =
@@ -83,6 +88,7 @@ final class JavaCommand {
         if (leaks != null) {
             command.add("-D" + LEAKS + "=" + leaks);
         }
+        command.addAll(WARNINGS);
         command.addAll(SLEEPS);
         command.addAll(startingQuickly(kind));
         command.addAll(jvmOptions);
@@ -116,8 +122,6 @@ final class JavaCommand {
         Path cache = Path.of(caches, kind + ".aot");
         if (Files.isReadable(cache)) {
             options.add("-XX:AOTCache=" + cache);
-            options.add("-Xlog:aot*=off"); // our standard output is read by somebody
-            options.add("-Xlog:cds*=off");
         }
         return options;
     }

@@ -118,6 +118,7 @@ final class UpCommand implements Callable<Integer> {
                         this::news)) {
             starting = false;
             report(lab, running);
+            ServiceManager.tellReady();
             if (inBackground) {
                 System.out.println(BackgroundLab.READY);
                 speakInto(running.runDir());

@@ -54,6 +54,26 @@ class LabIT {
         program.cleanUp();
     }
 
+    /// Java writes there what it is told to, and some warnings of its own.
+    @Test
+    void whatJavaSaysOnAGuestsStandardOutputIsNotTakenForItsGreeting() throws Exception {
+        String options = "-Dsplitring.jvm.options=";
+        List<String> command =
+                new ArrayList<>(
+                        PackedProgram.java().stream()
+                                .map(
+                                        word ->
+                                                word.startsWith(options)
+                                                        ? word + " -Xlog:gc=info:stdout"
+                                                        : word)
+                                .toList());
+        command.addAll(List.of("up", lab + "", "--run-dir", run + "", "--detach"));
+        Ended up = program.execute(command);
+        assertEquals(0, up.code(), up.output());
+        assertTrue(up.output().contains("Using Serial"), up.output()); // the driver domain's
+        program.down();
+    }
+
     @Test
     void driverDomainKilledAfterAFlushLeavesEveryFlushedWrite() throws Exception {
         program.up();

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -46,6 +48,22 @@ class QueueNoteTest {
         assertEquals(rspProd + 2 * ENTRIES, note.rspProd());
         assertEquals(rspProd + 3, note.request(1));
         assertEquals(rspProd + 4, note.request(ENTRIES - 1));
+    }
+
+    @Test
+    void theIndexOfARequestIsThereBeforeItIsTaken() {
+        List<Integer> seen = new ArrayList<>();
+        QueueNote watched =
+                new QueueNote(memory, ENTRIES) {
+                    @Override
+                    void taken(int place) {
+                        seen.add(request(place));
+                        super.taken(place);
+                    }
+                };
+        watched.taken(3, 77);
+        assertEquals(List.of(77), seen);
+        assertTrue(watched.isTaken(3));
     }
 
     /// Half the way round an index that was published looks as if it were to come.

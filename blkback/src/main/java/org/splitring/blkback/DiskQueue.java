@@ -183,8 +183,8 @@ final class DiskQueue implements RingWork {
 
     @Override
     public boolean finalCheck() {
-        return !gate.isShut() // the gate wakes the poller
-                && (!unfinished.isEmpty() || ring.finalCheckForRequests());
+        // A gate that is shut wakes the poller, also for what is unfinished.
+        return !gate.isShut() && ring.finalCheckForRequests();
     }
 
     /// Requests taken and not answered yet, but for those that a predecessor has taken and that

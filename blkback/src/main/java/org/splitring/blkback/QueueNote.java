@@ -126,6 +126,11 @@ class QueueNote {
     /// @param request its index on the ring
     void taken(int place, int request) {
         REQUEST.set(memory, at(place) + REQUEST_AT, request);
+        taken(place);
+    }
+
+    /// Copy and index of a request are complete.
+    void taken(int place) {
         // Release: copy and index before the state, for a successor.
         STATE.setRelease(memory, at(place), state(TAKEN, 0));
     }
@@ -173,7 +178,7 @@ class QueueNote {
             if (state == FREE || published) {
                 free(place);
             } else {
-                STATE.setRelease(memory, at(place), state(TAKEN, 0));
+                taken(place);
                 unanswered++;
             }
         }

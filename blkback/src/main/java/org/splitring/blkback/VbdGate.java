@@ -34,9 +34,9 @@ final class VbdGate {
         rings.add(new Ring(queue, wake));
     }
 
+    /// @param queue nothing of it is under way
     void remove(DiskQueue queue) {
         rings.removeIf(ring -> ring.queue == queue);
-        noteQuiet();
     }
 
     /// Whether no request may begin now; the queues are woken when that changes.

@@ -2,6 +2,7 @@ package org.splitring.blkback;
 
 import java.util.Optional;
 import org.splitring.blkback.image.DiskSource;
+import org.splitring.xenbus.SerialTasks;
 import org.splitring.xenbus.device.BackendContext;
 import org.splitring.xenbus.device.DeviceException;
 
@@ -13,38 +14,43 @@ import org.splitring.xenbus.device.DeviceException;
 /// `failed: ...` says what could not be done; the disk stays paused then, until `pause` is written
 /// again.
 ///
-/// On the control plane.
+/// On the control plane, one task at a time.
 final class VbdPausing {
     private static final String STATUS = "pause-status";
 
     private final BackendContext context;
     private final VbdBackend backend;
     private final DiskImages.Hold hold;
+    private final SerialTasks tasks;
     private boolean paused;
+    private int pauses; // so far
     private boolean released;
 
     VbdPausing(BackendContext context, VbdBackend backend, DiskImages.Hold hold) {
         this.context = context;
         this.backend = backend;
         this.hold = hold;
+        tasks = new SerialTasks(context.paths().backend() + ": pause", context.executor());
     }
 
     /// The node has been written. Any thread.
     void look(Optional<String> text) {
         boolean wanted = text.isPresent() && text.get().equals("1");
-        context.executor().execute(wanted ? this::pause : this::resume);
+        tasks.execute(wanted ? this::pause : this::resume);
     }
 
     private void pause() {
         if (!paused) {
             paused = true;
-            backend.pause(() -> context.executor().execute(this::quiet));
+            int number = ++pauses;
+            backend.pause(() -> tasks.execute(() -> quiet(number)));
         }
     }
 
-    private void quiet() {
-        if (!paused || released) {
-            return;
+    /// @param number of the pause that has become quiet
+    private void quiet(int number) {
+        if (!paused || number != pauses) {
+            return; // it went on meanwhile, and may be at the next pause, which is not quiet yet
         }
         try {
             hold.release();

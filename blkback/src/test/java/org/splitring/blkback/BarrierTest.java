@@ -195,6 +195,25 @@ class BarrierTest {
     }
 
     @Test
+    void aFlushThatFailsIsNotForgotten() {
+        try (QueueRig rig = rig()) {
+            rig.write(BlkifOp.WRITE_BARRIER, 1, 8, rig.grefs[1]);
+            poll(rig);
+            run(rig, syncs);
+            run(rig, work);
+            failSync = true;
+            run(rig, syncs);
+            assertEquals(new QueueRig.Response(1, BlkifOp.WRITE_BARRIER, -1), rig.take());
+            failSync = false;
+            rig.write(BlkifOp.FLUSH_DISKCACHE, 2, 0);
+            poll(rig);
+            runAll(rig);
+            assertEquals(new QueueRig.Response(2, BlkifOp.FLUSH_DISKCACHE, -1), rig.take());
+            assertEquals(List.of("sync", "write 1"), log);
+        }
+    }
+
+    @Test
     void h029_noOrderOfEventsBreaksABarrier() {
         long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("seed " + seed);

@@ -26,14 +26,19 @@ import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantBatch;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
+import org.splitring.xenbus.DeviceEnd;
 import org.splitring.xenbus.FrontendOptions;
 import org.splitring.xenbus.HandshakeException;
+import org.splitring.xenbus.Timers;
 
 /// What a hostile or dying backend does to our frontend. The backend here is made of bare hands.
 @Timeout(60)
 class HostileBackendTest {
     private static final VarHandle INT = ValueLayout.JAVA_INT.varHandle();
     private static final BlkifLayout LAYOUT = BlkifLayout.X86_64;
+
+    private static final FrontendOptions SHORT =
+            new FrontendOptions(Duration.ofMillis(500), Duration.ZERO);
 
     private final VbdLab lab = new VbdLab();
     private final int freePages = lab.guest.pages().freeCount();
@@ -66,22 +71,39 @@ class HostileBackendTest {
         return lab.toolstack.read(lab.paths.frontend() + "/" + node).orElse("");
     }
 
+    /// Deadlines are short for the sake of tests that wait for them, but not before the frontend is
+    /// connected: it is the test then that has to keep them.
+    private static final class LateDeadlines implements Timers {
+        private static final long LATE_NANOS = TimeUnit.SECONDS.toNanos(20);
+
+        private volatile boolean isConnected;
+
+        @Override
+        public long nanoTime() {
+            return System.nanoTime();
+        }
+
+        @Override
+        public Runnable schedule(Runnable task, long delayNanos) {
+            return Timers.system().schedule(task, isConnected ? delayNanos : LATE_NANOS);
+        }
+    }
+
     /// Connects a frontend to this backend.
     private ConnectedVbd connect() throws Exception {
         back("feature-flush-cache", "1");
         back("state", "2");
+        LateDeadlines deadlines = new LateDeadlines();
         CompletableFuture<ConnectedVbd> connecting =
-                CompletableFuture.supplyAsync(
-                        () -> {
-                            try {
-                                return lab.frontend(
-                                        VbdFrontendOptions.DEFAULT.withBufferBytes(1 << 20),
-                                        new FrontendOptions(Duration.ofMillis(500), Duration.ZERO));
-                            } catch (HandshakeException e) {
-                                throw new IllegalStateException(e);
-                            }
-                        });
-        // The frontend does not wait long: it must not have given up before the first look.
+                ConnectedVbd.connectAsync(
+                        lab.guest,
+                        lab.guestStore,
+                        VbdLab.XVDA,
+                        lab.frontLoop,
+                        VbdFrontendOptions.DEFAULT.withBufferBytes(1 << 20),
+                        SHORT,
+                        DeviceEnd.VIRTUAL_THREADS,
+                        deadlines);
         await().pollDelay(Duration.ZERO)
                 .pollInterval(Duration.ofMillis(2))
                 .until(() -> front("state").equals("3"));
@@ -95,7 +117,9 @@ class HostileBackendTest {
         back("sector-size", "512");
         back("info", "0");
         back("state", "4");
-        return connecting.get(10, TimeUnit.SECONDS);
+        ConnectedVbd connected = connecting.get(20, TimeUnit.SECONDS);
+        deadlines.isConnected = true;
+        return connected;
     }
 
     private void respond(long id, int operation, int status) {

@@ -14,7 +14,8 @@ import org.splitring.hypervisor.GuestDomain;
 import org.splitring.hypervisor.GuestMemory;
 import org.splitring.hypervisor.PageAllocator;
 
-/// Domains whose event channels lose one event: the n-th of each port.
+/// Domains whose event channels lose one event: the n-th that each port sends, or the first that
+/// it hears.
 final class LossyDoorbells {
     private LossyDoorbells() {}
 
@@ -41,7 +42,7 @@ final class LossyDoorbells {
 
         @Override
         public EventChannels eventChannels() {
-            return new Channels(domain.eventChannels(), lost);
+            return new Channels(domain.eventChannels(), lost, false);
         }
 
         @Override
@@ -50,7 +51,13 @@ final class LossyDoorbells {
         }
     }
 
-    record Driver(DriverDomain domain, int lost) implements DriverDomain {
+    /// @param lost counts what is sent; 0 for nothing
+    /// @param isDeafAtFirst whether a port that is bound seems to have no event pending
+    record Driver(DriverDomain domain, int lost, boolean isDeafAtFirst) implements DriverDomain {
+        Driver(DriverDomain domain, int lost) {
+            this(domain, lost, false);
+        }
+
         @Override
         public DomId id() {
             return domain.id();
@@ -58,7 +65,7 @@ final class LossyDoorbells {
 
         @Override
         public EventChannels eventChannels() {
-            return new Channels(domain.eventChannels(), lost);
+            return new Channels(domain.eventChannels(), lost, isDeafAtFirst);
         }
 
         @Override
@@ -67,25 +74,28 @@ final class LossyDoorbells {
         }
     }
 
-    private record Channels(EventChannels channels, int lost) implements EventChannels {
+    private record Channels(EventChannels channels, int lost, boolean isDeafAtFirst)
+            implements EventChannels {
         @Override
         public EventChannel allocUnbound(DomId remote) throws EventChannelException {
-            return new Lossy(channels.allocUnbound(remote), lost);
+            return new Lossy(channels.allocUnbound(remote), lost, isDeafAtFirst);
         }
 
         @Override
         public EventChannel bindInterdomain(DomId remote, int port) throws EventChannelException {
-            return new Lossy(channels.bindInterdomain(remote, port), lost);
+            return new Lossy(channels.bindInterdomain(remote, port), lost, isDeafAtFirst);
         }
     }
 
     private static final class Lossy implements EventChannel {
         private final EventChannel channel;
         private int untilLost;
+        private boolean deaf;
 
-        Lossy(EventChannel channel, int lost) {
+        Lossy(EventChannel channel, int lost, boolean isDeafAtFirst) {
             this.channel = channel;
             this.untilLost = lost;
+            this.deaf = isDeafAtFirst;
         }
 
         @Override
@@ -107,7 +117,16 @@ final class LossyDoorbells {
 
         @Override
         public void listen(DeviceLoop loop, Runnable onEvent) {
-            channel.listen(loop, onEvent);
+            channel.listen(
+                    loop,
+                    () -> {
+                        if (deaf) {
+                            deaf = false;
+                            channel.unmask();
+                        } else {
+                            onEvent.run();
+                        }
+                    });
         }
 
         @Override

@@ -23,6 +23,12 @@ final class MortalQueueNote extends QueueNote {
         process.mayDie();
         half.copyFrom(MemorySegment.ofArray(whole));
         super.taken(place, request);
+    }
+
+    @Override
+    void taken(int place) {
+        process.mayDie();
+        super.taken(place);
         process.mayDie();
     }
 

@@ -8,6 +8,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -76,6 +78,11 @@ class MultiQueueTest {
     }
 
     private int ask(Queue queue, int operation, long sector, int segments) {
+        begin(queue, operation, sector, segments);
+        return answer(queue, operation);
+    }
+
+    private void begin(Queue queue, int operation, long sector, int segments) {
         FrontRing ring = queue.ring;
         long slot = ring.slotOffset(ring.takeRequestIndex());
         LAYOUT.writeRequest(ring.segment(), slot, operation, segments, 0, 7, sector);
@@ -85,6 +92,10 @@ class MultiQueueTest {
         if (ring.pushRequestsAndCheckNotify()) {
             queue.port.send();
         }
+    }
+
+    private int answer(Queue queue, int operation) {
+        FrontRing ring = queue.ring;
         await().until(() -> ring.unconsumedResponses() == 1);
         MemorySegment response = java.lang.foreign.Arena.ofAuto().allocate(112, 8);
         ring.copyResponse(response);
@@ -113,6 +124,31 @@ class MultiQueueTest {
         // Before and after mean nothing between rings.
         assertEquals(-2, ask(queues.get(0), BlkifOp.WRITE_BARRIER, 0, 1));
         assertEquals(4, back.metrics().wrReq());
+    }
+
+    @Test
+    void whatCameOnAnyRingDuringAPauseIsServedWithoutAnotherEvent() throws Exception {
+        makeQueues(3);
+        node("state", "3");
+        await().until(() -> state().equals("4"));
+        for (int round = 0; round < 2; round++) {
+            CompletableFuture<Void> quiet = new CompletableFuture<>();
+            back.pause(() -> quiet.complete(null));
+            quiet.get(20, TimeUnit.SECONDS);
+            for (Queue queue : queues) {
+                begin(queue, BlkifOp.READ, 0, 1);
+            }
+            for (int i = 0; i < 3; i++) {
+                lab.backLoop.run(() -> {}); // the events have been heard, and led to nothing
+            }
+            for (Queue queue : queues) {
+                assertEquals(0, queue.ring.unconsumedResponses(), "it is paused");
+            }
+            back.resume();
+            for (Queue queue : queues) {
+                assertEquals(0, answer(queue, BlkifOp.READ));
+            }
+        }
     }
 
     @Test

@@ -39,6 +39,7 @@ final class QueueRig implements AutoCloseable {
     final VbdCounters counters = new VbdCounters();
     final VbdGate gate;
     final DiskQueue queue;
+    final QueueNote note;
     final BackRing back;
     final BlkifLayout layout;
     final int entries;
@@ -195,6 +196,7 @@ final class QueueRig implements AutoCloseable {
         entries = back.entries();
         response = Arena.ofAuto().allocate(layout.entrySizeBytes(), 8);
         gate = new VbdGate(otherLoop == null ? pumped : otherLoop, counters);
+        note = new QueueNote(Arena.ofAuto().allocate(QueueNote.sizeBytes(entries), 64), entries);
         queue =
                 new DiskQueue(
                         back,
@@ -208,9 +210,7 @@ final class QueueRig implements AutoCloseable {
                         features,
                         DiskQueue.LARGE_REQUESTS,
                         gate,
-                        new QueueNote(
-                                Arena.ofAuto().allocate(QueueNote.sizeBytes(entries), 64),
-                                entries));
+                        note);
     }
 
     /// Another guest of the same hypervisor, whom the caller closes.

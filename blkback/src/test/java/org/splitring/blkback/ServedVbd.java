@@ -136,6 +136,16 @@ final class ServedVbd implements AutoCloseable {
         return device.metrics();
     }
 
+    /// As [VbdBackend#pause].
+    void pause(Runnable quiet) {
+        device.pause(quiet);
+    }
+
+    /// As [VbdBackend#resume].
+    void resume() {
+        device.resume();
+    }
+
     /// The frontend's domain is gone: stops without asking it. When this returns no page of it is
     /// mapped and no disk operation is under way. Not on the loop.
     void frontendGone() {

@@ -56,6 +56,11 @@ class SuccessorTest {
 
     private ServedVbd start(DeviceNotes kept, VbdFeatures features, BlockStore disk)
             throws Exception {
+        return start(kept, features, disk, 64);
+    }
+
+    private ServedVbd start(DeviceNotes kept, VbdFeatures features, BlockStore disk, int budget)
+            throws Exception {
         var control = process.thread(loop);
         return ServedVbd.create(
                 process,
@@ -64,7 +69,8 @@ class SuccessorTest {
                 VbdLab.XVDA,
                 DiskImage.of(disk, DiskMode.WRITEBACK, Runnable::run),
                 control,
-                VbdBackendOptions.of(weight -> work::add).withFeatures(features),
+                new VbdBackendOptions(
+                        weight -> work::add, VbdBackendOptions.MAX_PAGE_ORDER, budget, features),
                 ServedVbd.LIFECYCLE,
                 control,
                 Timers.of(control),
@@ -159,6 +165,42 @@ class SuccessorTest {
         assertEquals(BlkifStatus.OKAY, response(0, 10));
         loop.pump();
         assertEquals(1, front.responses());
+    }
+
+    /// What a port is bound with is the platform's business.
+    @Test
+    void whatCameWhileNobodyWasThereIsFoundWithoutAnEvent() throws Exception {
+        kill();
+        process = new MortalDriver(new LossyDoorbells.Driver(lab.driver, 0, true));
+        front.write(BlkifOp.READ, 9, 0);
+        front.publish();
+        succeed();
+        serves();
+        assertEquals(9, response(0, 0));
+        assertEquals(BlkifStatus.OKAY, response(0, 10));
+    }
+
+    @Test
+    void whatIsUnfinishedWaitsForAPauseToEnd() throws Exception {
+        for (int i = 0; i < 3; i++) {
+            front.write(BlkifOp.READ, i, 0);
+        }
+        front.publish();
+        front.port.send();
+        loop.pumpUntil(() -> work.size() == 3);
+        kill();
+        back = start(notes, VbdFeatures.ALL, store, 1);
+        boolean[] quiet = new boolean[1];
+        back.pause(() -> quiet[0] = true); // after the first of them
+        loop.pump();
+        finishWork();
+        loop.pump();
+        assertTrue(quiet[0]);
+        assertTrue(work.isEmpty());
+        assertEquals(1, front.responses());
+        back.resume();
+        serves();
+        assertEquals(3, front.responses());
     }
 
     @Test

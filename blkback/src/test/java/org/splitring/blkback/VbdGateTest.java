@@ -188,7 +188,46 @@ class VbdGateTest {
     }
 
     @Test
-    void aPauseWaitsForWhatWasBegunAndBeginsNothing() {
+    void aLimitThatIsGoneHasNoTimerLeft() {
+        try (QueueRig rig = rig()) {
+            int[] woken = {0};
+            rig.gate.add(rig.queue, () -> woken[0]++);
+            for (int i = 0; i < 2; i++) {
+                rig.gate.limit(DiskRate.parse("0,1,0"));
+                rig.gate.noteRequest();
+                assertTrue(rig.gate.isShut());
+                assertEquals(1, clock.timers.size());
+                if (i == 0) {
+                    rig.gate.limit(DiskRate.UNLIMITED);
+                } else {
+                    rig.gate.close();
+                }
+                assertEquals(0, clock.timers.size());
+            }
+            clock.pass(5_000 * MILLI);
+            assertEquals(1, woken[0], "by the limit that went");
+            assertEquals(2, rig.counters.limited.get());
+            rig.gate.remove(rig.queue);
+        }
+    }
+
+    @Test
+    void aPauseAndALimitDoNotTakeEachOtherBack() {
+        try (QueueRig rig = rig()) {
+            rig.gate.pause(() -> {});
+            rig.gate.limit(DiskRate.UNLIMITED);
+            assertTrue(rig.gate.isShut(), "it is paused");
+            rig.gate.limit(DiskRate.parse("0,1,0"));
+            rig.gate.resume();
+            assertFalse(rig.gate.isShut(), "nothing is owed yet");
+            rig.gate.noteRequest();
+            assertTrue(rig.gate.isShut(), "it is limited");
+            drain(rig);
+        }
+    }
+
+    /// A disk whose reads wait for storage.
+    private QueueRig slowRig(LocalHypervisor hypervisor, int domid) {
         MemoryStore slow =
                 new MemoryStore(1 << 20) {
                     @Override
@@ -197,10 +236,61 @@ class VbdGateTest {
                     }
                 };
         DiskImage image = DiskImage.of(slow, DiskMode.WRITEBACK, Runnable::run);
+        return new QueueRig(hypervisor, domid, image, work::add, DomainLimits.DEFAULT, clock);
+    }
+
+    private static void beginRead(QueueRig rig) {
+        rig.write(BlkifOp.READ, 1, 0, rig.grefs[0]);
+        rig.publish();
+        assertEquals(1, rig.queue.poll(64));
+    }
+
+    @Test
+    void aPauseThatWasTakenBackIsNeverQuiet() {
         List<String> seen = new ArrayList<>();
-        try (QueueRig rig =
-                new QueueRig(
-                        new LocalHypervisor(), 1, image, work::add, DomainLimits.DEFAULT, clock)) {
+        try (QueueRig rig = slowRig(new LocalHypervisor(), 1)) {
+            rig.gate.add(rig.queue, () -> {});
+            beginRead(rig);
+            rig.gate.pause(() -> seen.add("quiet"));
+            rig.gate.resume();
+            work.remove().run();
+            clock.pass(0);
+            assertEquals(List.of(), seen);
+            rig.gate.pause(() -> seen.add("once"));
+            rig.gate.noteQuiet();
+            rig.gate.noteQuiet();
+            assertEquals(List.of("once"), seen);
+            rig.gate.resume();
+            rig.gate.remove(rig.queue);
+        }
+    }
+
+    @Test
+    void aPauseWaitsForEachRing() {
+        LocalHypervisor hypervisor = new LocalHypervisor();
+        List<String> seen = new ArrayList<>();
+        QueueRig other = slowRig(hypervisor, 2);
+        try (QueueRig rig = slowRig(hypervisor, 1)) {
+            rig.gate.add(rig.queue, () -> {});
+            rig.gate.add(other.queue, () -> {});
+            beginRead(other);
+            rig.gate.pause(() -> seen.add("quiet"));
+            assertEquals(List.of(), seen);
+            work.remove().run();
+            clock.pass(0);
+            rig.gate.noteQuiet();
+            assertEquals(List.of("quiet"), seen);
+            rig.gate.remove(other.queue);
+            rig.gate.remove(rig.queue);
+            other.closeDevice();
+            other.guest.close();
+        }
+    }
+
+    @Test
+    void aPauseWaitsForWhatWasBegunAndBeginsNothing() {
+        List<String> seen = new ArrayList<>();
+        try (QueueRig rig = slowRig(new LocalHypervisor(), 1)) {
             rig.gate.add(rig.queue, () -> seen.add("woken"));
             rig.write(BlkifOp.READ, 1, 0, rig.grefs[0]);
             rig.publish();

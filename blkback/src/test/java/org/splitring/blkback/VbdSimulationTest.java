@@ -13,8 +13,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.splitring.blkback.SimulatedVbd.Fault;
 
-/// One seed to look at: `-Dextra.test.jvm.args=-Dsplitring.seed=N`.
-@Timeout(120)
+/// One seed to look at: `-Dextra.test.jvm.args=-Dsplitring.seed=N`. Steps are bounded there, so the
+/// time is for a machine with much else to do.
+@Timeout(600)
 class VbdSimulationTest {
     private static final int SEEDS = 120;
     private static final @Nullable Long ONLY_SEED = Long.getLong("splitring.seed");

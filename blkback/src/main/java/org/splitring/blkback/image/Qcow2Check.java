@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongFunction;
 
 /// Compares what the tables of a qcow2 image use with what its refcounts say, as `qemu-img check`
 /// does. Nothing that the image names is opened.
@@ -86,15 +87,14 @@ final class Qcow2Check {
             if (l1[i] == 0) {
                 continue;
             }
-            String name = "L1 entry " + i;
             long offset = l1[i] & OFFSET;
-            if (!isCluster(name, offset) || (l1[i] & ~(OWNED | OFFSET)) != 0) {
-                damage("%s is 0x%016x".formatted(name, l1[i]));
+            if (!isCluster(Qcow2Check::l1Entry, i, offset) || (l1[i] & ~(OWNED | OFFSET)) != 0) {
+                damage("%s is 0x%016x".formatted(l1Entry(i), l1[i]));
                 continue;
             }
             counts.add(offset >>> clusterBits);
             if (active) {
-                owned(name, l1[i], offset);
+                owned(Qcow2Check::l1Entry, i, l1[i], offset);
             }
             numbers.readLongs(offset, l2, 0, l2.length);
             for (int j = 0; j < l2.length; j++) {
@@ -105,23 +105,43 @@ final class Qcow2Check {
         }
     }
 
-    private boolean isCluster(String what, long offset) {
+    // What leads to a cluster is named only where something is wrong with it: an image may have
+    // millions of entries.
+
+    private static String l1Entry(long index) {
+        return "L1 entry " + index;
+    }
+
+    private static String l2Entry(long guestCluster) {
+        return "L2 entry of cluster " + guestCluster;
+    }
+
+    private static String snapshot(long index) {
+        return "snapshot " + index;
+    }
+
+    private boolean isCluster(LongFunction<String> name, long number, long offset) {
         if ((offset & (header.clusterBytes() - 1)) != 0 || offset == 0) {
-            damage("%s leads to 0x%x, where no cluster can begin".formatted(what, offset));
+            damage(
+                    "%s leads to 0x%x, where no cluster can begin"
+                            .formatted(name.apply(number), offset));
             return false;
         }
         if (offset >>> clusterBits >= fileClusters) {
-            damage("%s leads to 0x%x, beyond the end of the file".formatted(what, offset));
+            damage(
+                    "%s leads to 0x%x, beyond the end of the file"
+                            .formatted(name.apply(number), offset));
             return false;
         }
         return true;
     }
 
-    private void owned(String what, long entry, long offset) throws IOException {
+    private void owned(LongFunction<String> name, long number, long entry, long offset)
+            throws IOException {
         boolean once = refcounts.get(offset >>> clusterBits) == 1;
         if (((entry & OWNED) != 0) != once) {
             damage(
-                    what
+                    name.apply(number)
                             + " says that its cluster is "
                             + ((entry & OWNED) != 0 ? "owned" : "shared")
                             + ", and it counts "
@@ -130,14 +150,13 @@ final class Qcow2Check {
     }
 
     private void entry(long guest, long entry, boolean active) throws IOException {
-        String name = "L2 entry of cluster " + guest;
         if ((entry & COMPRESSED) != 0) {
             int bits = 62 - (clusterBits - 8);
             long offset = entry & ((1L << bits) - 1) & ((1L << 56) - 1);
             long sectors = ((entry & ~(COMPRESSED | OWNED)) >>> bits) + 1;
             long last = (offset & -512) + sectors * 512 - 1;
             if ((entry & OWNED) != 0 || offset >>> clusterBits >= fileClusters) {
-                damage("%s is 0x%016x".formatted(name, entry));
+                damage("%s is 0x%016x".formatted(l2Entry(guest), entry));
                 return;
             }
             for (long c = offset >>> clusterBits; c <= last >>> clusterBits; c++) {
@@ -147,17 +166,17 @@ final class Qcow2Check {
         }
         if ((entry & ~(OWNED | OFFSET | READS_ZERO)) != 0
                 || (header.version() < 3 && (entry & READS_ZERO) != 0)) {
-            damage("%s is 0x%016x".formatted(name, entry));
+            damage("%s is 0x%016x".formatted(l2Entry(guest), entry));
             return;
         }
         long offset = entry & OFFSET;
         if (offset == 0 && entry == READS_ZERO) {
             return;
         }
-        if (isCluster(name, offset)) {
+        if (isCluster(Qcow2Check::l2Entry, guest, offset)) {
             counts.add(offset >>> clusterBits);
             if (active) {
-                owned(name, entry, offset);
+                owned(Qcow2Check::l2Entry, guest, entry, offset);
             }
         }
     }
@@ -171,10 +190,10 @@ final class Qcow2Check {
             long l1Size = Integer.toUnsignedLong(fixed.getInt(8));
             entries += l1Size;
             if (l1Size * Long.BYTES > Qcow2Header.MAX_L1_BYTES || entries > MAX_SNAPSHOT_ENTRIES) {
-                damage("snapshot " + i + " has an L1 table of " + l1Size + " entries");
+                damage(snapshot(i) + " has an L1 table of " + l1Size + " entries");
                 return;
             }
-            if (isCluster("snapshot " + i, l1Offset)) {
+            if (isCluster(Qcow2Check::snapshot, i, l1Offset)) {
                 table(l1Offset, (int) l1Size, false);
             }
             long extra = Integer.toUnsignedLong(fixed.getInt(36));

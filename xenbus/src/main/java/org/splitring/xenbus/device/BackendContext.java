@@ -10,6 +10,7 @@ import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DriverDomain;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Keys;
+import org.splitring.xenbus.SerialTasks;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.store.StoreAccess;
 import org.splitring.xenbus.store.StoreException;
@@ -23,6 +24,7 @@ public final class BackendContext {
     private final DevicePaths paths;
     private final DeviceLoop loop;
     private final DeviceMeters meters;
+    private final SerialTasks notes;
     private final Endings endings;
     private volatile Runnable republish = () -> {};
 
@@ -37,6 +39,7 @@ public final class BackendContext {
                         paths.backendType(),
                         paths.frontendDomain(),
                         paths.device());
+        notes = new SerialTasks(paths.backend() + ": notes", host.executor());
         endings = new Endings(paths.backend());
     }
 
@@ -95,17 +98,16 @@ public final class BackendContext {
     }
 
     /// Writes a key into the backend's folder, for people and tools, unless that is gone. Any
-    /// thread; it is written a little later.
+    /// thread; it is written a little later, and what is noted first is written first.
     public void note(String key, String value) {
-        host.executor()
-                .execute(
-                        () -> {
-                            try {
-                                host.store().transaction(folder -> note(folder, key, value));
-                            } catch (StoreException e) {
-                                LOG.debug("{}: {}: {}", paths.backend(), key, e.getMessage());
-                            }
-                        });
+        notes.execute(
+                () -> {
+                    try {
+                        host.store().transaction(folder -> note(folder, key, value));
+                    } catch (StoreException e) {
+                        LOG.debug("{}: {}: {}", paths.backend(), key, e.getMessage());
+                    }
+                });
     }
 
     private void note(StoreAccess store, String key, String value) throws StoreException {

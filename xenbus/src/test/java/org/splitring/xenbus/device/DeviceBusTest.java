@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +27,7 @@ import org.splitring.xenbus.BackendOptions;
 import org.splitring.xenbus.DeviceEnd;
 import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.FrontendOptions;
+import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.Toolstack;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreTree;
@@ -124,6 +126,30 @@ class DeviceBusTest {
         awaitState(paths(device), "6");
         toolstack.removeDevice(paths(device));
         await().atMost(10, TimeUnit.SECONDS).until(() -> list().isEmpty());
+    }
+
+    /// On threads of their own the first note could be the last.
+    @Test
+    void whatIsNotedLastIsWhatStandsThere() throws Exception {
+        ArrayDeque<Runnable> tasks = new ArrayDeque<>();
+        BackendHost host =
+                new BackendHost(
+                        hypervisor.driverDomain(DomId.ZERO),
+                        control,
+                        loops::next,
+                        tasks::addFirst,
+                        Timers.system(),
+                        meters,
+                        HostServices.NONE);
+        BackendContext context = new BackendContext(host, paths(0));
+        control.write(paths(0).backend() + "/state", "1");
+        context.note("mood", "good");
+        context.note("mood", "better");
+        while (!tasks.isEmpty()) {
+            tasks.remove().run();
+        }
+        assertEquals("better", control.read(paths(0).backend() + "/mood").orElse(""));
+        context.end();
     }
 
     @Test

@@ -25,9 +25,15 @@ class BarrierTest {
     private final ArrayDeque<Runnable> work = new ArrayDeque<>();
     private final ArrayDeque<Runnable> syncs = new ArrayDeque<>();
     private boolean failSync;
+    private int sizeBytes = 1 << 20;
 
     private final MemoryStore store =
             new MemoryStore(1 << 20) {
+                @Override
+                public long sizeBytes() {
+                    return sizeBytes;
+                }
+
                 @Override
                 public long writeNoWait(IoVector from, long offset) {
                     return WOULD_BLOCK;
@@ -210,6 +216,24 @@ class BarrierTest {
             runAll(rig);
             assertEquals(new QueueRig.Response(2, BlkifOp.FLUSH_DISKCACHE, -1), rig.take());
             assertEquals(List.of("sync", "write 1"), log);
+        }
+    }
+
+    /// The flush after the data cannot make good what was not written: here the disk has become
+    /// smaller before it was.
+    @Test
+    void aBarrierWhoseDataFailedIsAnErrorAndLetsOthersOn() {
+        try (QueueRig rig = rig()) {
+            rig.write(BlkifOp.WRITE_BARRIER, 1, 8, rig.grefs[1]);
+            rig.write(BlkifOp.WRITE, 2, 0, rig.grefs[2]);
+            poll(rig);
+            run(rig, syncs);
+            sizeBytes = 4096;
+            runAll(rig);
+            assertEquals(new QueueRig.Response(1, BlkifOp.WRITE_BARRIER, -1), rig.take());
+            assertEquals(new QueueRig.Response(2, BlkifOp.WRITE, 0), rig.take());
+            assertEquals(List.of("sync", "write 0"), log);
+            assertEquals(0, rig.mappedData());
         }
     }
 

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
-import static org.splitring.driverdomain.LabUnderTest.assertNothingLost;
 
 import java.nio.file.Path;
 import java.util.Set;
@@ -97,12 +96,12 @@ class VifSuspendIT {
 
     private void assertTheyReachEachOther() throws Exception {
         // The other end has its cable back before this command can look for it.
-        assertNothingLost(ping(ONE, "10.76.0.2").output());
-        assertNothingLost(ping(TWO, "10.76.0.1").output());
+        pings(ONE, "10.76.0.2");
+        pings(TWO, "10.76.0.1");
     }
 
-    private Ended ping(String from, String to) throws Exception {
-        return lab.inside(from, "ping", "-c", "3", "-i", "0.3", "-W", "5", to);
+    private void pings(String from, String to) throws Exception {
+        LabUnderTest.pingsWithoutLoss(lab.in(from), "-c", "3", "-i", "0.3", "-W", "5", to);
     }
 
     /// A frame against the rule, and one from an address that is not the guest's.

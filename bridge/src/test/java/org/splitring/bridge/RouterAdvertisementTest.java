@@ -75,6 +75,7 @@ class RouterAdvertisementTest {
         byte[] prefix = Arrays.copyOfRange(said.array(), 48, 64);
         assertArrayEquals(Packets.address("fd00:1::"), prefix);
         assertEquals(0x1903, said.getShort(64), "resolver; no prefix of 48 bits before it");
+        assertEquals(1800, said.getInt(68));
         assertArrayEquals(Packets.address("fd00:1::1"), Arrays.copyOfRange(said.array(), 72, 88));
         assertEquals(88, said.capacity());
         // A host without an address yet.
@@ -93,6 +94,27 @@ class RouterAdvertisementTest {
         a.port.send(solicitation(a, "fe80::2", 255, 0));
         ByteBuffer said = ByteBuffer.wrap(heard(a, "fe80::2"));
         assertEquals(0x0304_4080, said.getInt(32), "64 bits, on-link, not autonomous");
+        Guest b = new Guest(lab, "b", 3, "fd00:1::3");
+        b.port.send(solicitation(b, "fe80::3", 255, 0));
+        said = ByteBuffer.wrap(heard(b, "fe80::3"));
+        assertEquals(0x0304_40C0, said.getInt(32), "that is said to its own port only");
+    }
+
+    /// RFC 8200: links of less than 1280 bytes have no IPv6.
+    @Test
+    void anMtuThatIsTooSmallIsNotSaid() {
+        for (int mtu : new int[] {1280, 1279}) {
+            lab.network.mtu(mtu);
+            a.port.send(solicitation(a, "fe80::2", 255, 0));
+            ByteBuffer said = ByteBuffer.wrap(heard(a, "fe80::2"));
+            if (mtu == 1280) {
+                assertEquals(0x0501, said.getShort(24));
+                assertEquals(1280, said.getInt(28));
+            } else {
+                assertEquals(0x0304, said.getShort(24), "the prefix is next");
+                assertEquals(56, said.capacity());
+            }
+        }
     }
 
     @Test
@@ -114,6 +136,31 @@ class RouterAdvertisementTest {
             a.port.send(solicitation(a, "fe80::2", 255, 0));
         }
         assertEquals(32, a.port.take().size());
+        assertEquals(968, router.counters().get(RouterCounter.DROPPED_GROUP));
+        // So are those from hosts without an address, whose answer is for all.
+        a.port.send(solicitation(a, "::", 255, 0));
+        assertEquals(List.of(), a.port.take());
+        // Others do not suffer for it.
+        Guest b = new Guest(lab, "b", 3, "fd00:1::3");
+        b.port.send(solicitation(b, "fe80::3", 255, 0));
+        heard(b, "fe80::3");
+        // A second later there are as many again, and no more after a minute.
+        for (int seconds : new int[] {1, 60}) {
+            lab.sleepSeconds(seconds);
+            for (int i = 0; i < 1000; i++) {
+                a.port.send(solicitation(a, "fe80::2", 255, 0));
+            }
+            assertEquals(32, a.port.take().size());
+        }
+    }
+
+    @Test
+    void solicitationsThatNobodyAnswersUseNothingUp() {
+        for (int i = 0; i < 1000; i++) {
+            a.port.send(solicitation(a, "fe80::2", 254, 0));
+        }
+        a.port.send(solicitation(a, "fe80::2", 255, 0));
+        heard(a, "fe80::2");
     }
 
     @Test

@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -193,7 +192,7 @@ class BlockAttachIT {
         progress(client, 50);
         succeeds("xvdc of db is paused; its image is closed", "block-pause", "db", "xvdc");
         DiskImage.open(image, DiskMode.WRITEBACK).close(); // nobody has it
-        long before = answersAtRest(client);
+        long before = client.answersAtRest();
         Path copy = dir.resolve("new.qcow2");
         Ended converted =
                 program.tool(
@@ -232,19 +231,6 @@ class BlockAttachIT {
         // A driver domain that is killed may leave clusters that nobody has, and no other damage.
         assertTrue(check.code() == 0 || check.code() == 3, check.output());
         Files.delete(image);
-    }
-
-    /// What was answered before a pause still comes in: until nothing has for half a second.
-    private static long answersAtRest(VerifiedDisk client) {
-        AtomicLong last = new AtomicLong(-1);
-        await().during(Duration.ofMillis(500))
-                .atMost(PATIENCE)
-                .until(
-                        () -> {
-                            long now = client.answers();
-                            return last.getAndSet(now) == now;
-                        });
-        return last.get();
     }
 
     @Test

@@ -65,8 +65,9 @@ final class DriverDomainUnderTest implements AutoCloseable {
         return ChildResources.of(process.pid());
     }
 
-    /// Resources once they have not changed for a while: what an ended guest had is given back.
-    ChildResources settledResources() throws IOException {
+    /// Resources once they have not changed for a while: what an ended guest had is given back. On
+    /// a busy machine that says little: so it is told how many guests are mapped then.
+    ChildResources settledResources(int guests) throws IOException {
         ChildResources[] last = {resources()};
         int[] same = new int[1];
         Awaitility.await()
@@ -77,7 +78,7 @@ final class DriverDomainUnderTest implements AutoCloseable {
                             ChildResources now = resources();
                             same[0] = now.equals(last[0]) ? same[0] + 1 : 0;
                             last[0] = now;
-                            return same[0] >= 6;
+                            return same[0] >= 6 && now.guestMappings() == guests;
                         });
         return last[0];
     }

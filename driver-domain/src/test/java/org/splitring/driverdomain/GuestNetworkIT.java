@@ -76,8 +76,8 @@ class GuestNetworkIT {
             one.run("ping", "-c", "1", "-W", "10", "127.0.0.1");
 
             one.run("ping", "-c", "3", "-i", "0.01", "-W", "10", OTHER);
-            LabUnderTest.assertNothingLost(
-                    one.run("ping", "-f", "-c", "1000", "-s", "1400", "-W", "10", OTHER));
+            LabUnderTest.pingsWithoutLoss(
+                    one::run, "-f", "-c", "1000", "-s", "1400", "-W", "10", OTHER);
             long arrived = two.transferFrom(one, List.of("-n", "32M"));
             assertTrue(arrived > 16 << 20, arrived + " bytes have arrived");
             assertTrue(two.transferFrom(one, List.of("-n", "8M", "-R")) > 4 << 20);

@@ -132,9 +132,8 @@ class HostileNeighbourIT {
     }
 
     private static void pingsWithoutLoss(String address, int times) throws Exception {
-        List<String> ping =
-                LabUnderTest.line(PEER, "ping", "-q", "-f", "-c", times + "", "-W", "5", address);
-        LabUnderTest.assertNothingLost(lab.execute(ping).output());
+        LabUnderTest.pingsWithoutLoss(
+                lab.in(PEER), "-q", "-f", "-c", times + "", "-W", "5", address);
     }
 
     /// N-40, N-41, N-43, N-44, N-45: what is forged stays at its port, what may pass hurts nobody.

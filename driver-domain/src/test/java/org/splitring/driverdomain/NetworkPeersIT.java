@@ -241,10 +241,18 @@ class NetworkPeersIT {
                 """;
         there.ip(devices.formatted(42, 42, THERE, HOST, "10.94.2.2", 42, 42));
         try {
-            LabUnderTest.assertNothingLost(
-                    succeeds(FAR, "ping", "-f", "-c", "200", "-s", "1422", "-W", "5", "10.94.2.2"));
-            LabUnderTest.assertNothingLost(
-                    atTheOtherEnd("ping", "-f", "-c", "200", "-M", "do", "-W", "5", "10.94.2.1"));
+            LabUnderTest.pingsWithoutLoss(
+                    lab.in(FAR), "-f", "-c", "200", "-s", "1422", "-W", "5", "10.94.2.2");
+            LabUnderTest.pingsWithoutLoss(
+                    NetworkPeersIT::atTheOtherEnd,
+                    "-f",
+                    "-c",
+                    "200",
+                    "-M",
+                    "do",
+                    "-W",
+                    "5",
+                    "10.94.2.1");
 
             // N-49: the same peer, and another segment.
             there.ip("link set vx42 down\n");
@@ -299,8 +307,8 @@ class NetworkPeersIT {
                     lease.contains(
                             "bound to 10.94.%d.15/24, router %s,".formatted(subnet, gateway)),
                     lease);
-            LabUnderTest.assertNothingLost(
-                    succeeds(CLIENT, "ping", "-c", "5", "-i", "0.2", "-W", "5", gateway));
+            LabUnderTest.pingsWithoutLoss(
+                    lab.in(CLIENT), "-c", "5", "-i", "0.2", "-W", "5", gateway);
             exchangeFiles(InetAddress.getLoopbackAddress(), gateway);
         }
     }
@@ -435,8 +443,8 @@ class NetworkPeersIT {
             machine.awaitSaid(words);
             assertTrue(web.said().contains("response:200"), web.said());
             assertTrue(dnsmasq.said().contains("DHCPACK(eth0) 10.94.1.50 " + mac), dnsmasq.said());
-            LabUnderTest.assertNothingLost(
-                    succeeds(SERVER, "ping", "-c", "10", "-i", "0.1", "-W", "5", "10.94.1.50"));
+            LabUnderTest.pingsWithoutLoss(
+                    lab.in(SERVER), "-c", "10", "-i", "0.1", "-W", "5", "10.94.1.50");
         }
     }
 
@@ -470,8 +478,7 @@ class NetworkPeersIT {
                     lease.contains("bound to 10.94.7.2/24, router 10.94.7.1, dns 10.94.7.1"),
                     lease);
             succeeds(CLIENT, "ip", "route", "add", HOST, "via", "10.94.7.1");
-            LabUnderTest.assertNothingLost(
-                    succeeds(CLIENT, "ping", "-c", "5", "-i", "0.2", "-W", "5", HOST));
+            LabUnderTest.pingsWithoutLoss(lab.in(CLIENT), "-c", "5", "-i", "0.2", "-W", "5", HOST);
             exchangeFiles(InetAddress.getByName(HOST), HOST);
         }
     }

@@ -10,7 +10,6 @@ import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -62,8 +61,9 @@ class SuspendIT {
     /// Nothing is answered, so nothing is written, while the devices stand still.
     private static void standsStill(VerifiedDisk disk) {
         long before = disk.answers();
-        LockSupport.parkNanos(200_000_000);
-        assertTrue(disk.answers() <= before + 1, "requests are answered while it is suspended");
+        long more = disk.answersAtRest() - before; // what was answered before is read late, perhaps
+        assertTrue(
+                more <= VerifiedDisk.DEPTH, more + " requests are answered while it is suspended");
         assertNull(disk.failure());
     }
 

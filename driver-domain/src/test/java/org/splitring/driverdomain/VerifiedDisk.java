@@ -1,9 +1,12 @@
 package org.splitring.driverdomain;
 
+import static org.awaitility.Awaitility.await;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -25,7 +28,10 @@ final class VerifiedDisk implements AutoCloseable {
     static final int BLOCK_SECTORS = 16;
     private static final int SECTOR = 512;
     private static final int BLOCK_BYTES = BLOCK_SECTORS * SECTOR;
-    private static final int DEPTH = 8;
+
+    /// How many requests are under way at most.
+    static final int DEPTH = 8;
+
     private static final int FLUSH = -1;
 
     /// Leaves a processor to those whose work is watched.
@@ -182,6 +188,23 @@ final class VerifiedDisk implements AutoCloseable {
     /// How many requests have been answered.
     long answers() {
         return answers.get();
+    }
+
+    /// Waits until nothing has been answered for half a second, of a disk that stands still: what
+    /// was answered before that still comes in.
+    ///
+    /// @return as [#answers]
+    long answersAtRest() {
+        AtomicLong last = new AtomicLong(-1);
+        await("no answers while it stands still")
+                .during(Duration.ofMillis(500))
+                .atMost(LabUnderTest.PATIENCE)
+                .until(
+                        () -> {
+                            long now = answers();
+                            return last.getAndSet(now) == now;
+                        });
+        return last.get();
     }
 
     /// What has gone wrong so far.

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
-import static org.splitring.driverdomain.LabUnderTest.assertNothingLost;
 
 import java.nio.file.Path;
 import java.util.Set;
@@ -95,14 +94,36 @@ class VifSuspendIT {
         return 0;
     }
 
-    private void assertTheyReachEachOther() throws Exception {
-        // The other end has its cable back before this command can look for it.
-        assertNothingLost(ping(ONE, "10.76.0.2").output());
-        assertNothingLost(ping(TWO, "10.76.0.1").output());
+    /// The interface inside the guest: its address, MTU, cable, and what was set there by hand.
+    private String inside() throws Exception {
+        return lab.in(ONE)
+                .run(
+                        "sh",
+                        "-c",
+                        "cd /sys/class/net/eth0; cat address mtu carrier;"
+                                + " ip -4 -o addr show dev eth0 | grep -o 'inet [^ ]*'");
     }
 
-    private Ended ping(String from, String to) throws Exception {
-        return lab.inside(from, "ping", "-c", "3", "-i", "0.3", "-W", "5", to);
+    /// The guest has no cable, and its backend has let go of it; the port stays where it is.
+    private void assertItsDevicesAreClosed() throws Exception {
+        String carrier = lab.in(ONE).run("cat", "/sys/class/net/eth0/carrier").strip();
+        assertEquals("0", carrier, "the guest's programs see a cable");
+        assertEquals("closed", backendState());
+    }
+
+    private String backendState() {
+        JsonNode devices = json("list", "--json", ONE).path("devices");
+        return devices.path(0).path("backend_state").asString();
+    }
+
+    private void assertTheyReachEachOther() throws Exception {
+        // The other end has its cable back before this command can look for it.
+        pings(ONE, "10.76.0.2");
+        pings(TWO, "10.76.0.1");
+    }
+
+    private void pings(String from, String to) throws Exception {
+        LabUnderTest.pingsWithoutLoss(lab.in(from), "-c", "3", "-i", "0.3", "-W", "5", to);
     }
 
     /// A frame against the rule, and one from an address that is not the guest's.
@@ -126,11 +147,18 @@ class VifSuspendIT {
         Set<String> before = told();
         assertTrue(before.contains("00:16:3e:4d:00:99 at " + ONE + ".0"), before::toString);
         assertTrue(before.contains(ONE + ".0 to " + ONE), before::toString);
+        lab.in(ONE).run("ip", "addr", "add", "10.77.0.1/24", "dev", "eth0");
+        String insideBefore = inside();
+        assertEquals(
+                "00:16:3e:4d:00:01\n1400\n1\ninet 10.76.0.1/24\ninet 10.77.0.1/24\n", insideBefore);
         for (int i = 0; i < 2; i++) {
             assertEquals("suspended " + ONE + "\n", lab.command(0, "suspend", ONE));
+            assertItsDevicesAreClosed();
             Ended silence = lab.inside(TWO, "ping", "-c", "1", "-W", "1", "10.76.0.1");
             assertNotEquals(0, silence.code(), silence::output);
             assertEquals("resumed " + ONE + "\n", lab.command(0, "resume", ONE));
+            assertEquals("connected", backendState());
+            assertEquals(insideBefore, inside());
             assertTheyReachEachOther();
             assertEquals(before, told());
         }
@@ -146,6 +174,7 @@ class VifSuspendIT {
         Ended silence = lab.inside(TWO, "ping", "-c", "1", "-W", "1", "10.76.0.1");
         assertNotEquals(0, silence.code(), silence::output);
         lab.command(0, "restore", file);
+        assertEquals("00:16:3e:4d:00:01\n1400\n1\ninet 10.76.0.1/24\n", inside());
         assertTheyReachEachOther();
         assertEquals(before, told());
         assertItIsKeptToItsRules();

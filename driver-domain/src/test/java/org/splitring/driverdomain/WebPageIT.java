@@ -17,6 +17,7 @@ import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
+import java.util.regex.Pattern;
 import org.awaitility.Awaitility;
 import org.awaitility.core.ConditionTimeoutException;
 import org.junit.jupiter.api.AfterAll;
@@ -50,6 +51,8 @@ class WebPageIT {
 
     /// Of a link, to the right and to the left, and of a port in a table, in and out.
     private static final String RATES = "→ [0-9.]+ [kM]bit/s ← [0-9.]+ [kM]bit/s";
+
+    private static final Pattern RATE = Pattern.compile("([0-9.]+) ?([kM]?)bit/s");
 
     private static final String BOTH =
             "[0-9.]+ [kM]bit/s [0-9.]+ [kM]bit/s [0-9.]+ ?/s [0-9.]+ ?/s.*";
@@ -364,7 +367,7 @@ class WebPageIT {
                         "other/vxlan");
         open();
         // Not in the lab file: two networks of a lab have no subnet in common.
-        Ended far = lab.inside(FAR, "ip", "addr", "add", "10.94.4.3/24", "dev", "eth0");
+        Ended far = lab.inside(FAR, "ip", "addr", "replace", "10.94.4.3/24", "dev", "eth0");
         assertEquals(0, far.code(), far.output());
         Process ping = ping("10.94.4.3");
         try {
@@ -382,6 +385,53 @@ class WebPageIT {
         }
         for (String port : ports) {
             await("silence at " + port, () -> link(port).isEmpty());
+        }
+        assertQuiet();
+    }
+
+    /// Datagrams of 1000 bytes that nobody hears; the kernel says so once a second.
+    private static Process talk(String address) throws IOException {
+        String loop = "while sleep 0.01; do printf %01000d 0 >/dev/udp/" + address + "/9; done";
+        return new ProcessBuilder(LabUnderTest.line(WEB, "bash", "-c", loop))
+                .redirectErrorStream(true)
+                .redirectOutput(dir.resolve("talk.out").toFile())
+                .start();
+    }
+
+    /// How many times as much the first of two rates is.
+    private static double ratio(String text) {
+        double[] rates =
+                RATE.matcher(text)
+                        .results()
+                        .limit(2)
+                        .mapToDouble(
+                                rate ->
+                                        Double.parseDouble(rate.group(1))
+                                                * (rate.group(2).equals("k") ? 1e3 : 1)
+                                                * (rate.group(2).equals("M") ? 1e6 : 1))
+                        .toArray();
+        return rates.length < 2 || rates[0] + rates[1] == 0 ? 1 : rates[0] / rates[1];
+    }
+
+    @Test
+    void whatGoesOneWayIsShownAtTheArrowOfThatWay() throws Exception {
+        open();
+        Ended far = lab.inside(FAR, "ip", "addr", "replace", "10.94.4.3/24", "dev", "eth0");
+        assertEquals(0, far.code(), far.output());
+        Process talk = talk("10.94.4.3");
+        try {
+            await("out of the guest", () -> ratio(link(WEB + "/vif/0")) > 4);
+            await("into the other", () -> ratio(link(FAR + "/vif/0")) < 0.25);
+            await("out of a network", () -> ratio(link("west/dgram")) > 4);
+            await("into the next", () -> ratio(link("east/dgram")) < 0.25);
+            browser.findElement(By.cssSelector("[data-key='port east/vxlan']"))
+                    .sendKeys(Keys.ENTER);
+            await("network", () -> id("detail-title").getText().equals("Network east"));
+            await("in at the one", () -> ratio(portRow("dgram")) > 4);
+            await("out at the other", () -> ratio(portRow("vxlan")) < 0.25);
+        } finally {
+            talk.destroy();
+            talk.waitFor();
         }
         assertQuiet();
     }

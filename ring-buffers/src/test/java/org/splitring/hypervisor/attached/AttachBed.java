@@ -92,6 +92,13 @@ final class AttachBed implements AutoCloseable {
         await(() -> openDescriptors() <= count);
     }
 
+    /// Those that have ended may need a moment to be gone: somebody's who waited before, say.
+    static void awaitThreads(int count) {
+        Awaitility.await()
+                .pollInSameThread()
+                .until(() -> Thread.getAllStackTraces().size() <= count);
+    }
+
     @Override
     public void close() {
         server.close();

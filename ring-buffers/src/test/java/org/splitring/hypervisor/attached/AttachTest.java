@@ -459,7 +459,7 @@ class AttachTest {
         }
         AttachBed.await(() -> AttachBed.guestMappings() == 0);
         long before = AttachBed.openDescriptors();
-        long threads = Thread.getAllStackTraces().size();
+        int threads = Thread.getAllStackTraces().size();
         for (int round = 0; round < 20; round++) {
             try (AttachedGuest guest = attach(7)) {
                 DriverDomain driver = bed.peer(round + 2).driverDomain();
@@ -475,7 +475,7 @@ class AttachTest {
         }
         AttachBed.await(() -> AttachBed.guestMappings() == 0);
         AttachBed.awaitDescriptors(before);
-        assertTrue(Thread.getAllStackTraces().size() <= threads + 2);
+        AttachBed.awaitThreads(threads + 2);
         assertEquals(GuestMemory.PAGE_SIZE, 4096);
     }
 

@@ -408,11 +408,15 @@ class HostileEventsTest {
         return open;
     }
 
-    /// How many bytes of a range of addresses this process has mapped.
+    /// How many bytes of a range of addresses are a guest's memory. What is free again may soon be
+    /// somebody else's: a thread's stack, say.
     private static long mappedBytes(long from, long to) {
         long bytes = 0;
         try {
             for (String line : Files.readAllLines(Path.of("/proc/self/maps"))) {
+                if (!line.contains("memfd:")) {
+                    continue;
+                }
                 String[] range = line.substring(0, line.indexOf(' ')).split("-", -1);
                 long start = Math.max(from, Long.parseUnsignedLong(range[0], 16));
                 long end = Math.min(to, Long.parseUnsignedLong(range[1], 16));

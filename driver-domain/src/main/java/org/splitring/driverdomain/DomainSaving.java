@@ -2,6 +2,7 @@ package org.splitring.driverdomain;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
@@ -54,6 +55,9 @@ final class DomainSaving {
                 makeStable(guest);
                 write(guest, memory, file);
                 written = true;
+            } catch (NoSuchFileException e) {
+                throw new CommandException(
+                        file + " cannot be written: there is no folder " + file.getParent(), e);
             } catch (IOException e) {
                 throw new CommandException(file + " cannot be written: " + e, e);
             } finally {

@@ -186,7 +186,11 @@ class SaveIT {
             }
             refused(file + "0 is there already", "save", "web", file + "0");
             refused("no such file", "restore", dir.resolve("gone") + "");
-            refused("cannot be written", "save", "web", dir.resolve("gone/web.saved") + "");
+            refused(
+                    "there is no folder " + dir.resolve("gone"),
+                    "save",
+                    "web",
+                    dir.resolve("gone/web.saved") + "");
             long answers = disk.answers();
             await().atMost(PATIENCE).until(() -> disk.answers() > answers + 50);
             disk.finish();
@@ -217,7 +221,11 @@ class SaveIT {
         refused(xvdb + ", which is for disk xvdb in memory, is there already", "save", "web", file);
         assertEquals("mine", Files.readString(xvdb));
         Files.delete(xvdb);
-        refused("cannot be written", "save", "web", dir.resolve("gone/web.saved") + "");
+        refused(
+                "there is no folder " + dir.resolve("gone"),
+                "save",
+                "web",
+                dir.resolve("gone/web.saved") + "");
         assertFalse(Files.exists(xvda));
         lab.io(lab.uri("xvda"), "read -P 5 1M 64k"); // it goes on
 

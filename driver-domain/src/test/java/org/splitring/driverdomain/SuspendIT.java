@@ -1,12 +1,14 @@
 package org.splitring.driverdomain;
 
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.splitring.driverdomain.LabUnderTest.PATIENCE;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -58,12 +60,14 @@ class SuspendIT {
         assertNull(disk.failure());
     }
 
-    /// Nothing is answered, so nothing is written, while the devices stand still.
-    private static void standsStill(VerifiedDisk disk) {
+    /// Nothing is written, and nothing answered, while the devices stand still.
+    private void standsStill(VerifiedDisk disk) throws IOException {
+        byte[] bytes = Files.readAllBytes(image);
         long before = disk.answers();
         long more = disk.answersAtRest() - before; // what was answered before is read late, perhaps
         assertTrue(
                 more <= VerifiedDisk.DEPTH, more + " requests are answered while it is suspended");
+        assertArrayEquals(bytes, Files.readAllBytes(image), "written while it is suspended");
         assertNull(disk.failure());
     }
 

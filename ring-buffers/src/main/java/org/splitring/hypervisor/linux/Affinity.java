@@ -1,12 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -14,10 +10,8 @@ import java.util.List;
 /// spin on one processor, or change places, measure the scheduler.
 public final class Affinity {
     private static final int MASK_BYTES = 128; // 1024 processors, as in glibc's cpu_set_t
-    private static final MethodHandle SET =
-            Native.function("sched_setaffinity", INT, INT, LONG, LONG);
-    private static final MethodHandle GET =
-            Native.function("sched_getaffinity", INT, INT, LONG, LONG);
+    private static final Native.Function SET = Native.function("sched_setaffinity");
+    private static final Native.Function GET = Native.function("sched_getaffinity");
 
     private Affinity() {}
 
@@ -50,14 +44,8 @@ public final class Affinity {
         }
     }
 
-    private static void call(MethodHandle function, String what, MemorySegment mask)
+    private static void call(Native.Function function, String what, MemorySegment mask)
             throws LinuxException {
-        int result =
-                Native.call(
-                        state ->
-                                (int)
-                                        function.invokeExact(
-                                                state, 0, (long) MASK_BYTES, mask.address()));
-        Fd.check(what, result);
+        Fd.check(what, function.callInt(0, MASK_BYTES, mask.address()));
     }
 }

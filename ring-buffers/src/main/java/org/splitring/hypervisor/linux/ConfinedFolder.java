@@ -1,13 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
@@ -31,9 +26,8 @@ public final class ConfinedFolder implements AutoCloseable {
     private static final int O_NOCTTY = 0x100;
     private static final int O_NONBLOCK = 0x800;
 
-    private static final MethodHandle SYSCALL =
-            Native.variadic("syscall", 1, LONG, LONG, LONG, POINTER, POINTER, LONG);
-    private static final MethodHandle OPEN = Native.variadic("open", 2, INT, POINTER, INT, INT);
+    private static final Native.Function SYSCALL = Native.function("syscall");
+    private static final Native.Function OPEN = Native.function("open");
 
     private final int root;
     private boolean closed;
@@ -107,20 +101,18 @@ public final class ConfinedFolder implements AutoCloseable {
             MemorySegment name =
                     arena.allocateFrom(path.isEmpty() ? "." : path, StandardCharsets.ISO_8859_1);
             return Native.retried(
-                    state ->
+                    () ->
                             (int)
-                                    (long)
-                                            SYSCALL.invokeExact(
-                                                    state,
-                                                    SYS_OPENAT2,
-                                                    (long) root,
-                                                    name,
-                                                    how,
-                                                    how.byteSize()));
+                                    SYSCALL.call(
+                                            SYS_OPENAT2,
+                                            root,
+                                            name.address(),
+                                            how.address(),
+                                            how.byteSize()));
         }
     }
 
     private static int open(MemorySegment name, int flags) {
-        return Native.retried(state -> (int) OPEN.invokeExact(state, name, flags, 0));
+        return Native.retried(() -> OPEN.callInt(name.address(), flags, 0));
     }
 }

@@ -1,11 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 
 /// An eventfd: a counter that whoever has the descriptor can add to, and wait for.
 ///
@@ -14,7 +11,7 @@ import java.lang.invoke.MethodHandle;
 public final class EventFd implements AutoCloseable {
     private static final int EFD_NONBLOCK = 0x800;
     private static final int EFD_CLOEXEC = 0x80000;
-    private static final MethodHandle EVENTFD = Native.function("eventfd", INT, INT, INT);
+    private static final Native.Function EVENTFD = Native.function("eventfd");
     private static final MemorySegment ONE = Arena.global().allocate(8, 8);
 
     static {
@@ -29,9 +26,7 @@ public final class EventFd implements AutoCloseable {
 
     /// A new one, count 0, non-blocking.
     public static EventFd create() throws LinuxException {
-        int result =
-                Native.call(
-                        state -> (int) EVENTFD.invokeExact(state, 0, EFD_NONBLOCK | EFD_CLOEXEC));
+        int result = EVENTFD.callInt(0, EFD_NONBLOCK | EFD_CLOEXEC);
         return new EventFd(Fd.check("eventfd", result));
     }
 

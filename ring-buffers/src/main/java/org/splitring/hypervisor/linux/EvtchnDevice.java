@@ -1,12 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 
 /// `/dev/xen/evtchn` with one port: a descriptor that can be waited for.
@@ -25,7 +21,7 @@ public final class EvtchnDevice implements AutoCloseable {
     private static final long NOTIFY = 0x00044504L;
     private static final int MOST_EVENTS = 16;
 
-    private static final MethodHandle IOCTL = Native.variadic("ioctl", 2, INT, INT, LONG, LONG);
+    private static final Native.Function IOCTL = Native.function("ioctl");
 
     private final SharedFd fd;
     private final int port;
@@ -61,12 +57,7 @@ public final class EvtchnDevice implements AutoCloseable {
             MemorySegment argument = arena.allocate(8, 4);
             argument.set(ValueLayout.JAVA_INT, 0, domid);
             argument.set(ValueLayout.JAVA_INT, 4, remotePort);
-            int result =
-                    Native.call(
-                            state ->
-                                    (int)
-                                            IOCTL.invokeExact(
-                                                    state, fd, request, argument.address()));
+            int result = IOCTL.callInt(fd, request, argument.address());
             Fd.check(
                     "event channel " + Integer.toUnsignedString(remotePort) + " of domain " + domid,
                     result);
@@ -94,11 +85,8 @@ public final class EvtchnDevice implements AutoCloseable {
         if (!fd.enter()) {
             return;
         }
-        MemorySegment state = Native.state();
         try {
-            int ignored = (int) IOCTL.invokeExact(state, fd.number(), NOTIFY, portWord.address());
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            int ignored = IOCTL.callInt(fd.number(), NOTIFY, portWord.address());
         } finally {
             fd.exit();
         }

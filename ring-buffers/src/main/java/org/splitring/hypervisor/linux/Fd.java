@@ -1,13 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 
 /// What can be done with any file descriptor. Descriptors are plain `int` here; whoever made one
 /// closes it.
@@ -24,13 +19,12 @@ public final class Fd {
     /// Value of [#O_ACCMODE] for a descriptor that reads and writes.
     public static final int O_RDWR = 2;
 
-    private static final MethodHandle CLOSE = Native.function("close", INT, INT);
-    private static final MethodHandle FCNTL = Native.variadic("fcntl", 2, INT, INT, INT, LONG);
-    private static final MethodHandle READ = Native.function("read", LONG, INT, LONG, LONG);
-    private static final MethodHandle WRITE = Native.function("write", LONG, INT, LONG, LONG);
-    private static final MethodHandle STATX =
-            Native.function("statx", INT, INT, POINTER, INT, INT, POINTER);
-    private static final MethodHandle GETRLIMIT = Native.function("getrlimit", INT, INT, POINTER);
+    private static final Native.Function CLOSE = Native.function("close");
+    private static final Native.Function FCNTL = Native.function("fcntl");
+    private static final Native.Function READ = Native.function("read");
+    private static final Native.Function WRITE = Native.function("write");
+    private static final Native.Function STATX = Native.function("statx");
+    private static final Native.Function GETRLIMIT = Native.function("getrlimit");
 
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int STATX_BASIC_STATS = 0x7FF;
@@ -40,11 +34,7 @@ public final class Fd {
 
     /// Closes a descriptor. Errors are of no use to anybody: Linux has let go of the number anyway.
     public static void close(int fd) {
-        try {
-            int ignored = (int) CLOSE.invokeExact(Native.state(), fd);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        int ignored = CLOSE.callInt(fd);
     }
 
     /// A second descriptor of the same open file, close-on-exec.
@@ -85,12 +75,7 @@ public final class Fd {
     static MemorySegment statx(Arena arena, int fd, int mask) throws LinuxException {
         MemorySegment statx = arena.allocate(256, 8);
         MemorySegment noPath = arena.allocateFrom("");
-        int result =
-                Native.call(
-                        state ->
-                                (int)
-                                        STATX.invokeExact(
-                                                state, fd, noPath, AT_EMPTY_PATH, mask, statx));
+        int result = STATX.callInt(fd, noPath.address(), AT_EMPTY_PATH, mask, statx.address());
         check("statx", result);
         return statx;
     }
@@ -99,8 +84,7 @@ public final class Fd {
     public static long limit() throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment rlimit = arena.allocate(16, 8);
-            int result =
-                    Native.call(state -> (int) GETRLIMIT.invokeExact(state, RLIMIT_NOFILE, rlimit));
+            int result = GETRLIMIT.callInt(RLIMIT_NOFILE, rlimit.address());
             check("getrlimit", result);
             long limit = rlimit.get(ValueLayout.JAVA_LONG, 0);
             return limit < 0 ? Long.MAX_VALUE : limit;
@@ -111,16 +95,9 @@ public final class Fd {
     ///
     /// @return bytes read, 0 at the end, or `-errno`; retried after `EINTR`
     public static long read(int fd, long address, long sizeBytes) {
-        MemorySegment state = Native.state();
         long result;
         do {
-            try {
-                result =
-                        Native.orErrno(
-                                (long) READ.invokeExact(state, fd, address, sizeBytes), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            result = READ.call(fd, address, sizeBytes);
         } while (result == -Errno.EINTR);
         return result;
     }
@@ -129,22 +106,15 @@ public final class Fd {
     ///
     /// @return bytes written, or `-errno`; retried after `EINTR`
     public static long write(int fd, long address, long sizeBytes) {
-        MemorySegment state = Native.state();
         long result;
         do {
-            try {
-                result =
-                        Native.orErrno(
-                                (long) WRITE.invokeExact(state, fd, address, sizeBytes), state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
-            }
+            result = WRITE.call(fd, address, sizeBytes);
         } while (result == -Errno.EINTR);
         return result;
     }
 
     static int fcntl(int fd, int command, long argument) {
-        return Native.call(state -> (int) FCNTL.invokeExact(state, fd, command, argument));
+        return FCNTL.callInt(fd, command, argument);
     }
 
     /// Turns a negative result into an exception.

@@ -1,13 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 
 /// What is kept about a file besides its contents: read and changed through a descriptor, also one
@@ -23,12 +18,10 @@ public final class FileAttributes {
     private static final int STATX_ALL = 0xFFF; // the basic ones, and the time of birth
     private static final int LINK_BYTES = 4096;
 
-    private static final MethodHandle CHMOD = Native.function("chmod", INT, POINTER, INT);
-    private static final MethodHandle UTIMENSAT =
-            Native.function("utimensat", INT, INT, POINTER, POINTER, INT);
-    private static final MethodHandle READLINKAT =
-            Native.function("readlinkat", LONG, INT, POINTER, POINTER, LONG);
-    private static final MethodHandle FSTATFS = Native.function("fstatfs", INT, INT, POINTER);
+    private static final Native.Function CHMOD = Native.function("chmod");
+    private static final Native.Function UTIMENSAT = Native.function("utimensat");
+    private static final Native.Function READLINKAT = Native.function("readlinkat");
+    private static final Native.Function FSTATFS = Native.function("fstatfs");
 
     private FileAttributes() {}
 
@@ -111,7 +104,7 @@ public final class FileAttributes {
         try (Arena arena = Arena.ofConfined()) {
             // fchmod does not take an O_PATH descriptor; this way leads to the same file
             MemorySegment path = arena.allocateFrom("/proc/self/fd/" + fd);
-            int result = Native.call(state -> (int) CHMOD.invokeExact(state, path, permissions));
+            int result = CHMOD.callInt(path.address(), permissions);
             Fd.check("chmod", result);
         }
     }
@@ -125,15 +118,8 @@ public final class FileAttributes {
             times.set(ValueLayout.JAVA_LONG, 16, modified.seconds());
             times.set(ValueLayout.JAVA_LONG, 24, modified.nanos());
             int result =
-                    Native.call(
-                            state ->
-                                    (int)
-                                            UTIMENSAT.invokeExact(
-                                                    state,
-                                                    fd,
-                                                    arena.allocateFrom(""),
-                                                    times,
-                                                    AT_EMPTY_PATH));
+                    UTIMENSAT.callInt(
+                            fd, arena.allocateFrom("").address(), times.address(), AT_EMPTY_PATH);
             Fd.check("utimensat", result);
         }
     }
@@ -143,15 +129,11 @@ public final class FileAttributes {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment text = arena.allocate(LINK_BYTES);
             long result =
-                    Native.callLong(
-                            state ->
-                                    (long)
-                                            READLINKAT.invokeExact(
-                                                    state,
-                                                    fd,
-                                                    arena.allocateFrom(""),
-                                                    text,
-                                                    (long) LINK_BYTES));
+                    READLINKAT.call(
+                            fd,
+                            arena.allocateFrom("").address(),
+                            text.address(),
+                            (long) LINK_BYTES);
             int length = Fd.check("readlink", (int) result);
             return new String(
                     text.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE),
@@ -163,7 +145,7 @@ public final class FileAttributes {
         try (Arena arena = Arena.ofConfined()) {
             // struct statfs of 64-bit machines: longs, but for fsid (two ints at 56)
             MemorySegment statfs = arena.allocate(256, 8);
-            int result = Native.call(state -> (int) FSTATFS.invokeExact(state, fd, statfs));
+            int result = FSTATFS.callInt(fd, statfs.address());
             Fd.check("fstatfs", result);
             return new FileSystem(
                     statfs.get(ValueLayout.JAVA_LONG, 0),

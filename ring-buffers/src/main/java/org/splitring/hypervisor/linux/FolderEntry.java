@@ -1,11 +1,7 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 
 /// Makes, moves and removes entries of a folder that is open ([ConfinedFolder#reachFolder]).
@@ -17,17 +13,12 @@ public final class FolderEntry {
     private static final int AT_REMOVEDIR = 0x200;
     private static final int O_CREAT_EXCL = 0xC0;
 
-    private static final MethodHandle OPENAT =
-            Native.variadic("openat", 3, INT, INT, POINTER, INT, INT);
-    private static final MethodHandle MKDIRAT = Native.function("mkdirat", INT, INT, POINTER, INT);
-    private static final MethodHandle SYMLINKAT =
-            Native.function("symlinkat", INT, POINTER, INT, POINTER);
-    private static final MethodHandle LINKAT =
-            Native.function("linkat", INT, INT, POINTER, INT, POINTER, INT);
-    private static final MethodHandle RENAMEAT =
-            Native.function("renameat", INT, INT, POINTER, INT, POINTER);
-    private static final MethodHandle UNLINKAT =
-            Native.function("unlinkat", INT, INT, POINTER, INT);
+    private static final Native.Function OPENAT = Native.function("openat");
+    private static final Native.Function MKDIRAT = Native.function("mkdirat");
+    private static final Native.Function SYMLINKAT = Native.function("symlinkat");
+    private static final Native.Function LINKAT = Native.function("linkat");
+    private static final Native.Function RENAMEAT = Native.function("renameat");
+    private static final Native.Function UNLINKAT = Native.function("unlinkat");
 
     private FolderEntry() {}
 
@@ -38,18 +29,13 @@ public final class FolderEntry {
         int all = flags | O_CREAT_EXCL | OpenFlag.NO_FOLLOW.value() | Fd.O_CLOEXEC;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = bytes(arena, name);
-            return Native.retried(
-                    state -> (int) OPENAT.invokeExact(state, folder, bytes, all, permissions));
+            return Native.retried(() -> OPENAT.callInt(folder, bytes.address(), all, permissions));
         }
     }
 
     public static int makeFolder(int folder, String name, int permissions) {
         try (Arena arena = Arena.ofConfined()) {
-            return Native.call(
-                    state ->
-                            (int)
-                                    MKDIRAT.invokeExact(
-                                            state, folder, bytes(arena, name), permissions));
+            return MKDIRAT.callInt(folder, bytes(arena, name).address(), permissions);
         }
     }
 
@@ -58,44 +44,30 @@ public final class FolderEntry {
     /// @param target what the link says; it is not looked at
     public static int makeSymbolicLink(int folder, String name, String target) {
         try (Arena arena = Arena.ofConfined()) {
-            return Native.call(
-                    state ->
-                            (int)
-                                    SYMLINKAT.invokeExact(
-                                            state,
-                                            bytes(arena, target),
-                                            folder,
-                                            bytes(arena, name)));
+            return SYMLINKAT.callInt(
+                    bytes(arena, target).address(), folder, bytes(arena, name).address());
         }
     }
 
     /// A second name for a file; of a symbolic link the link itself.
     public static int makeHardLink(int oldFolder, String oldName, int newFolder, String newName) {
         try (Arena arena = Arena.ofConfined()) {
-            return Native.call(
-                    state ->
-                            (int)
-                                    LINKAT.invokeExact(
-                                            state,
-                                            oldFolder,
-                                            bytes(arena, oldName),
-                                            newFolder,
-                                            bytes(arena, newName),
-                                            0));
+            return LINKAT.callInt(
+                    oldFolder,
+                    bytes(arena, oldName).address(),
+                    newFolder,
+                    bytes(arena, newName).address(),
+                    0);
         }
     }
 
     public static int rename(int oldFolder, String oldName, int newFolder, String newName) {
         try (Arena arena = Arena.ofConfined()) {
-            return Native.call(
-                    state ->
-                            (int)
-                                    RENAMEAT.invokeExact(
-                                            state,
-                                            oldFolder,
-                                            bytes(arena, oldName),
-                                            newFolder,
-                                            bytes(arena, newName)));
+            return RENAMEAT.callInt(
+                    oldFolder,
+                    bytes(arena, oldName).address(),
+                    newFolder,
+                    bytes(arena, newName).address());
         }
     }
 
@@ -111,8 +83,7 @@ public final class FolderEntry {
 
     private static int unlink(int folder, String name, int flags) {
         try (Arena arena = Arena.ofConfined()) {
-            return Native.call(
-                    state -> (int) UNLINKAT.invokeExact(state, folder, bytes(arena, name), flags));
+            return UNLINKAT.callInt(folder, bytes(arena, name).address(), flags);
         }
     }
 

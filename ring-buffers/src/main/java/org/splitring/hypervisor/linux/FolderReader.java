@@ -1,12 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 
 /// Lists open folders (`getdents64`), from any place that an earlier entry gave as the next one.
@@ -14,9 +10,8 @@ import java.nio.charset.StandardCharsets;
 public final class FolderReader {
     private static final int BUFFER_BYTES = 8192;
     private static final int SEEK_SET = 0;
-    private static final MethodHandle GETDENTS =
-            Native.function("getdents64", LONG, INT, LONG, LONG);
-    private static final MethodHandle LSEEK = Native.function("lseek", LONG, INT, LONG, INT);
+    private static final Native.Function GETDENTS = Native.function("getdents64");
+    private static final Native.Function LSEEK = Native.function("lseek");
 
     /// Hears of the entries.
     @FunctionalInterface
@@ -44,28 +39,18 @@ public final class FolderReader {
         if (place < 0) {
             return -Errno.EINVAL;
         }
-        MemorySegment state = Native.state();
-        try {
-            long at = Native.orErrno((long) LSEEK.invokeExact(state, fd, place, SEEK_SET), state);
-            if (at < 0) {
-                return (int) at;
+        long at = LSEEK.call(fd, place, SEEK_SET);
+        if (at < 0) {
+            return (int) at;
+        }
+        while (true) {
+            long count = GETDENTS.call(fd, buffer.address(), (long) BUFFER_BYTES);
+            if (count <= 0) {
+                return (int) count;
             }
-            while (true) {
-                long count =
-                        Native.orErrno(
-                                (long)
-                                        GETDENTS.invokeExact(
-                                                state, fd, buffer.address(), (long) BUFFER_BYTES),
-                                state);
-                if (count <= 0) {
-                    return (int) count;
-                }
-                if (!give(entries, count)) {
-                    return 0;
-                }
+            if (!give(entries, count)) {
+                return 0;
             }
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
         }
     }
 

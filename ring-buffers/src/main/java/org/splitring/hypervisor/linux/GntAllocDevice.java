@@ -2,13 +2,10 @@ package org.splitring.hypervisor.linux;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 
@@ -42,7 +39,7 @@ public final class GntAllocDevice implements AutoCloseable {
     private static final ValueLayout.OfShort U16 =
             ValueLayout.JAVA_SHORT.withOrder(ByteOrder.nativeOrder());
 
-    private static final MethodHandle IOCTL = Native.variadic("ioctl", 2, INT, INT, LONG, LONG);
+    private static final Native.Function IOCTL = Native.function("ioctl");
 
     private final int fd;
     private final Mapping mapping;
@@ -66,9 +63,7 @@ public final class GntAllocDevice implements AutoCloseable {
             argument.set(U16, 2, WRITABLE);
             argument.set(JAVA_INT, 4, count);
             long address = argument.address();
-            Fd.check(
-                    count + " pages for domain " + domid,
-                    Native.call(state -> (int) IOCTL.invokeExact(state, fd, ALLOC_GREF, address)));
+            Fd.check(count + " pages for domain " + domid, IOCTL.callInt(fd, ALLOC_GREF, address));
             int[] grefs = argument.asSlice(GREFS, 4L * count).toArray(JAVA_INT);
             long index = argument.get(JAVA_LONG, INDEX);
             made = new GntAllocDevice(fd, Mapping.part(fd, index, (long) count * PAGE_SIZE), grefs);

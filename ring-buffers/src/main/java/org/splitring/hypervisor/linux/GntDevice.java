@@ -1,12 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 
@@ -57,7 +53,7 @@ public final class GntDevice implements AutoCloseable {
     private static final ValueLayout.OfShort U16 =
             ValueLayout.JAVA_SHORT.withOrder(ByteOrder.nativeOrder());
 
-    private static final MethodHandle IOCTL = Native.variadic("ioctl", 2, INT, INT, LONG, LONG);
+    private static final Native.Function IOCTL = Native.function("ioctl");
 
     private final int fd;
     private final int most;
@@ -197,12 +193,7 @@ public final class GntDevice implements AutoCloseable {
     }
 
     private int ioctl(long request, long argument) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno((int) IOCTL.invokeExact(state, fd, request, argument), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return IOCTL.callInt(fd, request, argument);
     }
 
     /// What is mapped stays so. Closing twice does nothing.

@@ -5,7 +5,6 @@ import static org.splitring.hypervisor.linux.Native.LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
 
 /// Transfers that the kernel makes while the thread does something else (`io_uring`).
@@ -47,9 +46,8 @@ public final class IoUring implements AutoCloseable {
     private static final long SQE_SIZE = 64;
     private static final long CQE_SIZE = 16;
 
-    private static final MethodHandle SETUP = Native.variadic("syscall", 1, LONG, LONG, INT, LONG);
-    private static final MethodHandle ENTER =
-            Native.variadic("syscall", 1, LONG, LONG, INT, INT, INT, INT, LONG, LONG);
+    private static final Native.Function SETUP = Native.function("syscall");
+    private static final Native.Function ENTER = Native.function("syscall");
 
     private static final VarHandle U32 = INT.varHandle().withInvokeExactBehavior();
 
@@ -128,8 +126,7 @@ public final class IoUring implements AutoCloseable {
 
     private static long setup(int entryCount, MemorySegment params) {
         long address = params.address();
-        return Native.callLong(
-                state -> (long) SETUP.invokeExact(state, SYS_IO_URING_SETUP, entryCount, address));
+        return SETUP.call(SYS_IO_URING_SETUP, entryCount, address);
     }
 
     private static IoUring map(int fd, MemorySegment params) throws LinuxException {
@@ -221,25 +218,7 @@ public final class IoUring implements AutoCloseable {
         U32.setRelease(ring, sqTail, tail); // pairs with the kernel's acquire of the tail
         int least = wait ? 1 : 0;
         int flags = IORING_ENTER_GETEVENTS; // also runs what the kernel has put off for us
-        MemorySegment state = Native.state();
-        long result;
-        try {
-            result =
-                    Native.orErrno(
-                            (long)
-                                    ENTER.invokeExact(
-                                            state,
-                                            SYS_IO_URING_ENTER,
-                                            fd,
-                                            count,
-                                            least,
-                                            flags,
-                                            0L,
-                                            0L),
-                            state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        long result = ENTER.call(SYS_IO_URING_ENTER, fd, count, least, flags, 0);
         submitted = (int) U32.getAcquire(ring, sqHead);
         if (result < 0 && result != -Errno.EINTR) {
             throw new LinuxException("io_uring_enter", (int) -result);

@@ -1,10 +1,5 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
-import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 
 /// [FileCalls] of the C library, repeated when a signal interrupts them.
@@ -21,20 +16,15 @@ final class KernelFileCalls implements FileCalls {
 
     private static final int IOV_MAX = 1024;
 
-    private static final MethodHandle PLAIN_PREADV2 =
-            Native.plainFunction("preadv2", LONG, INT, LONG, INT, LONG, INT);
-    private static final MethodHandle PLAIN_PWRITEV2 =
-            Native.plainFunction("pwritev2", LONG, INT, LONG, INT, LONG, INT);
+    private static final Native.Plain PLAIN_PREADV2 = Native.plainFunction("preadv2");
+    private static final Native.Plain PLAIN_PWRITEV2 = Native.plainFunction("pwritev2");
 
-    private static final MethodHandle PREADV2 =
-            Native.function("preadv2", LONG, INT, LONG, INT, LONG, INT);
-    private static final MethodHandle PWRITEV2 =
-            Native.function("pwritev2", LONG, INT, LONG, INT, LONG, INT);
-    private static final MethodHandle FDATASYNC = Native.function("fdatasync", INT, INT);
-    private static final MethodHandle FSYNC = Native.function("fsync", INT, INT);
-    private static final MethodHandle FTRUNCATE = Native.function("ftruncate", INT, INT, LONG);
-    private static final MethodHandle FALLOCATE =
-            Native.function("fallocate", INT, INT, INT, LONG, LONG);
+    private static final Native.Function PREADV2 = Native.function("preadv2");
+    private static final Native.Function PWRITEV2 = Native.function("pwritev2");
+    private static final Native.Function FDATASYNC = Native.function("fdatasync");
+    private static final Native.Function FSYNC = Native.function("fsync");
+    private static final Native.Function FTRUNCATE = Native.function("ftruncate");
+    private static final Native.Function FALLOCATE = Native.function("fallocate");
 
     private final boolean synchronous;
 
@@ -47,15 +37,13 @@ final class KernelFileCalls implements FileCalls {
         long plain;
         try {
             plain =
-                    (long)
-                            PLAIN_PREADV2.invokeExact(
-                                    fd,
-                                    into.address(),
-                                    Math.min(into.size(), IOV_MAX),
-                                    fileOffset,
-                                    flags);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+                    PLAIN_PREADV2.call(
+                            fd,
+                            into.address(),
+                            Math.min(into.size(), IOV_MAX),
+                            fileOffset,
+                            flags,
+                            0);
         } finally {
             Reference.reachabilityFence(into);
         }
@@ -65,23 +53,16 @@ final class KernelFileCalls implements FileCalls {
         if (flags == VectoredFile.RWF_NOWAIT) {
             return -Errno.EAGAIN; // hardly ever anything else; reading again says what
         }
-        MemorySegment state = Native.state();
         long result;
         do {
             try {
                 result =
-                        Native.orErrno(
-                                (long)
-                                        PREADV2.invokeExact(
-                                                state,
-                                                fd,
-                                                into.address(),
-                                                Math.min(into.size(), IOV_MAX),
-                                                fileOffset,
-                                                flags),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
+                        PREADV2.call(
+                                fd,
+                                into.address(),
+                                Math.min(into.size(), IOV_MAX),
+                                fileOffset,
+                                flags);
             } finally {
                 Reference.reachabilityFence(into);
             }
@@ -95,15 +76,13 @@ final class KernelFileCalls implements FileCalls {
             long plain;
             try {
                 plain =
-                        (long)
-                                PLAIN_PWRITEV2.invokeExact(
-                                        fd,
-                                        from.address(),
-                                        Math.min(from.size(), IOV_MAX),
-                                        fileOffset,
-                                        flags);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
+                        PLAIN_PWRITEV2.call(
+                                fd,
+                                from.address(),
+                                Math.min(from.size(), IOV_MAX),
+                                fileOffset,
+                                flags,
+                                0);
             } finally {
                 Reference.reachabilityFence(from);
             }
@@ -111,23 +90,16 @@ final class KernelFileCalls implements FileCalls {
                 return plain;
             }
         }
-        MemorySegment state = Native.state();
         long result;
         do {
             try {
                 result =
-                        Native.orErrno(
-                                (long)
-                                        PWRITEV2.invokeExact(
-                                                state,
-                                                fd,
-                                                from.address(),
-                                                Math.min(from.size(), IOV_MAX),
-                                                fileOffset,
-                                                flags),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
+                        PWRITEV2.call(
+                                fd,
+                                from.address(),
+                                Math.min(from.size(), IOV_MAX),
+                                fileOffset,
+                                flags);
             } finally {
                 Reference.reachabilityFence(from);
             }
@@ -143,22 +115,21 @@ final class KernelFileCalls implements FileCalls {
 
     @Override
     public int fdatasync(int fd) {
-        return Native.retried(state -> (int) FDATASYNC.invokeExact(state, fd));
+        return Native.retried(() -> FDATASYNC.callInt(fd));
     }
 
     @Override
     public int fsync(int fd) {
-        return Native.retried(state -> (int) FSYNC.invokeExact(state, fd));
+        return Native.retried(() -> FSYNC.callInt(fd));
     }
 
     @Override
     public int ftruncate(int fd, long sizeBytes) {
-        return Native.retried(state -> (int) FTRUNCATE.invokeExact(state, fd, sizeBytes));
+        return Native.retried(() -> FTRUNCATE.callInt(fd, sizeBytes));
     }
 
     @Override
     public int fallocate(int fd, int mode, long offset, long sizeBytes) {
-        return Native.retried(
-                state -> (int) FALLOCATE.invokeExact(state, fd, mode, offset, sizeBytes));
+        return Native.retried(() -> FALLOCATE.callInt(fd, mode, offset, sizeBytes));
     }
 }

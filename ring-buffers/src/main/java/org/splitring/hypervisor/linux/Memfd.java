@@ -1,12 +1,7 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 
 /// Anonymous memory behind a descriptor (`memfd_create`), and its seals.
 public final class Memfd {
@@ -29,9 +24,8 @@ public final class Memfd {
     private static final int F_ADD_SEALS = 1033;
     private static final int F_GET_SEALS = 1034;
 
-    private static final MethodHandle MEMFD_CREATE =
-            Native.function("memfd_create", INT, POINTER, INT);
-    private static final MethodHandle FTRUNCATE = Native.function("ftruncate", INT, INT, LONG);
+    private static final Native.Function MEMFD_CREATE = Native.function("memfd_create");
+    private static final Native.Function FTRUNCATE = Native.function("ftruncate");
 
     private Memfd() {}
 
@@ -58,7 +52,7 @@ public final class Memfd {
         int fd;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = arena.allocateFrom(name);
-            fd = Native.call(state -> (int) MEMFD_CREATE.invokeExact(state, bytes, flags));
+            fd = MEMFD_CREATE.callInt(bytes.address(), flags);
         }
         Fd.check("memfd_create " + name, fd);
         int result = truncate(fd, sizeBytes);
@@ -76,7 +70,7 @@ public final class Memfd {
     }
 
     private static int truncate(int fd, long sizeBytes) {
-        return Native.call(state -> (int) FTRUNCATE.invokeExact(state, fd, sizeBytes));
+        return FTRUNCATE.callInt(fd, sizeBytes);
     }
 
     /// Adds seals; they cannot be taken off again.

@@ -1,11 +1,5 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
-import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
-
 /// `mmap` and `munmap`. No call allocates.
 final class Mmap {
     static final int PROT_NONE = 0;
@@ -23,9 +17,8 @@ final class Mmap {
     /// Addresses that lead nowhere, and cost nothing.
     static final int NOTHING = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
-    private static final MethodHandle MMAP =
-            Native.function("mmap", LONG, LONG, LONG, INT, INT, INT, LONG);
-    private static final MethodHandle MUNMAP = Native.function("munmap", INT, LONG, LONG);
+    private static final Native.Function MMAP = Native.function("mmap");
+    private static final Native.Function MUNMAP = Native.function("munmap");
 
     private Mmap() {}
 
@@ -33,25 +26,13 @@ final class Mmap {
     ///
     /// @return an address, or `-errno`: addresses are positive
     static long map(long at, long sizeBytes, int protection, int flags, int fd, long offset) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno(
-                    (long) MMAP.invokeExact(state, at, sizeBytes, protection, flags, fd, offset),
-                    state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return MMAP.call(at, sizeBytes, protection, flags, fd, offset);
     }
 
     /// Takes a mapping away.
     ///
     /// @return 0, or `-errno`
     static int unmap(long at, long sizeBytes) {
-        MemorySegment state = Native.state();
-        try {
-            return Native.orErrno((int) MUNMAP.invokeExact(state, at, sizeBytes), state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        return MUNMAP.callInt(at, sizeBytes);
     }
 }

@@ -1,17 +1,13 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 
 /// A pipe used as a doorbell. Its two ends are two open files: whoever has the reading end cannot
 /// change how writing behaves.
 public final class Pipe {
-    private static final MethodHandle PIPE2 = Native.function("pipe2", INT, POINTER, INT);
+    private static final Native.Function PIPE2 = Native.function("pipe2");
 
     private final Reader reader;
     private final Writer writer;
@@ -25,12 +21,7 @@ public final class Pipe {
     public static Pipe create() throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment fds = arena.allocate(8, 4);
-            int result =
-                    Native.call(
-                            state ->
-                                    (int)
-                                            PIPE2.invokeExact(
-                                                    state, fds, Fd.O_NONBLOCK | Fd.O_CLOEXEC));
+            int result = PIPE2.callInt(fds.address(), Fd.O_NONBLOCK | Fd.O_CLOEXEC);
             Fd.check("pipe2", result);
             return new Pipe(
                     new Reader(fds.get(ValueLayout.JAVA_INT, 0)),

@@ -1,9 +1,5 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.LONG;
-
-import java.lang.invoke.MethodHandle;
-
 /// A copy of a descriptor that another process has open: `pidfd_open`, `pidfd_getfd` (Linux 5.6).
 ///
 /// It takes the right to trace that process: one of the same user that is our child, or
@@ -14,8 +10,7 @@ final class ProcessFd {
     private static final long SYS_PIDFD_OPEN = 434;
     private static final long SYS_PIDFD_GETFD = 438;
 
-    private static final MethodHandle SYSCALL =
-            Native.variadic("syscall", 1, LONG, LONG, LONG, LONG, LONG);
+    private static final Native.Function SYSCALL = Native.function("syscall");
 
     private ProcessFd() {}
 
@@ -36,7 +31,6 @@ final class ProcessFd {
     }
 
     private static long syscall(long number, long first, long second, long third) {
-        return Native.callLong(
-                state -> (long) SYSCALL.invokeExact(state, number, first, second, third));
+        return SYSCALL.call(number, first, second, third);
     }
 }

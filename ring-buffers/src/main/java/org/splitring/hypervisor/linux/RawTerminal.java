@@ -1,11 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
+import java.lang.ref.Reference;
 
 /// A terminal in raw mode: each key is a byte at once, nothing is echoed, no key means anything to
 /// the kernel. It is put back as it was at [#close].
@@ -15,11 +12,10 @@ public final class RawTerminal implements AutoCloseable {
 
     private static final int TCSADRAIN = 1;
 
-    private static final MethodHandle TCGETATTR = Native.function("tcgetattr", INT, INT, POINTER);
-    private static final MethodHandle TCSETATTR =
-            Native.function("tcsetattr", INT, INT, INT, POINTER);
-    private static final MethodHandle CFMAKERAW = Native.procedure("cfmakeraw", POINTER);
-    private static final MethodHandle ISATTY = Native.function("isatty", INT, INT);
+    private static final Native.Function TCGETATTR = Native.function("tcgetattr");
+    private static final Native.Function TCSETATTR = Native.function("tcsetattr");
+    private static final Native.Plain CFMAKERAW = Native.plainFunction("cfmakeraw");
+    private static final Native.Function ISATTY = Native.function("isatty");
 
     private final int fd;
     private final MemorySegment before;
@@ -31,20 +27,16 @@ public final class RawTerminal implements AutoCloseable {
 
     /// Whether the descriptor is a terminal.
     public static boolean isTerminal(int fd) {
-        return Native.call(state -> (int) ISATTY.invokeExact(state, fd)) == 1;
+        return ISATTY.callInt(fd) == 1;
     }
 
     /// Switches a terminal to raw mode.
     public static RawTerminal open(int fd) throws LinuxException {
         MemorySegment before = Arena.ofAuto().allocate(TERMIOS_BYTES, 8);
         MemorySegment raw = Arena.ofAuto().allocate(TERMIOS_BYTES, 8);
-        Fd.check("tcgetattr", Native.call(state -> (int) TCGETATTR.invokeExact(state, fd, before)));
+        Fd.check("tcgetattr", TCGETATTR.callInt(fd, before.address()));
         raw.copyFrom(before);
-        try {
-            CFMAKERAW.invokeExact(raw);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
-        }
+        long ignored = CFMAKERAW.call(raw.address(), 0, 0, 0, 0, 0); // gives nothing
         Fd.check("tcsetattr", set(fd, raw));
         return new RawTerminal(fd, before);
     }
@@ -56,6 +48,10 @@ public final class RawTerminal implements AutoCloseable {
     }
 
     private static int set(int fd, MemorySegment termios) {
-        return Native.call(state -> (int) TCSETATTR.invokeExact(state, fd, TCSADRAIN, termios));
+        try {
+            return TCSETATTR.callInt(fd, TCSADRAIN, termios.address());
+        } finally {
+            Reference.reachabilityFence(termios);
+        }
     }
 }

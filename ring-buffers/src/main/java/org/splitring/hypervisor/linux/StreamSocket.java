@@ -1,14 +1,9 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.net.Inet6Address;
 import java.net.InetAddress;
@@ -48,16 +43,14 @@ public final class StreamSocket implements AutoCloseable {
     private static final ValueLayout.OfShort PORT =
             ValueLayout.JAVA_SHORT.withOrder(ByteOrder.BIG_ENDIAN);
 
-    private static final MethodHandle SOCKET = Native.function("socket", INT, INT, INT, INT);
-    private static final MethodHandle CONNECT = Native.function("connect", INT, INT, POINTER, INT);
-    private static final MethodHandle GETSOCKOPT =
-            Native.function("getsockopt", INT, INT, INT, INT, POINTER, POINTER);
-    private static final MethodHandle SETSOCKOPT =
-            Native.function("setsockopt", INT, INT, INT, INT, POINTER, INT);
-    private static final MethodHandle POLL = Native.function("poll", INT, LONG, LONG, INT);
-    private static final MethodHandle READV = Native.function("readv", LONG, INT, LONG, INT);
-    private static final MethodHandle SENDMSG = Native.function("sendmsg", LONG, INT, LONG, INT);
-    private static final MethodHandle SHUTDOWN = Native.function("shutdown", INT, INT, INT);
+    private static final Native.Function SOCKET = Native.function("socket");
+    private static final Native.Function CONNECT = Native.function("connect");
+    private static final Native.Function GETSOCKOPT = Native.function("getsockopt");
+    private static final Native.Function SETSOCKOPT = Native.function("setsockopt");
+    private static final Native.Function POLL = Native.function("poll");
+    private static final Native.Function READV = Native.function("readv");
+    private static final Native.Function SENDMSG = Native.function("sendmsg");
+    private static final Native.Function SHUTDOWN = Native.function("shutdown");
 
     private final SharedFd fd;
 
@@ -124,17 +117,14 @@ public final class StreamSocket implements AutoCloseable {
 
     private static int newSocket(int family) throws LinuxException {
         int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-        return Fd.check(
-                "socket", Native.call(state -> (int) SOCKET.invokeExact(state, family, type, 0)));
+        return Fd.check("socket", SOCKET.callInt(family, type, 0));
     }
 
     private void connect(MemorySegment sockaddr, String who, int timeoutMillis)
             throws LinuxException {
         int size = (int) sockaddr.byteSize();
         try (Arena arena = Arena.ofConfined()) {
-            int result =
-                    Native.call(
-                            state -> (int) CONNECT.invokeExact(state, fd.number(), sockaddr, size));
+            int result = CONNECT.callInt(fd.number(), sockaddr.address(), size);
             if (result == -EINPROGRESS || result == -Errno.EINTR) {
                 result = awaitWritable(timeoutMillis) ? error(arena) : -Errno.ETIMEDOUT;
             }
@@ -150,16 +140,8 @@ public final class StreamSocket implements AutoCloseable {
         MemorySegment length = arena.allocate(4, 4);
         length.set(ValueLayout.JAVA_INT, 0, 4);
         int result =
-                Native.call(
-                        state ->
-                                (int)
-                                        GETSOCKOPT.invokeExact(
-                                                state,
-                                                fd.number(),
-                                                SOL_SOCKET,
-                                                SO_ERROR,
-                                                value,
-                                                length));
+                GETSOCKOPT.callInt(
+                        fd.number(), SOL_SOCKET, SO_ERROR, value.address(), length.address());
         Fd.check("getsockopt SO_ERROR", result);
         return -value.get(ValueLayout.JAVA_INT, 0);
     }
@@ -167,12 +149,7 @@ public final class StreamSocket implements AutoCloseable {
     private void setOption(int level, int option, int value) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment memory = arena.allocateFrom(ValueLayout.JAVA_INT, value);
-            int result =
-                    Native.call(
-                            state ->
-                                    (int)
-                                            SETSOCKOPT.invokeExact(
-                                                    state, fd.number(), level, option, memory, 4));
+            int result = SETSOCKOPT.callInt(fd.number(), level, option, memory.address(), 4);
             Fd.check("setsockopt " + option, result);
         } catch (LinuxException e) {
             close();
@@ -189,22 +166,11 @@ public final class StreamSocket implements AutoCloseable {
         if (!fd.enter()) {
             return -Errno.EBADF;
         }
-        MemorySegment state = Native.state();
         long result;
         try {
             do {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        READV.invokeExact(
-                                                state,
-                                                fd.number(),
-                                                into.address(),
-                                                Math.min(into.size(), IOV_MAX)),
-                                state);
+                result = READV.call(fd.number(), into.address(), Math.min(into.size(), IOV_MAX));
             } while (result == -Errno.EINTR);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
         } finally {
             Reference.reachabilityFence(into);
             fd.exit();
@@ -223,19 +189,11 @@ public final class StreamSocket implements AutoCloseable {
         }
         msghdr.set(ValueLayout.JAVA_LONG, 16, from.address());
         msghdr.set(ValueLayout.JAVA_LONG, 24, Math.min(from.size(), IOV_MAX));
-        MemorySegment state = Native.state();
         long result;
         try {
             do {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        SENDMSG.invokeExact(
-                                                state, fd.number(), msghdr.address(), MSG_NOSIGNAL),
-                                state);
+                result = SENDMSG.call(fd.number(), msghdr.address(), MSG_NOSIGNAL);
             } while (result == -Errno.EINTR);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
         } finally {
             Reference.reachabilityFence(from);
             Reference.reachabilityFence(this);
@@ -260,15 +218,9 @@ public final class StreamSocket implements AutoCloseable {
         if (!fd.enter()) {
             return false;
         }
-        MemorySegment state = Native.state();
         int result;
         try {
-            result =
-                    Native.orErrno(
-                            (int) POLL.invokeExact(state, pollfd.address(), 1L, timeoutMillis),
-                            state);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
+            result = POLL.callInt(pollfd.address(), 1L, timeoutMillis);
         } finally {
             Reference.reachabilityFence(this);
             fd.exit();
@@ -282,9 +234,7 @@ public final class StreamSocket implements AutoCloseable {
         if (fd.enter()) {
             try {
                 // It fails only when there is no connection any more, which is what we want.
-                int _ =
-                        Native.call(
-                                state -> (int) SHUTDOWN.invokeExact(state, fd.number(), SHUT_RDWR));
+                int _ = SHUTDOWN.callInt(fd.number(), SHUT_RDWR);
             } finally {
                 fd.exit();
             }

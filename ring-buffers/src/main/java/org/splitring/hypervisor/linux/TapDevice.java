@@ -1,12 +1,8 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -48,9 +44,9 @@ public final class TapDevice implements AutoCloseable {
     private static final int IFREQ_BYTES = 40;
     private static final int IFREQ_FLAGS = 16;
 
-    private static final MethodHandle IOCTL = Native.variadic("ioctl", 2, INT, INT, LONG, LONG);
-    private static final MethodHandle READV = Native.function("readv", LONG, INT, LONG, INT);
-    private static final MethodHandle WRITEV = Native.function("writev", LONG, INT, LONG, INT);
+    private static final Native.Function IOCTL = Native.function("ioctl");
+    private static final Native.Function READV = Native.function("readv");
+    private static final Native.Function WRITEV = Native.function("writev");
 
     private final SharedFd fd;
     private final String name;
@@ -159,19 +155,11 @@ public final class TapDevice implements AutoCloseable {
         if (!fd.enter()) {
             return -Errno.EBADF;
         }
-        MemorySegment state = Native.state();
         long result;
         try {
             do {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        READV.invokeExact(
-                                                state, fd.number(), into.address(), into.size()),
-                                state);
+                result = READV.call(fd.number(), into.address(), into.size());
             } while (result == -Errno.EINTR);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
         } finally {
             Reference.reachabilityFence(into);
             fd.exit();
@@ -188,19 +176,11 @@ public final class TapDevice implements AutoCloseable {
         if (!fd.enter()) {
             return -Errno.EBADF;
         }
-        MemorySegment state = Native.state();
         long result;
         try {
             do {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        WRITEV.invokeExact(
-                                                state, fd.number(), from.address(), from.size()),
-                                state);
+                result = WRITEV.call(fd.number(), from.address(), from.size());
             } while (result == -Errno.EINTR);
-        } catch (Throwable t) {
-            throw Native.unexpected(t);
         } finally {
             Reference.reachabilityFence(from);
             fd.exit();
@@ -220,6 +200,6 @@ public final class TapDevice implements AutoCloseable {
     }
 
     private static int ioctl(int fd, long request, long argument) {
-        return Native.call(state -> (int) IOCTL.invokeExact(state, fd, request, argument));
+        return IOCTL.callInt(fd, request, argument);
     }
 }

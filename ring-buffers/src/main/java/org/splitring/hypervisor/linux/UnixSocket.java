@@ -1,14 +1,9 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -39,21 +34,18 @@ public final class UnixSocket implements AutoCloseable {
     private static final int MSG_CMSG_CLOEXEC = 0x40000000;
     private static final short POLLIN = 1;
 
-    private static final MethodHandle SOCKET = Native.function("socket", INT, INT, INT, INT);
-    private static final MethodHandle BIND = Native.function("bind", INT, INT, POINTER, INT);
-    private static final MethodHandle LISTEN = Native.function("listen", INT, INT, INT);
-    private static final MethodHandle ACCEPT4 =
-            Native.function("accept4", INT, INT, LONG, LONG, INT);
-    private static final MethodHandle CONNECT = Native.function("connect", INT, INT, POINTER, INT);
-    private static final MethodHandle SOCKETPAIR =
-            Native.function("socketpair", INT, INT, INT, INT, POINTER);
-    private static final MethodHandle SENDMSG = Native.function("sendmsg", LONG, INT, LONG, INT);
-    private static final MethodHandle RECVMSG = Native.function("recvmsg", LONG, INT, LONG, INT);
-    private static final MethodHandle GETSOCKOPT =
-            Native.function("getsockopt", INT, INT, INT, INT, POINTER, POINTER);
-    private static final MethodHandle POLL = Native.function("poll", INT, POINTER, LONG, INT);
-    private static final MethodHandle SHUTDOWN = Native.function("shutdown", INT, INT, INT);
-    private static final MethodHandle GETEUID = Native.function("geteuid", INT);
+    private static final Native.Function SOCKET = Native.function("socket");
+    private static final Native.Function BIND = Native.function("bind");
+    private static final Native.Function LISTEN = Native.function("listen");
+    private static final Native.Function ACCEPT4 = Native.function("accept4");
+    private static final Native.Function CONNECT = Native.function("connect");
+    private static final Native.Function SOCKETPAIR = Native.function("socketpair");
+    private static final Native.Function SENDMSG = Native.function("sendmsg");
+    private static final Native.Function RECVMSG = Native.function("recvmsg");
+    private static final Native.Function GETSOCKOPT = Native.function("getsockopt");
+    private static final Native.Function POLL = Native.function("poll");
+    private static final Native.Function SHUTDOWN = Native.function("shutdown");
+    private static final Native.Function GETEUID = Native.function("geteuid");
 
     private final int fd;
     private boolean closed;
@@ -64,7 +56,7 @@ public final class UnixSocket implements AutoCloseable {
 
     /// Effective user of this process.
     public static int effectiveUser() {
-        return Native.call(state -> (int) GETEUID.invokeExact(state));
+        return GETEUID.callInt();
     }
 
     /// Listens on a path that only this user may connect to. A socket that a dead process left
@@ -84,9 +76,7 @@ public final class UnixSocket implements AutoCloseable {
             Fd.check("bind attach socket " + path, result);
             // Between bind and listen nobody can connect: the right moment for permissions.
             Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
-            Fd.check(
-                    "listen " + path,
-                    Native.call(state -> (int) LISTEN.invokeExact(state, socket.fd, backlog)));
+            Fd.check("listen " + path, LISTEN.callInt(socket.fd, backlog));
             return socket;
         } catch (IOException e) {
             socket.close();
@@ -123,12 +113,7 @@ public final class UnixSocket implements AutoCloseable {
     private static int[] socketPair(int type) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment fds = arena.allocate(8, 4);
-            int result =
-                    Native.call(
-                            state ->
-                                    (int)
-                                            SOCKETPAIR.invokeExact(
-                                                    state, AF_UNIX, type | SOCK_CLOEXEC, 0, fds));
+            int result = SOCKETPAIR.callInt(AF_UNIX, type | SOCK_CLOEXEC, 0, fds.address());
             Fd.check("socketpair", result);
             return new int[] {fds.get(ValueLayout.JAVA_INT, 0), fds.get(ValueLayout.JAVA_INT, 4)};
         }
@@ -144,11 +129,7 @@ public final class UnixSocket implements AutoCloseable {
     /// @throws LinuxException among others with `EMFILE`: then the connection goes on waiting
     public @Nullable UnixSocket accept() throws LinuxException {
         int result =
-                Native.retried(
-                        state ->
-                                (int)
-                                        ACCEPT4.invokeExact(
-                                                state, fd, 0L, 0L, SOCK_NONBLOCK | SOCK_CLOEXEC));
+                Native.retried(() -> ACCEPT4.callInt(fd, 0L, 0L, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (result == -Errno.EAGAIN) {
             return null;
         }
@@ -162,16 +143,8 @@ public final class UnixSocket implements AutoCloseable {
             MemorySegment length = arena.allocate(4, 4);
             length.set(ValueLayout.JAVA_INT, 0, 12);
             int result =
-                    Native.call(
-                            state ->
-                                    (int)
-                                            GETSOCKOPT.invokeExact(
-                                                    state,
-                                                    fd,
-                                                    SOL_SOCKET,
-                                                    SO_PEERCRED,
-                                                    ucred,
-                                                    length));
+                    GETSOCKOPT.callInt(
+                            fd, SOL_SOCKET, SO_PEERCRED, ucred.address(), length.address());
             Fd.check("getsockopt SO_PEERCRED", result);
             return new PeerCredentials(
                     ucred.get(ValueLayout.JAVA_INT, 0),
@@ -203,21 +176,10 @@ public final class UnixSocket implements AutoCloseable {
                 msghdr.set(ValueLayout.JAVA_LONG, 32, control.address());
                 msghdr.set(ValueLayout.JAVA_LONG, 40, control.byteSize());
             }
-            MemorySegment state = Native.state();
             long result;
             do {
                 try {
-                    result =
-                            Native.orErrno(
-                                    (long)
-                                            SENDMSG.invokeExact(
-                                                    state,
-                                                    fd,
-                                                    msghdr.address(),
-                                                    MSG_DONTWAIT | MSG_NOSIGNAL),
-                                    state);
-                } catch (Throwable t) {
-                    throw Native.unexpected(t);
+                    result = SENDMSG.call(fd, msghdr.address(), MSG_DONTWAIT | MSG_NOSIGNAL);
                 } finally {
                     Reference.reachabilityFence(message);
                 }
@@ -241,21 +203,10 @@ public final class UnixSocket implements AutoCloseable {
         msghdr.set(ValueLayout.JAVA_LONG, 24, 1);
         msghdr.set(ValueLayout.JAVA_LONG, 32, packet.control.address());
         msghdr.set(ValueLayout.JAVA_LONG, 40, Packet.CONTROL_BYTES);
-        MemorySegment state = Native.state();
         long result;
         do {
             try {
-                result =
-                        Native.orErrno(
-                                (long)
-                                        RECVMSG.invokeExact(
-                                                state,
-                                                fd,
-                                                msghdr.address(),
-                                                MSG_DONTWAIT | MSG_CMSG_CLOEXEC),
-                                state);
-            } catch (Throwable t) {
-                throw Native.unexpected(t);
+                result = RECVMSG.call(fd, msghdr.address(), MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
             } finally {
                 Reference.reachabilityFence(packet);
             }
@@ -275,8 +226,7 @@ public final class UnixSocket implements AutoCloseable {
             MemorySegment pollfd = arena.allocate(8, 4); // fd 0, events 4 (s16), revents 6
             pollfd.set(ValueLayout.JAVA_INT, 0, fd);
             pollfd.set(ValueLayout.JAVA_SHORT, 4, POLLIN);
-            int result =
-                    Native.call(state -> (int) POLL.invokeExact(state, pollfd, 1L, timeoutMillis));
+            int result = POLL.callInt(pollfd.address(), 1L, timeoutMillis);
             return result != -Errno.EINTR && Fd.check("poll", result) > 0;
         }
     }
@@ -289,7 +239,7 @@ public final class UnixSocket implements AutoCloseable {
             return;
         }
         // The only failure is that there is no connection any more, which is what we want.
-        int _ = Native.call(state -> (int) SHUTDOWN.invokeExact(state, fd, SHUT_RDWR));
+        int _ = SHUTDOWN.callInt(fd, SHUT_RDWR);
     }
 
     /// Closing twice does nothing.
@@ -302,34 +252,21 @@ public final class UnixSocket implements AutoCloseable {
     }
 
     private static int newSocket(int type) throws LinuxException {
-        int result =
-                Native.call(
-                        state ->
-                                (int)
-                                        SOCKET.invokeExact(
-                                                state,
-                                                AF_UNIX,
-                                                type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                                0));
+        int result = SOCKET.callInt(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         return Fd.check("socket", result);
     }
 
     private int bind(Path path) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment address = address(arena, path);
-            return Native.call(
-                    state -> (int) BIND.invokeExact(state, fd, address, (int) address.byteSize()));
+            return BIND.callInt(fd, address.address(), address.byteSize());
         }
     }
 
     private static int connect(int fd, Path path) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment address = address(arena, path);
-            return Native.call(
-                    state ->
-                            (int)
-                                    CONNECT.invokeExact(
-                                            state, fd, address, (int) address.byteSize()));
+            return CONNECT.callInt(fd, address.address(), address.byteSize());
         }
     }
 

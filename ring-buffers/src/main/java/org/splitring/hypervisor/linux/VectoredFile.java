@@ -1,14 +1,9 @@
 package org.splitring.hypervisor.linux;
 
-import static org.splitring.hypervisor.linux.Native.INT;
-import static org.splitring.hypervisor.linux.Native.LONG;
-import static org.splitring.hypervisor.linux.Native.POINTER;
-
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,8 +30,8 @@ public final class VectoredFile implements AutoCloseable {
     private static final int F_OFD_SETLK = 37;
     private static final int F_OFD_GETLK = 36;
 
-    private static final MethodHandle OPEN = Native.variadic("open", 2, INT, POINTER, INT, INT);
-    private static final MethodHandle LSEEK = Native.function("lseek", LONG, INT, LONG, INT);
+    private static final Native.Function OPEN = Native.function("open");
+    private static final Native.Function LSEEK = Native.function("lseek");
 
     private final Path path;
     private final int fd;
@@ -63,7 +58,7 @@ public final class VectoredFile implements AutoCloseable {
                         .reduce(Fd.O_CLOEXEC, (all, flag) -> all | flag);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment name = arena.allocateFrom(path.toString());
-            int result = Native.retried(state -> (int) OPEN.invokeExact(state, name, value, 0600));
+            int result = Native.retried(() -> OPEN.callInt(name.address(), value, 0600));
             boolean synchronous = Arrays.asList(flags).contains(OpenFlag.DSYNC);
             return new VectoredFile(
                     path,
@@ -100,7 +95,7 @@ public final class VectoredFile implements AutoCloseable {
 
     /// Length in bytes, of a block device too.
     public long sizeBytes() throws LinuxException {
-        long result = Native.callLong(state -> (long) LSEEK.invokeExact(state, fd, 0L, SEEK_END));
+        long result = LSEEK.call(fd, 0L, SEEK_END);
         return check("lseek", result);
     }
 

@@ -16,6 +16,17 @@ public record DomId(int value) implements Comparable<DomId> {
         }
     }
 
+    // Written out, for what Java makes of a record takes a while when it is first needed.
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof DomId id && value == id.value;
+    }
+
+    @Override
+    public int hashCode() {
+        return value;
+    }
+
     @Override
     public int compareTo(DomId other) {
         return Integer.compare(value, other.value);

@@ -9,6 +9,8 @@ module org.splitring.driverdomain {
     requires org.splitring.devices; // console and 9pfs: found through the SPI, never named
     requires org.splitring.xenbus;
     requires org.splitring.ringbuffers;
+    requires ch.qos.logback.classic;
+    requires ch.qos.logback.core;
     requires java.compiler; // which names Java has no use for
     requires jdk.jfr;
     requires jdk.management; // processor time of the process
@@ -28,6 +30,9 @@ module org.splitring.driverdomain {
     requires tools.jackson.core;
     requires tools.jackson.databind;
     requires tools.jackson.dataformat.toml;
+
+    provides ch.qos.logback.classic.spi.Configurator with
+            org.splitring.driverdomain.WarningsToStderr;
 
     exports org.splitring.driverdomain.guest; // for classes that run in guests
 

@@ -1,5 +1,7 @@
 package org.splitring.driverdomain;
 
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
@@ -32,66 +34,87 @@ public final class Splitring {
     /// Falls when the command has returned: a shutdown hook that told it to stop waits for that.
     static final CountDownLatch COMMAND_ENDED = new CountDownLatch(1);
 
-    private static final List<Class<?>> COMMANDS =
-            List.of(
-                    UpCommand.class,
-                    BackendCommand.class,
-                    FrontendCommand.class,
-                    ValidateCommand.class,
-                    DownCommand.class,
-                    BootCommand.class,
-                    CreateCommand.class,
-                    StartCommand.class,
-                    StopCommand.class,
-                    DestroyCommand.class,
-                    SaveCommand.class,
-                    RestoreCommand.class,
-                    SuspendCommand.class,
-                    ResumeCommand.class,
-                    ListCommand.class,
-                    TopCommand.class,
-                    DoctorCommand.class,
-                    ConsoleCommand.class,
-                    ReplaceCommand.class,
-                    ReloadCommand.class,
-                    AttachCommand.class,
-                    DetachCommand.class,
-                    BlockAttachCommand.class,
-                    BlockDetachCommand.class,
-                    BlockListCommand.class,
-                    BlockLimitCommand.class,
-                    BlockPauseCommand.class,
-                    BlockResizeCommand.class,
-                    BlockUnpauseCommand.class,
-                    NetworkAttachCommand.class,
-                    NetworkDetachCommand.class,
-                    NetworkLimitCommand.class,
-                    NetworkListCommand.class,
-                    NetworkCommand.class,
-                    ExecCommand.class,
-                    CaptureCommand.class,
-                    DiskCommand.class,
-                    DeviceCommand.class,
-                    StoreCommand.class,
-                    BenchCommand.class,
-                    StressCommand.class,
-                    GenerateCompletion.class);
+    /// Apart, for a guest needs none of them, and has to load what is named here.
+    private static final class Commands {
+        static final List<Class<?>> ALL =
+                List.of(
+                        UpCommand.class,
+                        BackendCommand.class,
+                        FrontendCommand.class,
+                        ValidateCommand.class,
+                        DownCommand.class,
+                        BootCommand.class,
+                        CreateCommand.class,
+                        StartCommand.class,
+                        StopCommand.class,
+                        DestroyCommand.class,
+                        SaveCommand.class,
+                        RestoreCommand.class,
+                        SuspendCommand.class,
+                        ResumeCommand.class,
+                        ListCommand.class,
+                        TopCommand.class,
+                        DoctorCommand.class,
+                        ConsoleCommand.class,
+                        ReplaceCommand.class,
+                        ReloadCommand.class,
+                        AttachCommand.class,
+                        DetachCommand.class,
+                        BlockAttachCommand.class,
+                        BlockDetachCommand.class,
+                        BlockListCommand.class,
+                        BlockLimitCommand.class,
+                        BlockPauseCommand.class,
+                        BlockResizeCommand.class,
+                        BlockUnpauseCommand.class,
+                        NetworkAttachCommand.class,
+                        NetworkDetachCommand.class,
+                        NetworkLimitCommand.class,
+                        NetworkListCommand.class,
+                        NetworkCommand.class,
+                        ExecCommand.class,
+                        CaptureCommand.class,
+                        DiskCommand.class,
+                        DeviceCommand.class,
+                        StoreCommand.class,
+                        BenchCommand.class,
+                        StressCommand.class,
+                        GenerateCompletion.class);
+
+        private Commands() {}
+    }
 
     private Splitring() {}
 
     public static void main(String[] args) throws InterruptedException {
-        int code =
-                args.length > 0 && args[0].equals(GuestCommand.NAME)
-                        ? GuestCommand.run(List.of(args).subList(1, args.length))
-                        : commandLine(args).execute(args);
+        int code = run(List.of(args));
         COMMAND_ENDED.countDown();
         System.exit(code);
+    }
+
+    private static int run(List<String> words) throws InterruptedException {
+        if (!words.isEmpty() && words.getFirst().equals(GuestCommand.NAME)) {
+            return GuestCommand.run(words.subList(1, words.size()));
+        }
+        if (BackgroundLab.isTold(words)) {
+            return runBackgroundLab(words);
+        }
+        String[] args = words.toArray(String[]::new);
+        return commandLine(args).execute(args);
+    }
+
+    private static int runBackgroundLab(List<String> words) {
+        try {
+            return BackgroundLab.run(words);
+        } catch (Exception e) {
+            return report(e, new PrintWriter(System.err, true, StandardCharsets.UTF_8));
+        }
     }
 
     /// As [#commandLine()], but only the command that is named first is known to it, if there is
     /// one: looking at the options of all takes longer than a guest's whole start.
     private static CommandLine commandLine(String[] args) {
-        for (Class<?> command : COMMANDS) {
+        for (Class<?> command : Commands.ALL) {
             boolean all = command == GenerateCompletion.class; // which looks at all of them
             if (args.length > 0 && !all && name(command).equals(args[0])) {
                 return commandLine(List.of(command));
@@ -105,7 +128,7 @@ public final class Splitring {
     }
 
     static CommandLine commandLine() {
-        return commandLine(COMMANDS);
+        return commandLine(Commands.ALL);
     }
 
     private static CommandLine commandLine(List<Class<?>> commands) {
@@ -134,15 +157,19 @@ public final class Splitring {
         return CommandLine.ExitCode.USAGE;
     }
 
-    /// One line for what the user can mend; a trace only for what must not happen.
     private static int report(Exception e, CommandLine command, ParseResult result) {
+        return report(e, command.getErr());
+    }
+
+    /// One line for what the user can mend; a trace only for what must not happen.
+    private static int report(Exception e, PrintWriter errors) {
         if (e instanceof LabException
                 || e instanceof CommandException
                 || e instanceof XenUnavailableException) {
-            command.getErr().println("splitring: " + e.getMessage());
+            errors.println("splitring: " + e.getMessage());
         } else {
-            command.getErr().println("splitring: internal error");
-            e.printStackTrace(command.getErr());
+            errors.println("splitring: internal error");
+            e.printStackTrace(errors);
         }
         return CommandLine.ExitCode.SOFTWARE;
     }

@@ -1,27 +1,13 @@
 package org.splitring.driverdomain;
 
-import java.io.Console;
-import java.io.FileOutputStream;
-import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.splitring.driverdomain.RunningLab.Entrance;
 import org.splitring.driverdomain.lab.Lab;
-import org.splitring.driverdomain.lab.LabDevice;
-import org.splitring.driverdomain.lab.LabDomain;
-import org.splitring.driverdomain.lab.LabNetwork;
-import org.splitring.driverdomain.lab.LabVif;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -29,11 +15,12 @@ import picocli.CommandLine.Parameters;
 
 /// `splitring up`: starts a lab and runs it until it is told to stop.
 @Command(
-        name = "up",
+        name = UpCommand.NAME,
         description =
                 "Start the guests, disks and networks of a lab file, and run them until Ctrl-C.",
         mixinStandardHelpOptions = true)
 final class UpCommand implements Callable<Integer> {
+    static final String NAME = "up";
     static final String HTTP = "--http";
 
     @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
@@ -69,20 +56,10 @@ final class UpCommand implements Callable<Integer> {
                             + " number: ${FALLBACK-VALUE}).")
     private @Nullable Integer http;
 
-    @Option(names = BackgroundLab.IN_BACKGROUND, hidden = true)
-    private boolean inBackground;
-
-    @Option(names = BackgroundLab.TAKE_OVER, hidden = true)
-    private boolean takeOver;
-
-    private volatile LiveLines live = new LiveLines(System.out);
-    private final CountDownLatch stop = new CountDownLatch(1);
-    private volatile boolean starting = true;
-
     @Override
     public Integer call() throws Exception {
-        LabChanges changes = // only the one that runs them has any
-                inBackground || !detach ? LabChanges.read(runDirectory.path()) : new LabChanges();
+        // Only the one that runs them has any.
+        LabChanges changes = detach ? new LabChanges() : LabChanges.read(runDirectory.path());
         Lab lab = changes.lab(labFile);
         if (http != null && (http < 1 || http > 65_535)) {
             throw new CommandException(HTTP + " " + http + " is no port: 1 to 65535");
@@ -95,245 +72,21 @@ final class UpCommand implements Callable<Integer> {
             return 0;
         }
         if (detach) {
-            List<String> options = new ArrayList<>();
-            if (plugins != null) {
-                options.add("--plugins=" + plugins.toAbsolutePath());
-            }
-            if (http != null) {
-                options.add(HTTP + "=" + http);
-            }
-            return BackgroundLab.start(labFile, runDirectory.path(), System.out::println, options);
+            return BackgroundLab.start(
+                    labFile,
+                    runDirectory.path(),
+                    System.out::println,
+                    BackgroundLab.options(plugins, http));
         }
-        stopOnSignal();
-        Entrance entrance = takeOver ? Entrance.TAKE_OVER : Entrance.TAKE;
-        String end = "stopped";
-        try (RunningLab running =
-                RunningLab.start(
-                        lab,
-                        changes,
-                        runDirectory.path(),
-                        Optional.ofNullable(plugins),
-                        http == null ? OptionalInt.empty() : OptionalInt.of(http),
-                        entrance,
-                        this::news)) {
-            starting = false;
-            report(lab, running);
-            ServiceManager.tellReady();
-            if (inBackground) {
-                System.out.println(BackgroundLab.READY);
-                speakInto(running.runDir());
-                stop.await();
-            } else {
-                awaitStop(running);
-            }
-            if (running.isSuccessorWaiting()) {
-                running.handOver();
-                end = "handed over to another driver domain; the guests go on";
-            }
-        } catch (InterruptedException e) {
-            return 130; // told to stop while starting
-        }
-        if (!inBackground) {
-            System.out.println(end);
-        }
-        return 0;
-    }
-
-    /// A signal makes the command return in order; the JVM ends when it has.
-    private void stopOnSignal() {
-        Thread main = Thread.currentThread();
-        Runtime.getRuntime()
-                .addShutdownHook(
-                        new Thread(
-                                () -> {
-                                    stop.countDown();
-                                    if (starting) {
-                                        main.interrupt();
-                                    }
-                                    awaitEnd();
-                                },
-                                "stop"));
-    }
-
-    private static void awaitEnd() {
-        try {
-            Splitring.COMMAND_ENDED.await(2, TimeUnit.MINUTES);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-    }
-
-    /// From now on this process talks to a file: whoever started it has gone.
-    private void speakInto(Path runDir) throws IOException {
-        PrintStream log =
-                new PrintStream(
-                        new FileOutputStream(RunDirectory.log(runDir).toFile(), true),
-                        true,
-                        StandardCharsets.UTF_8);
-        PrintStream pipe = System.out;
-        System.setOut(log);
-        System.setErr(log);
-        live = new LiveLines(log);
-        pipe.close();
-    }
-
-    private void news(String line) {
-        live.say(line);
-    }
-
-    private void awaitStop(RunningLab running) throws InterruptedException {
-        if (!isTerminal()) {
-            stop.await();
-            return;
-        }
-        PrintStream errors = System.err;
-        System.setErr(live.beside(errors));
-        try {
-            RateLines rates = new RateLines(running.guests(), running.meters());
-            while (!stop.await(1, TimeUnit.SECONDS)) {
-                live.show(rates.next());
-            }
-        } finally {
-            System.setErr(errors);
-        }
-    }
-
-    @SuppressWarnings("SystemConsoleNull") // null is still allowed, and asked for first
-    private static boolean isTerminal() {
-        Console console = System.console();
-        return console != null && console.isTerminal();
-    }
-
-    private void report(Lab lab, RunningLab running) throws IOException {
-        StringBuilder text = new StringBuilder();
-        text.append(
-                String.format(
-                        Locale.ROOT,
-                        "lab %s is up: process %d, run directory %s%n",
-                        lab.file(),
-                        ProcessHandle.current().pid(),
-                        running.runDir()));
-        String example = "";
-        for (LabGuest guest : running.guests()) {
-            LabDomain domain = guest.domain();
-            String who =
-                    running.processes()
-                            .of(domain)
-                            .map(process -> "guest process " + process.pid())
-                            .orElse("external: attach at " + attach(running, domain));
-            text.append(
-                    String.format(
-                            Locale.ROOT,
-                            "  %s  %d MiB  %s%n",
-                            domain.name(),
-                            domain.memoryMib(),
-                            who));
-            for (HeldDisks.Disk disk : guest.disks()) {
-                text.append(
-                        String.format(
-                                Locale.ROOT,
-                                "    %s  %s  %s  %s%n",
-                                disk.name(),
-                                Sizes.text(disk.hold().disk().sizeBytes()),
-                                disk.readOnly() ? "ro" : "rw",
-                                disk.image()));
-                if (domain.guest() == LabDomain.GuestKind.JAVA && domain.program().isEmpty()) {
-                    String uri = uri(running, domain, disk.name());
-                    text.append("      ").append(uri).append(System.lineSeparator());
-                    domain.tcpPort()
-                            .ifPresent(
-                                    port ->
-                                            text.append(
-                                                    String.format(
-                                                            Locale.ROOT,
-                                                            "      %s://localhost:%d/%s%n",
-                                                            domain.tls().isPresent()
-                                                                    ? "nbds"
-                                                                    : "nbd",
-                                                            port,
-                                                            disk.name())));
-                    example = example.isEmpty() ? example(uri, disk.readOnly()) : example;
-                }
-            }
-        }
-        running.guests().forEach(guest -> text.append(devices(guest)));
-        for (LabNetwork network : lab.networks()) {
-            text.append(
-                    String.format(
-                            Locale.ROOT,
-                            "  network %s  %s  %s%n",
-                            network.name(),
-                            network.mode().text(),
-                            String.join(
-                                    "  ",
-                                    network.subnets().stream().map(Object::toString).toList())));
-        }
-        text.append(example);
-        text.append(networkExample(lab));
-        if (http != null) {
-            text.append("see and steer it: ")
-                    .append(LabApi.page(running.runDir(), http))
-                    .append(System.lineSeparator());
-        }
-        text.append(
-                inBackground
-                        ? "stop it with: ./splitring down --run-dir " + running.runDir()
-                        : "stop it with Ctrl-C");
-        System.out.println(text);
-    }
-
-    /// One line for each vif and device of the lab file that is no disk.
-    private static String devices(LabGuest guest) {
-        StringBuilder text = new StringBuilder();
-        for (LabVif vif : guest.domain().vifs()) {
-            text.append(
-                    String.format(
-                            Locale.ROOT,
-                            "  %s  eth%d  %s  %s  %s%n",
-                            guest.domain().name(),
-                            vif.device(),
-                            vif.network(),
-                            vif.mac(),
-                            String.join("  ", vif.addresses())));
-        }
-        for (LabDevice device : guest.domain().devices()) {
-            text.append("  ").append(guest.domain().name()).append("  ");
-            text.append(device.deviceClass()).append(System.lineSeparator());
-        }
-        return text.toString();
-    }
-
-    private static String networkExample(Lab lab) {
-        return lab.domains().stream()
-                .filter(domain -> domain.guest() == LabDomain.GuestKind.JAVA)
-                .filter(domain -> domain.program().isEmpty() && !domain.vifs().isEmpty())
-                .findFirst()
-                .map(
-                        domain ->
-                                String.format(
-                                        Locale.ROOT,
-                                        "try%n  ./splitring exec %s -- ip addr%n",
-                                        domain.name()))
-                .orElse("");
-    }
-
-    private static Path attach(RunningLab running, LabDomain domain) {
-        return RunDirectory.attachSocket(running.runDir(), domain.name());
-    }
-
-    private static String uri(RunningLab running, LabDomain domain, String disk) {
-        Path socket = RunDirectory.nbdSocket(running.runDir(), domain.name(), disk);
-        String escaped = socket.toUri().getRawPath().replace("'", "%27");
-        return "nbd+unix:///?socket=" + escaped;
-    }
-
-    private static String example(String uri, boolean readOnly) {
-        String io =
-                readOnly
-                        ? "qemu-io -r -f raw -c 'read 0 1M' '" + uri + "'"
-                        : "qemu-io -f raw -c 'write -P 7 0 1M' -c flush -c 'read -P 7 0 1M' '"
-                                + uri
-                                + "'";
-        return String.format(Locale.ROOT, "try%n  nbdinfo '%s'%n  %s%n", uri, io);
+        return new LabRun(
+                        new LabRun.Setting(
+                                lab,
+                                changes,
+                                runDirectory.path(),
+                                Optional.ofNullable(plugins),
+                                http == null ? OptionalInt.empty() : OptionalInt.of(http),
+                                Entrance.TAKE,
+                                false))
+                .toEnd();
     }
 }

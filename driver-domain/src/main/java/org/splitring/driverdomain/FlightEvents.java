@@ -7,6 +7,7 @@ import jdk.jfr.Category;
 import jdk.jfr.Description;
 import jdk.jfr.Event;
 import jdk.jfr.FlightRecorder;
+import jdk.jfr.FlightRecorderListener;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.Period;
@@ -17,6 +18,8 @@ import jdk.jfr.StackTrace;
 final class FlightEvents implements AutoCloseable {
     private final MeterRegistry meters;
     private final Runnable counting = this::count;
+    private final FlightRecorderListener whenUsed = new WhenUsed();
+    private volatile boolean isUsed;
 
     /// A backend's half of a device has come into a state.
     @Name("splitring.DeviceState")
@@ -62,7 +65,17 @@ final class FlightEvents implements AutoCloseable {
     /// @param meters of devices
     FlightEvents(MeterRegistry meters) {
         this.meters = meters;
-        FlightRecorder.addPeriodicEvent(DeviceMeter.class, counting);
+        FlightRecorder.addListener(whenUsed);
+    }
+
+    /// Readies the flight recorder's part when somebody makes a recording: it takes a tenth of the
+    /// time in which a driver domain starts, and most never have one.
+    private final class WhenUsed implements FlightRecorderListener {
+        @Override
+        public void recorderInitialized(FlightRecorder recorder) {
+            isUsed = true;
+            FlightRecorder.addPeriodicEvent(DeviceMeter.class, counting);
+        }
     }
 
     private void count() {
@@ -99,6 +112,9 @@ final class FlightEvents implements AutoCloseable {
 
     @Override
     public void close() {
-        FlightRecorder.removePeriodicEvent(counting);
+        FlightRecorder.removeListener(whenUsed);
+        if (isUsed) {
+            FlightRecorder.removePeriodicEvent(counting);
+        }
     }
 }

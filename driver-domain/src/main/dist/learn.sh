@@ -10,7 +10,7 @@ learn() {
     trap 'rm -rf "$dir"' EXIT
     cd "$dir"
     truncate -s 16M disk.img
-    printf '[domains.learn]\nmemory = 64\ndisk = ["format=raw, vdev=xvda, access=rw, target=disk.img"]\n' >disk.toml
+    printf '[domains.learn%s]\nmemory = 64\ndisk = ["format=raw, vdev=xvda, access=rw, target=disk.img"]\n' "$$" >disk.toml
     cp disk.toml net.toml
     printf 'vif = ["bridge=lan"]\n[networks.lan]\nsubnet = "10.20.0.0/24"\n' >>net.toml
     record net.toml || record disk.toml || exit 1
@@ -29,6 +29,9 @@ record() {
     org.splitring.driverdomain.Splitring up "$1" --run-dir="$dir/run" >up.out 2>&1 &
   lab=$!
   while kill -0 "$lab" 2>/dev/null && ! grep -q 'stop it with' up.out; do sleep 0.1; done
+  # What comes in the first second after it is up belongs to a start as well: consoles, and the first command.
+  (start -XX:TieredStopAtLevel=1 org.splitring.driverdomain.Splitring list --run-dir="$dir/run") >>up.out 2>&1 || :
+  sleep 0.5
   kill "$lab" 2>/dev/null || :
   wait "$lab" || :
   cat up.out

@@ -20,9 +20,10 @@ splitring() {
 
 # Becomes a JVM with the program in its class path: in the same order with every locale, for a cache fits one order, and
 # with nothing after the last colon, which would stand for the current folder, whoever has put classes there. Netty notes
-# where one buffer in 128 was made, which is for finding mistakes: the tests do.
+# where one buffer in 128 was made, which is for finding mistakes: the tests do. Its way to the memory of buffers is the
+# one of old, for the new one is slow to start (JavaCommand).
 start() {
   jars=$(LC_ALL=C && printf '%s:' "$lib"/*.jar)
   exec "$java" --enable-native-access=ALL-UNNAMED -XX:+UseSerialGC -Dio.netty.leakDetection.level=disabled \
-    -Dio.netty.jfr.enabled=false -cp "${jars%:}" "$@"
+    -Dio.netty.jfr.enabled=false -Dio.netty.noUnsafe=false -Dsun.misc.unsafe.memory.access=allow -cp "${jars%:}" "$@"
 }

@@ -34,6 +34,7 @@ public final class WarningsToStderr extends ContextAwareBase implements Configur
         encoder.start();
         ConsoleAppender<ILoggingEvent> stderr = new ConsoleAppender<>();
         stderr.setContext(logging);
+        stderr.setName("stderr");
         stderr.setTarget("System.err");
         stderr.setEncoder(encoder);
         stderr.start();

@@ -25,6 +25,7 @@ import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.local.LocalGuestDomain;
 import org.splitring.hypervisor.local.LocalHypervisor;
 import org.splitring.testkit.LastingNotes;
+import org.splitring.testkit.LossyDoorbells;
 import org.splitring.testkit.MortalDriver;
 import org.splitring.testkit.SimulatedLoop;
 import org.splitring.testkit.Simulation;

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Timeout;
 import org.splitring.hypervisor.DomId;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.testkit.LastingNotes;
+import org.splitring.testkit.LossyDoorbells;
 import org.splitring.testkit.MortalDriver;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;

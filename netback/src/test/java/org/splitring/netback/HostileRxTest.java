@@ -230,6 +230,16 @@ class HostileRxTest {
     @Test
     void aFrontendThatSendsNoEventsForItsPagesIsLookedAfter() throws Exception {
         raw.keys.remove("feature-rx-notify");
+        checkPagesWithoutEvents();
+    }
+
+    @Test
+    void aFrontendWithOneChannelThatSendsNoEventsIsLookedAfter() throws Exception {
+        raw.withOneEventChannel().keys.remove("feature-rx-notify");
+        checkPagesWithoutEvents();
+    }
+
+    private void checkPagesWithoutEvents() throws Exception {
         raw.connect();
         neighbour.send(toRaw(60));
         lab.settle();

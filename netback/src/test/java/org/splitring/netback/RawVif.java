@@ -88,6 +88,15 @@ final class RawVif implements AutoCloseable {
         return this;
     }
 
+    /// Announces one event channel for both rings.
+    RawVif withOneEventChannel() {
+        keys.remove("event-channel-tx");
+        keys.remove("event-channel-rx");
+        keys.put("event-channel", Integer.toString(txPort.port()));
+        rx = new HostileFrontend(rxRing.memory(), RX_ENTRY, txPort, 0);
+        return this;
+    }
+
     /// Writes its keys and state 4, as Linux's netfront does.
     RawVif publish() throws Exception {
         return publish("4");

@@ -74,10 +74,15 @@ class VifFeaturesTest {
         assertEquals(0, lab.metrics(1).txErrors(), "held back, not dropped");
     }
 
-    @Test
-    void theRateChangesWhileFramesWait() throws Exception {
-        VifLab.Guest one =
-                lab.guest(1, VifFrontendOptions.DEFAULT, Map.of("rate", "1000,3600000000"));
+    /// @param hasOneChannel for both rings
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void theRateChangesWhileFramesWait(boolean hasOneChannel) throws Exception {
+        VifFrontendOptions options =
+                hasOneChannel
+                        ? VifFrontendOptions.DEFAULT.withLeast()
+                        : VifFrontendOptions.DEFAULT;
+        VifLab.Guest one = lab.guest(1, options, Map.of("rate", "1000,3600000000"));
         fill(one, 100, 1);
         millis(50);
         assertEquals(1, lab.metrics(1).txPackets());

@@ -31,6 +31,7 @@ import org.splitring.netfront.VifFrontend;
 import org.splitring.netfront.VifFrontendDriver;
 import org.splitring.netfront.VifFrontendOptions;
 import org.splitring.netfront.VifUser;
+import org.splitring.testkit.LossyDoorbells;
 import org.splitring.testkit.MortalDriver;
 import org.splitring.testkit.SimulatedLoop;
 import org.splitring.testkit.Simulation;
@@ -72,6 +73,9 @@ final class VifLab implements AutoCloseable {
     int mtu = 1500;
     int mappedByOthers;
 
+    /// Whether ports of the next process seem to have no event pending when they are bound.
+    boolean isDeafAtFirst;
+
     /// Pages are copied with every other seed, and mapped with the rest.
     VifLab(long seed) {
         this(seed, (seed & 1) != 0);
@@ -112,7 +116,8 @@ final class VifLab implements AutoCloseable {
     /// Where backends live, as the platform has it.
     private DriverDomain driverDomain() {
         DriverDomain local = hypervisor.driverDomain(DomId.ZERO);
-        return copying ? new CopyingDriver(local) : local;
+        DriverDomain made = copying ? new CopyingDriver(local) : local;
+        return isDeafAtFirst ? new LossyDoorbells.Driver(made, 0, true) : made;
     }
 
     static VifLab withSeed() {

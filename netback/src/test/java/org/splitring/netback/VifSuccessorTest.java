@@ -149,6 +149,18 @@ class VifSuccessorTest {
         return raw.rx.slot(index).get(ValueLayout.JAVA_LONG_UNALIGNED, 0);
     }
 
+    /// The guest's event went to the process that was killed, and the port that the next one binds
+    /// has none pending.
+    @Test
+    void aFrameThatNobodyTellsOfIsTaken() throws Exception {
+        process.kill();
+        raw.send(Packets.frame(Packets.mac(9), Packets.mac(1), 200));
+        lab.isDeafAtFirst = true;
+        succeed();
+        raw.awaitTx(1);
+        assertEquals(1, lab.metrics(1).txPackets());
+    }
+
     @Test
     void anImpossibleIndexOfTheFrontendEndsThisDevice() throws Exception {
         process.kill();

@@ -1,4 +1,4 @@
-package org.splitring.blkback;
+package org.splitring.testkit;
 
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.DomId;
@@ -16,10 +16,13 @@ import org.splitring.hypervisor.PageAllocator;
 
 /// Domains whose event channels lose one event: the n-th that each port sends, or the first that
 /// it hears.
-final class LossyDoorbells {
+public final class LossyDoorbells {
     private LossyDoorbells() {}
 
-    record Guest(GuestDomain domain, int lost) implements GuestDomain {
+    /// A guest's domain.
+    ///
+    /// @param lost which of the events that a port sends is lost: 1 is the first, 0 none
+    public record Guest(GuestDomain domain, int lost) implements GuestDomain {
         @Override
         public DomId id() {
             return domain.id();
@@ -51,10 +54,12 @@ final class LossyDoorbells {
         }
     }
 
-    /// @param lost counts what is sent; 0 for nothing
+    /// A driver domain.
+    ///
+    /// @param lost as in [Guest]
     /// @param isDeafAtFirst whether a port that is bound seems to have no event pending
-    record Driver(DriverDomain domain, int lost, boolean isDeafAtFirst) implements DriverDomain {
-        Driver(DriverDomain domain, int lost) {
+    public record Driver(DriverDomain domain, int lost, boolean isDeafAtFirst) implements DriverDomain {
+        public Driver(DriverDomain domain, int lost) {
             this(domain, lost, false);
         }
 

@@ -79,9 +79,7 @@ class VifFeaturesTest {
     @ValueSource(booleans = {false, true})
     void theRateChangesWhileFramesWait(boolean hasOneChannel) throws Exception {
         VifFrontendOptions options =
-                hasOneChannel
-                        ? VifFrontendOptions.DEFAULT.withLeast()
-                        : VifFrontendOptions.DEFAULT;
+                hasOneChannel ? VifFrontendOptions.DEFAULT.withLeast() : VifFrontendOptions.DEFAULT;
         VifLab.Guest one = lab.guest(1, options, Map.of("rate", "1000,3600000000"));
         fill(one, 100, 1);
         millis(50);

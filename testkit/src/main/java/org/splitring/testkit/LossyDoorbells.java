@@ -58,7 +58,8 @@ public final class LossyDoorbells {
     ///
     /// @param lost as in [Guest]
     /// @param isDeafAtFirst whether a port that is bound seems to have no event pending
-    public record Driver(DriverDomain domain, int lost, boolean isDeafAtFirst) implements DriverDomain {
+    public record Driver(DriverDomain domain, int lost, boolean isDeafAtFirst)
+            implements DriverDomain {
         public Driver(DriverDomain domain, int lost) {
             this(domain, lost, false);
         }

@@ -252,6 +252,12 @@ final class RawVif implements AutoCloseable {
     ///
     /// @return the status
     int ask(int type, int first, int second, int third) {
+        question(type, first, second, third);
+        return answer(type);
+    }
+
+    /// The first half of [#ask].
+    void question(int type, int first, int second, int third) {
         MemorySegment slot = Arena.ofAuto().allocate(16, 4);
         slot.set(ValueLayout.JAVA_SHORT, 0, (short) (500 + asked));
         slot.set(ValueLayout.JAVA_SHORT, 2, (short) type);
@@ -260,6 +266,10 @@ final class RawVif implements AutoCloseable {
         slot.set(ValueLayout.JAVA_INT, 12, third);
         ctrl.publishAndKick(slot);
         asked++;
+    }
+
+    /// The second half of [#ask].
+    int answer(int type) {
         lab.until("answer " + asked, () -> ctrl.rspProd() == asked);
         MemorySegment answer = ctrl.slot(asked - 1);
         assertEquals(500 + asked - 1, answer.get(ValueLayout.JAVA_SHORT, 0));

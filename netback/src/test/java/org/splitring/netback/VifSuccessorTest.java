@@ -162,6 +162,15 @@ class VifSuccessorTest {
     }
 
     @Test
+    void aQuestionThatNobodyTellsOfIsAnswered() throws Exception {
+        process.kill();
+        raw.question(SET_ALGORITHM, 1, 0, 0);
+        lab.isDeafAtFirst = true;
+        succeed();
+        assertEquals(0, raw.answer(SET_ALGORITHM));
+    }
+
+    @Test
     void anImpossibleIndexOfTheFrontendEndsThisDevice() throws Exception {
         process.kill();
         raw.txRing.memory().set(ValueLayout.JAVA_INT, 0, 1000);

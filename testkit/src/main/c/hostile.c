@@ -566,6 +566,9 @@ static void h027(void) {
     while (now_ms() < end) {
         uint64_t state = xs_get_number(&r.guest, r.vbd.back, "state", XenbusStateUnknown);
         if (state == XenbusStateInitWait) {
+            usleep(5000); /* the backend may still have closings of ours to go through, and end up at Closed */
+            if (xs_get_number(&r.guest, r.vbd.back, "state", XenbusStateUnknown) != XenbusStateInitWait)
+                continue;
             vbd_connect(&r.vbd, 0);
             if (first)
                 rig_data(&r);

@@ -30,8 +30,10 @@ record() {
   lab=$!
   while kill -0 "$lab" 2>/dev/null && ! grep -q 'stop it with' up.out; do sleep 0.1; done
   # What comes in the first second after it is up belongs to a start as well: consoles, and the first command.
-  (start -XX:TieredStopAtLevel=1 org.splitring.driverdomain.Splitring list --run-dir="$dir/run") >>up.out 2>&1 || :
-  sleep 0.5
+  if kill -0 "$lab" 2>/dev/null; then
+    (start -XX:TieredStopAtLevel=1 org.splitring.driverdomain.Splitring list --run-dir="$dir/run") >>up.out 2>&1 || :
+    sleep 0.5
+  fi
   kill "$lab" 2>/dev/null || :
   wait "$lab" || :
   cat up.out

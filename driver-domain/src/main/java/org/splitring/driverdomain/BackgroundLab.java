@@ -23,9 +23,6 @@ final class BackgroundLab {
     /// time that it takes to look at the options of a command.
     private static final String IN_BACKGROUND = "--in-background";
 
-    private static final String RUN_DIR = "--run-dir";
-    private static final String PLUGINS = "--plugins";
-
     /// Said on standard output by the process in the background when everything is connected.
     static final String READY = "\u0004ready";
 
@@ -43,7 +40,7 @@ final class BackgroundLab {
     /// What the process in the background is told.
     static List<String> arguments(Path labFile, Path runDir, List<String> options) {
         List<String> arguments = new ArrayList<>(List.of(UpCommand.NAME, labFile.toString()));
-        arguments.add(RUN_DIR + "=" + runDir);
+        arguments.add(RunDirectoryOption.NAME + "=" + runDir);
         arguments.add(IN_BACKGROUND);
         arguments.addAll(options);
         return arguments;
@@ -53,7 +50,7 @@ final class BackgroundLab {
     static List<String> options(@Nullable Path plugins, @Nullable Integer httpPort) {
         List<String> options = new ArrayList<>();
         if (plugins != null) {
-            options.add(PLUGINS + "=" + plugins.toAbsolutePath());
+            options.add(UpCommand.PLUGINS + "=" + plugins.toAbsolutePath());
         }
         if (httpPort != null) {
             options.add(UpCommand.HTTP + "=" + httpPort);
@@ -72,7 +69,7 @@ final class BackgroundLab {
     ///
     /// @return exit status
     static int run(List<String> words) throws Exception {
-        Path runDir = Path.of(value(words, RUN_DIR).orElseThrow());
+        Path runDir = Path.of(value(words, RunDirectoryOption.NAME).orElseThrow());
         LabChanges changes = LabChanges.read(runDir);
         Lab lab = changes.lab(Path.of(words.get(1)));
         Optional<String> http = value(words, UpCommand.HTTP);
@@ -81,7 +78,7 @@ final class BackgroundLab {
                                 lab,
                                 changes,
                                 runDir,
-                                value(words, PLUGINS).map(Path::of),
+                                value(words, UpCommand.PLUGINS).map(Path::of),
                                 http.map(port -> OptionalInt.of(Integer.parseInt(port)))
                                         .orElse(OptionalInt.empty()),
                                 words.contains(TAKE_OVER) ? Entrance.TAKE_OVER : Entrance.TAKE,

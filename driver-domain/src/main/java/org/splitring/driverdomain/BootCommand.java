@@ -45,7 +45,7 @@ final class BootCommand implements Callable<Integer> {
     private Path folder;
 
     @Option(
-            names = "--run-dir",
+            names = RunDirectoryOption.NAME,
             paramLabel = "RUNS",
             description =
                     "Lab NAME.toml runs in run directory RUNS/NAME (default: ${DEFAULT-VALUE}).")

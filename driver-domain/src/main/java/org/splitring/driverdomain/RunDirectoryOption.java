@@ -5,8 +5,10 @@ import picocli.CommandLine.Option;
 
 /// `--run-dir`, which several commands take.
 final class RunDirectoryOption {
+    static final String NAME = "--run-dir";
+
     @Option(
-            names = "--run-dir",
+            names = NAME,
             paramLabel = "DIR",
             description = "Where the sockets are (default: ${DEFAULT-VALUE}).")
     private Path dir = Path.of("run");

@@ -22,6 +22,7 @@ import picocli.CommandLine.Parameters;
 final class UpCommand implements Callable<Integer> {
     static final String NAME = "up";
     static final String HTTP = "--http";
+    static final String PLUGINS = "--plugins";
 
     @Parameters(paramLabel = "LAB.toml", description = "The lab file.")
     @SuppressWarnings("NullAway.Init") // picocli sets it
@@ -35,7 +36,7 @@ final class UpCommand implements Callable<Integer> {
     private boolean detach;
 
     @Option(
-            names = "--plugins",
+            names = PLUGINS,
             paramLabel = "DIR",
             description =
                     "Folder of plug-in jars with device drivers (default: plugins beside LAB.toml).")
@@ -65,7 +66,7 @@ final class UpCommand implements Callable<Integer> {
             throw new CommandException(HTTP + " " + http + " is no port: 1 to 65535");
         }
         if (plugins != null && !Files.isDirectory(plugins)) {
-            throw new CommandException("--plugins " + plugins + ": there is no such folder");
+            throw new CommandException(PLUGINS + " " + plugins + ": there is no such folder");
         }
         if (dryRun) {
             new LabPlan(lab).lines().forEach(System.out::println);

@@ -68,14 +68,6 @@ final class Native {
             return result == -1 ? -(long) state.get(INT, ERRNO) : result;
         }
 
-        long call(long arg0) {
-            return call(arg0, 0, 0, 0, 0, 0);
-        }
-
-        long call(long arg0, long arg1) {
-            return call(arg0, arg1, 0, 0, 0, 0);
-        }
-
         long call(long arg0, long arg1, long arg2) {
             return call(arg0, arg1, arg2, 0, 0, 0);
         }

@@ -51,6 +51,14 @@ public interface BlockStore extends AutoCloseable {
         return null;
     }
 
+    /// The open file in which byte n of the store is byte n of the file, and whose page cache has
+    /// what is read and written; for sending it without a copy.
+    ///
+    /// @return `null` when it is no such store
+    default @Nullable VectoredFile cachedFile() {
+        return null;
+    }
+
     /// Whether writes that wait had better come one at a time, since the storage does them so in
     /// any case, and several threads would only keep each other busy.
     default boolean writesAlone() {

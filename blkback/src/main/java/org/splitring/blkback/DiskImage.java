@@ -275,6 +275,11 @@ public final class DiskImage implements AutoCloseable {
         return store.plainFile(write);
     }
 
+    /// The file whose page cache has the disk, see [BlockStore#cachedFile].
+    @Nullable VectoredFile cachedFile() {
+        return store.cachedFile();
+    }
+
     /// Whether writes that wait had better come one at a time.
     boolean writesAlone() {
         return store.writesAlone();

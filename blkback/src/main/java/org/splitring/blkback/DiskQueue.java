@@ -6,10 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.EventChannel;
 import org.splitring.hypervisor.ForeignPages;
@@ -40,8 +37,6 @@ import org.splitring.wire.BlkifStatus;
 ///
 /// On the loop, except where a method says otherwise.
 final class DiskQueue implements RingWork {
-    private static final Logger LOG = LoggerFactory.getLogger(DiskQueue.class);
-
     /// Requests with more than eleven pages that are under way at once on a vbd; others wait.
     static final int LARGE_REQUESTS = 8;
 
@@ -69,8 +64,7 @@ final class DiskQueue implements RingWork {
     private final RequestLine unfinished = new RequestLine(); // by a predecessor
     private int inFlight;
 
-    private final AtomicReference<@Nullable DiskRequest> finished = new AtomicReference<>();
-    private final Runnable answerTask = this::answerFinished;
+    private final FinishedTransfers finished;
     private @Nullable Runnable whenIdle;
 
     // What changes the disk: how much is under way, and what a barrier keeps waiting, in order.
@@ -118,6 +112,7 @@ final class DiskQueue implements RingWork {
         this.gate = gate;
         this.reader = new RequestReader(layout, disk, features);
         this.note = note;
+        this.finished = new FinishedTransfers(loop, this::answerFinished);
         this.free = new DiskRequest[ring.entries()];
         this.answered = new DiskRequest[ring.entries()];
         List<DiskRequest> found = new ArrayList<>();
@@ -207,18 +202,7 @@ final class DiskQueue implements RingWork {
 
     /// Hands a request back from a worker or a flush. Any thread.
     void finished(DiskRequest request) {
-        DiskRequest head;
-        do {
-            head = finished.get();
-            request.next = head;
-        } while (!finished.compareAndSet(head, request));
-        if (head == null) { // otherwise whoever put the first one has called the loop
-            try {
-                loop.execute(answerTask);
-            } catch (RejectedExecutionException e) {
-                LOG.warn("disk {}: the loop ended before its requests", disk.name());
-            }
-        }
+        finished.add(request);
     }
 
     /// The write half of a flush with data. Any thread.
@@ -447,21 +431,13 @@ final class DiskQueue implements RingWork {
     }
 
     private void answerFinished() {
-        DiskRequest newest = finished.getAndSet(null);
+        ImageTransfer next = finished.takeAll();
         nanos = loop.nanoTime();
-        // Turned round: the one that finished first is answered first.
-        DiskRequest oldest = null;
-        while (newest != null) {
-            DiskRequest before = newest.next;
-            newest.next = oldest;
-            oldest = newest;
-            newest = before;
-        }
-        while (oldest != null) {
-            DiskRequest after = oldest.next;
-            oldest.next = null;
-            answer(oldest, oldest.status);
-            oldest = after;
+        while (next != null) {
+            DiskRequest request = (DiskRequest) next;
+            next = request.nextFinished;
+            request.nextFinished = null;
+            answer(request, request.status);
         }
         beginWaiting();
         countNow();

@@ -99,6 +99,11 @@ public final class FileStore implements BlockStore {
     }
 
     @Override
+    public @Nullable VectoredFile cachedFile() {
+        return file.cached();
+    }
+
+    @Override
     public boolean writesAlone() {
         return file.writesAlone();
     }

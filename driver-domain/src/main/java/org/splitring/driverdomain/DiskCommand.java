@@ -40,7 +40,8 @@ import picocli.CommandLine.Spec;
             DiskCommand.Check.class,
             DiskCommand.Convert.class,
             DiskCommand.Snapshot.class,
-            DiskCommand.Resize.class
+            DiskCommand.Resize.class,
+            DiskServeCommand.class
         })
 final class DiskCommand implements Callable<Integer> {
     @Spec

@@ -266,8 +266,7 @@ final class LabRun {
 
     private static String uri(RunningLab running, LabDomain domain, String disk) {
         Path socket = RunDirectory.nbdSocket(running.runDir(), domain.name(), disk);
-        String escaped = socket.toUri().getRawPath().replace("'", "%27");
-        return "nbd+unix:///?socket=" + escaped;
+        return NbdUri.of(socket);
     }
 
     private static String example(String uri, boolean readOnly) {

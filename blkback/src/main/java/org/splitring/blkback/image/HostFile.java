@@ -312,6 +312,13 @@ public final class HostFile implements ImageFile {
         return waits && !inMemory && used.isPlain() ? used : null;
     }
 
+    /// The file as the kernel has it in its page cache.
+    ///
+    /// @return `null` when its bytes are moved by something else, or past that cache
+    public @Nullable VectoredFile cached() {
+        return direct == null && file.isPlain() ? file : null;
+    }
+
     /// Whether the kernel does writes one at a time anyway: those to the page cache of a plain
     /// file hold its lock. Threads that want it spin, as long as its holder runs.
     public boolean writesAlone() {

@@ -14,7 +14,7 @@ import java.util.concurrent.TimeUnit;
 /// Any thread; threads that meet may count a write less, which does no harm.
 final class WriteTrial {
     /// Largest write that is tried.
-    static final int MOST_BYTES = 64 << 10;
+    static final int MOST_BYTES = 128 << 10;
 
     /// What takes longer has waited.
     static final long LONG_NANOS = TimeUnit.MILLISECONDS.toNanos(3);

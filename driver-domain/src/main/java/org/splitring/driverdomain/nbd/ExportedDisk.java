@@ -2,6 +2,7 @@ package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkfront.Completion;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// What the NBD server needs of a disk. Everything is called on the loop that the server runs on,
 /// and each operation ends with one completion there, perhaps before the call has returned.
@@ -22,6 +23,14 @@ public interface ExportedDisk {
 
     /// Whether what was discarded reads as zeros, all of it. Without it WRITE_ZEROES writes zeros.
     boolean discardZeroes();
+
+    /// The open file whose page cache has the disk, byte for byte: what is there can be sent
+    /// without a copy. Asked once for each client.
+    ///
+    /// @return `null` when there is none such
+    default @Nullable VectoredFile cachedFile() {
+        return null;
+    }
 
     /// Takes memory that the disk can read into and write from.
     ///

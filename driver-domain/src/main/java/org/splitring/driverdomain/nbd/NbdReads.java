@@ -2,7 +2,11 @@ package org.splitring.driverdomain.nbd;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.Channel;
+import io.netty.channel.unix.UnixChannel;
+import java.util.ArrayDeque;
 import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.linux.CachedFile;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// READs of one client: pieces, the disk, and the data of the answers.
 ///
@@ -15,10 +19,18 @@ import org.jspecify.annotations.Nullable;
 @SuppressWarnings(
         "FutureReturnValueIgnored") // a failed write ends the channel, and that is heard of
 final class NbdReads {
+    /// Shortest READ that is answered from the page cache.
+    private static final int LEAST_CACHED_BYTES = 16 << 10;
+
+    /// READs of one client that are on their way from there at once; others are copied.
+    private static final int CACHED_PARTS = 16;
+
     private final NbdTransmission transmission;
     private final Channel channel;
     private final NbdReplies replies;
     private final PieceShare share;
+    private final @Nullable CachedFile cache;
+    private final ArrayDeque<CachedPart> freeParts = new ArrayDeque<>(CACHED_PARTS);
     private final boolean structured;
     private final boolean encrypted;
     private @Nullable NbdRequest waiting; // parsed, waits for pieces
@@ -29,6 +41,7 @@ final class NbdReads {
             NbdTransmission transmission,
             Channel channel,
             NbdReplies replies,
+            ExportedDisk disk,
             PieceShare share,
             NbdTerms terms) {
         this.transmission = transmission;
@@ -37,6 +50,15 @@ final class NbdReads {
         this.share = share;
         structured = terms.structured();
         encrypted = terms.encrypted();
+        VectoredFile file = encrypted ? null : disk.cachedFile();
+        if (file != null && channel instanceof UnixChannel socket) {
+            cache = new CachedFile(file);
+            for (int i = 0; i < CACHED_PARTS; i++) {
+                freeParts.add(new CachedPart(transmission, cache, socket.fd().intValue()));
+            }
+        } else {
+            cache = null;
+        }
     }
 
     /// Whether a READ waits for pieces: no request is taken before it has them.
@@ -55,11 +77,24 @@ final class NbdReads {
     }
 
     void start(NbdRequest request) {
-        if (request.length == 0) {
+        if (request.length == 0 || isCached(request)) {
             transmission.answer(request);
         } else if (!tryStart(request)) {
             waiting = request;
         }
+    }
+
+    /// Whether the READ can be answered from the page cache, without a copy. What is small is
+    /// copied sooner than sent alone.
+    private boolean isCached(NbdRequest request) {
+        if (cache == null || request.length < LEAST_CACHED_BYTES || freeParts.isEmpty()) {
+            return false;
+        }
+        if (!cache.isCached(request.offset, request.length)) {
+            return false;
+        }
+        request.cached = freeParts.removeLast().of(request.offset, request.length);
+        return true;
     }
 
     /// Starts the READ that has waited, if there are pieces now.
@@ -135,6 +170,16 @@ final class NbdReads {
 
     /// Sends the data of a READ whose header is written, all of it or what is here.
     void begin(NbdRequest request) {
+        CachedPart part = request.cached;
+        if (part != null) {
+            request.cached = null;
+            sending++;
+            replies.handOver();
+            channel.write(part).addListener(part);
+            transmission.dataWritten(request.length);
+            transmission.recycle(request);
+            return;
+        }
         request.answering = true;
         streaming = structured ? null : request;
         send(request);
@@ -167,9 +212,16 @@ final class NbdReads {
             }
             replies.handOver();
             channel.write(data(piece)).addListener(piece);
+            transmission.dataWritten(piece.length);
         }
         streaming = null;
         transmission.recycle(request);
+    }
+
+    /// The socket has taken data from the page cache, or will not any more.
+    void partSent(CachedPart part) {
+        sending--;
+        freeParts.add(part);
     }
 
     /// What the socket is given of a piece: the guest's pages themselves. For encryption, which

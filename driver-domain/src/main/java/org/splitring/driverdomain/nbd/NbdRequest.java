@@ -53,6 +53,9 @@ final class NbdRequest implements Completion {
     int windowSize;
     int next;
 
+    /// What is sent in their place when the page cache has all of a READ.
+    @Nullable CachedPart cached;
+
     /// Whether the answer has begun, and whether each piece of it is a reply chunk of its own.
     boolean answering;
 
@@ -76,6 +79,7 @@ final class NbdRequest implements Completion {
         moved = 0;
         outstanding = 0;
         windowSize = 0;
+        cached = null;
         next = 0;
         answering = false;
         fragmented = false;

@@ -30,6 +30,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.splitring.hypervisor.DeviceLoop;
 
 /// Serves disks to NBD clients from one event loop, on any number of Unix sockets and loopback
 /// ports. Disks may come and go. The export of the lowest name is the default one, under the empty
@@ -58,6 +59,7 @@ public final class NbdServer implements AutoCloseable {
     private final CountDownLatch quiet = new CountDownLatch(1);
     private final List<Removal> removals = new ArrayList<>(); // on the loop
     private boolean closing; // on the loop
+    private volatile @Nullable LookOut lookOut;
 
     /// A disk that is offered no longer, and whose clients are on their way out.
     private record Removal(ExportedDisk disk, CountDownLatch gone) {}
@@ -75,6 +77,23 @@ public final class NbdServer implements AutoCloseable {
         this.limits = limits;
         for (NbdExport export : exports) {
             this.exports.put(export.name(), export);
+        }
+    }
+
+    /// Looks on for a moment after each request before the loop sleeps, for as long as
+    /// [DeviceLoop#spinNanos] says. It pays where this process and its client are all that a
+    /// request has to do with.
+    ///
+    /// @param deviceLoop the same loop
+    public void lookOut(DeviceLoop deviceLoop) {
+        lookOut = new LookOut(deviceLoop);
+    }
+
+    /// A client has sent something. On the loop.
+    void noteActivity() {
+        LookOut keepsAwake = lookOut;
+        if (keepsAwake != null) {
+            keepsAwake.noteActivity();
         }
     }
 

@@ -27,6 +27,13 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     /// Requests of one client in flight at once.
     private static final int MAX_REQUESTS = 128;
 
+    /// Data handed to the socket after which it is told to send, whatever else is to be done: the
+    /// client takes it while the next is read.
+    private static final int FLUSH_BYTES = 64 << 10;
+
+    /// WRITEs whose header is worth a system call of its own.
+    private static final int LARGE_WRITE_BYTES = 32 << 10;
+
     private enum Reading {
         HEADER,
         PAYLOAD,
@@ -56,7 +63,9 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private @Nullable ByteBuf direct; // window on `filling` that the socket reads into now
     private long toSkip;
 
+    private boolean largeWrites; // of late
     private int requestsMade;
+    private int unflushedBytes; // of data
     private int active;
     private int diskOperations;
     private boolean passScheduled;
@@ -82,7 +91,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         metrics = server.metrics();
         rules = new RequestRules(disk, terms);
         replies = new NbdReplies(channel, terms);
-        reads = new NbdReads(this, channel, replies, share, terms);
+        reads = new NbdReads(this, channel, replies, disk, share, terms);
         ranges = new NbdRanges(this, disk, share);
     }
 
@@ -120,6 +129,22 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         return direct;
     }
 
+    /// Whether more of a payload is to come straight into its piece: it most likely lies in the
+    /// socket already.
+    boolean awaitsPayload() {
+        return reading == Reading.PAYLOAD && backlog == null && filling != null;
+    }
+
+    /// How much is to be read when nothing of a payload is awaited: no more than the next header,
+    /// when that of a large WRITE is likely. So its payload is read into its piece, and not beside.
+    ///
+    /// @return 0 for as much as there is
+    int headerTarget() {
+        return largeWrites && reading == Reading.HEADER && !partialHeader.isReadable()
+                ? NbdProtocol.REQUEST_BYTES
+                : 0;
+    }
+
     @Override
     @SuppressWarnings("ReferenceEquality") // the very buffer that the socket was given
     public void channelRead(ChannelHandlerContext context, Object message) {
@@ -152,6 +177,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     public void channelReadComplete(ChannelHandlerContext context) {
         direct = null; // an attempt that read nothing has released it
         flushReplies();
+        server.noteActivity();
     }
 
     private void keep(ByteBuf in) {
@@ -170,6 +196,9 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
                         return;
                     }
                     header(in);
+                    if (unflushedBytes >= FLUSH_BYTES) {
+                        flushReplies();
+                    }
                 }
                 case PAYLOAD -> {
                     Piece piece = filling;
@@ -306,6 +335,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         }
         incoming = request;
         reading = Reading.PAYLOAD;
+        largeWrites = request.length >= LARGE_WRITE_BYTES;
         nextPayloadPiece();
     }
 
@@ -457,6 +487,12 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         schedulePass();
     }
 
+    /// The socket has taken data from the page cache, or will not any more.
+    void partSent(CachedPart part) {
+        reads.partSent(part);
+        schedulePass();
+    }
+
     private void freeWindow(NbdRequest request) {
         for (int i = 0; i < NbdRequest.WINDOW; i++) {
             Piece piece = request.window[i];
@@ -497,7 +533,13 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         closeWhenIdle();
     }
 
+    /// Data of a READ has been given to the socket.
+    void dataWritten(int sizeBytes) {
+        unflushedBytes += sizeBytes;
+    }
+
     private void flushReplies() {
+        unflushedBytes = 0;
         replies.handOver();
         channel.flush();
     }

@@ -1,0 +1,45 @@
+package org.splitring.driverdomain.nbd;
+
+import org.splitring.hypervisor.DeviceLoop;
+
+/// Keeps a loop from sleeping for a moment after a client's request, where a processor is free for
+/// that ([DeviceLoop#spinNanos]): to be woken costs more than the next request takes to come. For
+/// how long is learnt as [org.splitring.hypervisor.PortPoller] does. On the loop.
+final class LookOut {
+    private final DeviceLoop loop;
+    private final Runnable look = this::look;
+    private long spinNanos;
+    private long activeAt;
+    private boolean looking;
+
+    LookOut(DeviceLoop loop) {
+        this.loop = loop;
+        spinNanos = loop.spinNanos();
+        activeAt = loop.nanoTime();
+    }
+
+    /// Something has come from a client.
+    void noteActivity() {
+        long most = loop.spinNanos();
+        if (most == 0) {
+            return;
+        }
+        long now = loop.nanoTime();
+        boolean soon = now - activeAt < most;
+        spinNanos = soon ? Math.min(most, 2 * spinNanos) : Math.max(spinNanos >> 1, most >> 4);
+        activeAt = now;
+        if (!looking) {
+            looking = true;
+            loop.execute(look);
+        }
+    }
+
+    private void look() {
+        Thread.onSpinWait();
+        if (loop.nanoTime() - activeAt < spinNanos) {
+            loop.execute(look);
+        } else {
+            looking = false;
+        }
+    }
+}

@@ -31,6 +31,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.LookOut;
 
 /// Serves disks to NBD clients from one event loop, on any number of Unix sockets and loopback
 /// ports. Disks may come and go. The export of the lowest name is the default one, under the empty

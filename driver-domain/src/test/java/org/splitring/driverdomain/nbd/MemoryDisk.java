@@ -8,6 +8,7 @@ import java.util.Set;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkfront.Completion;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A disk in memory for tests: completes on the loop in a later task, counts what it lends, and
 /// fails or holds operations when told to.
@@ -35,6 +36,9 @@ final class MemoryDisk implements ExportedDisk {
     volatile int discarded;
     volatile int lentCount;
     volatile long bytesRead;
+
+    /// Where large READs come from, if it is cached; what it holds need not be the content.
+    volatile @Nullable VectoredFile cachedFile;
 
     record Buffer(MemorySegment bytes) implements DiskBuffer {}
 
@@ -86,6 +90,11 @@ final class MemoryDisk implements ExportedDisk {
                     }
                     done.done(discardStatus);
                 });
+    }
+
+    @Override
+    public @Nullable VectoredFile cachedFile() {
+        return cachedFile;
     }
 
     @Override

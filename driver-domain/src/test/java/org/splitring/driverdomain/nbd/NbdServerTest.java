@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.netty.channel.IoEventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
+import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -20,8 +21,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -599,6 +602,46 @@ class NbdServerTest {
             assertEquals(11, disk.reads, "it ends with the error");
             assertEquals(0, disk.flushes);
         }
+    }
+
+    /// Large payloads are read straight into their pieces and small ones with what follows; one
+    /// after the other, in whatever parts they come.
+    @Test
+    void largeAndSmallWritesInTurnArriveAsTheyWereSent() throws IOException {
+        Random random = new Random(20261128);
+        int[] sizes = {131072, 512, 65536, 33280, 4096, 1 << 20, 32768, 1024, 131584, 8192};
+        ByteArrayOutputStream stream = new ByteArrayOutputStream();
+        byte[] expected = new byte[4 << 20];
+        int at = 0;
+        int cookie = 0;
+        for (int round = 0; round < 2; round++) {
+            for (int size : sizes) {
+                byte[] data = new byte[size];
+                random.nextBytes(data);
+                System.arraycopy(data, 0, expected, at, size);
+                stream.writeBytes(
+                        RawNbdClient.header(0, NbdProtocol.CMD_WRITE, cookie++, at, size).array());
+                stream.writeBytes(data);
+                at += size;
+            }
+        }
+        byte[] all = stream.toByteArray();
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            for (int sent = 0; sent < all.length; ) {
+                int part = Math.min(all.length - sent, 1 + random.nextInt(200_000));
+                client.send(ByteBuffer.wrap(all, sent, part));
+                sent += part;
+            }
+            Set<Long> answered = new HashSet<>();
+            while (answered.size() < cookie) {
+                RawNbdClient.Reply reply = client.reply();
+                assertEquals(0, reply.error());
+                assertTrue(answered.add(reply.cookie()), "twice: " + reply.cookie());
+            }
+        }
+        assertArrayEquals(
+                Arrays.copyOf(expected, at),
+                disk.content.asSlice(0, at).toArray(ValueLayout.JAVA_BYTE));
     }
 
     @Test

@@ -34,6 +34,7 @@ import org.splitring.blkback.image.NbdSource;
 import org.splitring.blkback.nbd.NbdProtocol;
 import org.splitring.blkback.nbd.NbdStore;
 import org.splitring.driverdomain.TestCertificates;
+import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A server that wants TLS.
 @Timeout(60)
@@ -98,6 +99,21 @@ class NbdTlsTest {
         client.askToRead(-size, 4096, size);
         assertEquals(new RawNbdClient.Reply(0, -size), client.reply());
         assertArrayEquals(data, client.read(size).array(), "read, size " + size);
+    }
+
+    /// The kernel cannot encrypt what leaves the page cache by itself.
+    @Test
+    void whatIsInThePageCacheIsCopiedForEncryption() throws Exception {
+        byte[] other = new byte[1 << 20];
+        Path path = Files.write(dir.resolve("cached"), other);
+        try (VectoredFile file = VectoredFile.open(path)) {
+            disk.cachedFile = file;
+            serve();
+            try (RawNbdClient client = new RawNbdClient(port).greet()) {
+                client.startTls(anybody);
+                roundTrip(client.enter("xvda"), new Random(4), 128 << 10);
+            }
+        }
     }
 
     /// Our own client of disks, which has no TLS.

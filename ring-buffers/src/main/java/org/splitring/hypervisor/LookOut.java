@@ -1,25 +1,24 @@
-package org.splitring.driverdomain.nbd;
+package org.splitring.hypervisor;
 
-import org.splitring.hypervisor.DeviceLoop;
-
-/// Keeps a loop from sleeping for a moment after a client's request, where a processor is free for
-/// that ([DeviceLoop#spinNanos]): to be woken costs more than the next request takes to come. For
-/// how long is learnt as [org.splitring.hypervisor.PortPoller] does. On the loop.
-final class LookOut {
+/// Keeps a loop from sleeping for a moment after something has come from outside, where a processor
+/// is free for that ([DeviceLoop#spinNanos]): to be woken costs more than the next request takes to
+/// come. What the loop waits for is looked at as ever; nothing is polled but that. For how long is
+/// learnt as by [PortPoller], which does the same for rings. On the loop.
+public final class LookOut {
     private final DeviceLoop loop;
     private final Runnable look = this::look;
     private long spinNanos;
     private long activeAt;
     private boolean looking;
 
-    LookOut(DeviceLoop loop) {
+    public LookOut(DeviceLoop loop) {
         this.loop = loop;
         spinNanos = loop.spinNanos();
         activeAt = loop.nanoTime();
     }
 
-    /// Something has come from a client.
-    void noteActivity() {
+    /// Something has come.
+    public void noteActivity() {
         long most = loop.spinNanos();
         if (most == 0) {
             return;

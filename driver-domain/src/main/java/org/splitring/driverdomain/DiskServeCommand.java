@@ -166,19 +166,24 @@ final class DiskServeCommand extends DiskCommand.OnImages {
             ImageDisk disk = new ImageDisk(image, workers.share(WorkShares.DEFAULT_WEIGHT), loop);
             NbdExport export = new NbdExport(name, "", disk);
             List<NbdServer> servers = new ArrayList<>();
-            stop.install();
+            List<String> uris = new ArrayList<>();
             try {
                 if (socket != null) {
                     NbdServer server = server(loop, export, null);
                     servers.add(server);
                     server.listen(socket);
-                    tell(image, NbdUri.of(socket, name));
+                    uris.add(NbdUri.of(socket, name));
                 }
                 if (port != null) {
                     NbdServer server = server(loop, export, tls);
                     servers.add(server);
-                    tell(image, NbdUri.of(server.listenOnLoopback(port), tls != null, name));
+                    uris.add(NbdUri.of(server.listenOnLoopback(port), tls != null, name));
                 }
+                stop.install();
+                for (String uri : uris) {
+                    out().println("serving " + image + ", " + size(image) + ", at " + uri);
+                }
+                out().flush();
                 ServiceManager.tellReady();
                 stop.await();
             } finally {
@@ -202,8 +207,7 @@ final class DiskServeCommand extends DiskCommand.OnImages {
         return server;
     }
 
-    private void tell(DiskImage image, String uri) {
-        out().println("serving " + image + ", " + Sizes.text(image.sizeBytes()) + ", at " + uri);
-        out().flush();
+    private static String size(DiskImage image) {
+        return Sizes.text(image.sizeBytes());
     }
 }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -119,5 +121,42 @@ class DiskCommandTest {
         Files.write(dir.resolve("a.qcow2"), bytes.array());
         fails("a.qcow2 is damaged", "check", "-f", "qcow2", "--repair-leaks", "%a.qcow2");
         assertTrue(out.toString().contains("cluster 1 has 1 owners and counts 0"), out::toString);
+    }
+
+    @Test
+    void whatCannotBeServedIsOneLine() throws Exception {
+        succeeds("made", "create", "-f", "raw", "%a.img", "1MiB");
+        String[] serve = {"serve", "-f", "raw", "%a.img"};
+        fails("neither --socket nor --port", serve);
+        fails("--port 65536 is not between 0 and 65535", with(serve, "--port", "65536"));
+        fails(
+                "--connections 0 is not between 1 and 1000",
+                with(serve, "--port=0", "--connections=0"));
+        fails("cache \"fast\" is none of writeback", with(serve, "--port=0", "--cache=fast"));
+        fails("TLS needs both", with(serve, "--port=0", "--tls-key=%key"));
+        fails(
+                "TLS is for --port",
+                with(serve, "--socket=%s", "--tls-key=%key", "--tls-certificate=%cert"));
+        fails(
+                dir + "/cert is not there",
+                with(serve, "--port=0", "--tls-key=%key", "--tls-certificate=%cert"));
+        fails("cannot listen on socket " + dir + "/none/s", with(serve, "--socket=%none/s"));
+        fails(
+                "--name is longer than 4096 bytes",
+                with(serve, "--port=0", "--name=" + "x".repeat(4097)));
+        fails("is no qcow2 image", "serve", "-f", "qcow2", "--port=0", "%a.img");
+        fails("b.img: no such file", "serve", "-f", "raw", "--port=0", "%b.img");
+        try (ServerSocket busy = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            fails(
+                    "tcp port " + busy.getLocalPort(),
+                    with(serve, "--port", busy.getLocalPort() + ""));
+        }
+        succeeds("64 KiB", "resize", "-f", "raw", "--shrink", "%a.img", "64KiB"); // nobody has it
+    }
+
+    private static String[] with(String[] words, String... more) {
+        String[] all = Arrays.copyOf(words, words.length + more.length);
+        System.arraycopy(more, 0, all, words.length, more.length);
+        return all;
     }
 }

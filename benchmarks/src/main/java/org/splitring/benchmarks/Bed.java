@@ -73,7 +73,7 @@ class Bed implements AutoCloseable {
         return processes;
     }
 
-    private static List<String> command(String program, String... arguments) {
+    static List<String> command(String program, String... arguments) {
         List<String> command =
                 new ArrayList<>(
                         JavaProgram.command(

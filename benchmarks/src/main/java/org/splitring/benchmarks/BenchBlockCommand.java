@@ -37,6 +37,7 @@ public final class BenchBlockCommand implements Callable<Integer> {
                     "splitring-persistent",
                     "splitring-noted",
                     "splitring-threads",
+                    BenchReport.SERVED,
                     "psync",
                     "io_uring",
                     "qemu-nbd",
@@ -249,6 +250,9 @@ public final class BenchBlockCommand implements Callable<Integer> {
         String name = "nbd/" + place;
         if (subjects.contains("splitring")) {
             ways.add(new Way(name, "splitring", bed.lab(program, bed.image("splitring"))));
+        }
+        if (subjects.contains(BenchReport.SERVED)) {
+            ways.add(new Way(name, BenchReport.SERVED, bed.served(program, bed.image("served"))));
         }
         if (subjects.contains("qemu-nbd") && isThere("qemu-nbd", "qemu-utils", "qemu-nbd", err)) {
             ways.add(

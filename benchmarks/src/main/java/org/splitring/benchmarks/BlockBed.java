@@ -113,6 +113,14 @@ final class BlockBed extends Bed {
         return nbd(processes, "nbd+unix:///?socket=" + socket);
     }
 
+    /// The image itself, without a guest.
+    BlockContender.Runner served(String program, Path image)
+            throws IOException, InterruptedException {
+        List<String> words = command(program, "disk", "serve", "-f", "raw", "IMAGE");
+        words.addAll(List.of("--socket", "SOCKET"));
+        return server("served", image, words.toArray(String[]::new));
+    }
+
     /// A server of others.
     ///
     /// @param command with `SOCKET` and `IMAGE` where those go

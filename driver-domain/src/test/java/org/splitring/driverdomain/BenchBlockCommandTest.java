@@ -43,7 +43,7 @@ class BenchBlockCommandTest {
                         "--seconds",
                         "0.2",
                         "--subjects",
-                        "splitring,splitring-noted,psync",
+                        "splitring,splitring-noted,splitring-served,psync",
                         "--dir",
                         dir.toString(),
                         "--json",
@@ -67,6 +67,7 @@ class BenchBlockCommandTest {
             expected.add("splitring ring/tmpfs/write-4k-32 " + metric);
             expected.add("psync ring/tmpfs/write-4k-32 " + metric);
             expected.add("splitring nbd/tmpfs/write-4k-32 " + metric);
+            expected.add("splitring-served nbd/tmpfs/write-4k-32 " + metric);
         }
         assertEquals(expected, found);
         try (var left = Files.list(dir)) {

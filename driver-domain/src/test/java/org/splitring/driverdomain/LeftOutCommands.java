@@ -19,6 +19,9 @@ final class LeftOutCommands {
     static Map<String, String> reasons() {
         Map<String, String> all = new LinkedHashMap<>();
         all.put("./splitring top --rates", "goes on until Ctrl-C");
+        for (String serve : List.of("web.qcow2 --socket web.nbd", "now.qcow2 --socket now.nbd")) {
+            all.put("./splitring disk serve -f qcow2 " + serve, "DiskServeIT");
+        }
         all.put("./mvnw verify", "CI's first command");
         all.put("./mvnw verify -Pxen", "CI's second command");
         all.put("./mvnw test -T1 -Pfuzz -Dfuzz.time=10m", LONG);

@@ -103,7 +103,6 @@ public final class VbdBackendDriver implements BackendDriver {
             hold = hold(context, images, access, mode);
             disk = hold.disk();
         }
-        DiskImage served = disk;
         VbdBackendOptions options = host.map(VbdHost::options).orElseGet(() -> ownOptions(context));
         if (hold != null && image(context) instanceof NbdSource) {
             // Requests to a server that is gone wait for it: not on the threads of other disks.
@@ -118,7 +117,7 @@ public final class VbdBackendDriver implements BackendDriver {
                 new VbdBackend(
                         context.domain(),
                         context.paths(),
-                        served,
+                        disk,
                         context.loop(),
                         options,
                         kind,
@@ -131,7 +130,7 @@ public final class VbdBackendDriver implements BackendDriver {
         if (hold != null) {
             context.watch("pause", new VbdPausing(context, backend, hold)::look);
         }
-        context.watch("resize", text -> text.ifPresent(size -> resize(context, served, size)));
+        context.watch("resize", new VbdResizing(context, disk)::look);
         return backend;
     }
 
@@ -164,31 +163,6 @@ public final class VbdBackendDriver implements BackendDriver {
             throw new DeviceException(
                     "image " + image.name() + ": interrupted while it was waited for", e);
         }
-    }
-
-    /// As the toolstack wishes. What is tried once is not tried again by a successor of this
-    /// backend: the wish is taken away.
-    private static void resize(BackendContext context, DiskImage disk, String text) {
-        if (text.isEmpty()) {
-            return;
-        }
-        context.executor()
-                .execute(
-                        () -> {
-                            String status;
-                            try {
-                                if (!text.matches("[0-9]{1,18}")) {
-                                    throw new DiskException("resize: not a number of bytes");
-                                }
-                                long sizeBytes = Long.parseLong(text);
-                                StorageWait.run(() -> disk.resize(sizeBytes));
-                                status = "done " + text;
-                            } catch (DiskException e) {
-                                status = "failed: " + e.getMessage();
-                            }
-                            context.note("resize-status", status);
-                            context.note("resize", "");
-                        });
     }
 
     private static DiskRate rate(BackendContext context, Optional<String> text) {

@@ -47,8 +47,8 @@ import org.splitring.xenbus.device.HostServices;
 import org.splitring.xenbus.store.Store;
 import org.splitring.xenbus.store.StoreException;
 
-/// A disk whose node `pause` is written while its guest uses it. Loop, storage and control plane
-/// run when the test says so.
+/// A disk whose nodes `pause` and `resize` are written while its guest uses it. Loop, storage and
+/// control plane run when the test says so.
 @Timeout(60)
 class VbdPausingTest {
     private static final DiskAccess WRITES = DiskAccess.READ_WRITE;
@@ -84,6 +84,9 @@ class VbdPausingTest {
 
     @SuppressWarnings("NullAway.Init")
     private VbdPausing pausing;
+
+    @SuppressWarnings("NullAway.Init")
+    private VbdResizing resizing;
 
     /// As many threads would run them: the task that came last may be the first.
     private static final class Control implements Executor {
@@ -127,6 +130,7 @@ class VbdPausingTest {
             }
             context.onEnd(hold);
             pausing = new VbdPausing(context, (VbdBackend) made, hold);
+            resizing = new VbdResizing(context, hold.disk());
             return made;
         }
     }
@@ -322,6 +326,36 @@ class VbdPausingTest {
         assertImageIsFree();
         look("0");
         until("pause-status", "running");
+    }
+
+    @Test
+    void sizesThatAreWishedShortlyAfterEachOtherAreMadeInTheirOrder() throws Exception {
+        resizing.look(Optional.of(Integer.toString(2 * DISK)));
+        resizing.look(Optional.of(""));
+        resizing.look(Optional.of("many"));
+        resizing.look(Optional.of(Integer.toString(3 * DISK)));
+        settle();
+        assertEquals("done " + 3 * DISK, node("resize-status"));
+        assertEquals(3 * DISK, Files.size(image));
+    }
+
+    @Test
+    void aWishIsTakenAwayWhenItWasTriedAndOneThatCameMeanwhileIsNot() throws Exception {
+        write("resize", Integer.toString(2 * DISK));
+        until("resize-status", "done " + 2 * DISK);
+        settle();
+        assertEquals("", node("resize"));
+        assertEquals(2 * DISK, Files.size(image));
+
+        String later = Integer.toString(3 * DISK);
+        resizing.look(Optional.of(Integer.toString(DISK)));
+        Runnable first = Objects.requireNonNull(control.next());
+        write("resize", later);
+        first.run();
+        settle();
+        assertEquals("done " + later, node("resize-status"));
+        assertEquals("", node("resize"));
+        assertEquals(3 * DISK, Files.size(image));
     }
 
     @Test

@@ -49,23 +49,18 @@ class Bed implements AutoCloseable {
     /// Starts a lab of ours.
     ///
     /// @param program main class with the commands `up` and `down`
+    /// @param place words before its command line, which say where it runs
     /// @return the processes that `up` names: driver domain and guests
-    final List<Long> up(String program, String lab) throws IOException, InterruptedException {
+    final List<Long> up(String program, String lab, String... place)
+            throws IOException, InterruptedException {
         Path file = Files.writeString(folder.resolve("lab.toml"), lab);
         String runDir = folder.resolve("run").toString();
-        later(() -> ToolProgram.run(command(program, "down", "--run-dir", runDir), Map.of(), 120));
-        Matcher said =
-                PROCESS.matcher(
-                        ToolProgram.run(
-                                command(
-                                        program,
-                                        "up",
-                                        file.toString(),
-                                        "--run-dir",
-                                        runDir,
-                                        "--detach"),
-                                Map.of(),
-                                600));
+        List<String> down = new ArrayList<>(List.of(place));
+        down.addAll(command(program, "down", "--run-dir", runDir));
+        later(() -> ToolProgram.run(down, Map.of(), 120));
+        List<String> up = new ArrayList<>(List.of(place));
+        up.addAll(command(program, "up", file.toString(), "--run-dir", runDir, "--detach"));
+        Matcher said = PROCESS.matcher(ToolProgram.run(up, Map.of(), 600));
         List<Long> processes = new ArrayList<>();
         while (said.find()) {
             processes.add(Long.parseLong(said.group(1)));

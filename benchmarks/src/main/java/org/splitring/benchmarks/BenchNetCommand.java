@@ -31,7 +31,14 @@ import picocli.CommandLine.Spec;
 public final class BenchNetCommand implements Callable<Integer> {
     private static final List<String> PARTS = List.of("ring", "tap", "idle");
     private static final List<String> SUBJECTS =
-            List.of("splitring", "ovs", "vde", "qemu-hub", "bridge", "bridge-plain");
+            List.of(
+                    "splitring",
+                    "splitring-ports",
+                    "ovs",
+                    "vde",
+                    "qemu-hub",
+                    "bridge",
+                    "bridge-plain");
     private static final List<String> SIZES = List.of("64", "1500", "65214");
     private static final int QUICK_GUESTS = 2;
 
@@ -142,7 +149,8 @@ public final class BenchNetCommand implements Callable<Integer> {
             err.println("warming up: " + contender);
             err.flush();
             if (!options.quick()) { // a JVM compiles what runs often
-                var ignored = contender.run(contender.subject().equals("splitring") ? 8 : 1, pings);
+                var ignored =
+                        contender.run(contender.subject().startsWith("splitring") ? 8 : 1, pings);
             }
         }
         return options.measure("net", contenders, contender -> contender.run(seconds, pings), err);
@@ -161,6 +169,7 @@ public final class BenchNetCommand implements Callable<Integer> {
     private TapBed bed(String subject, String program) throws IOException, InterruptedException {
         return switch (subject) {
             case "splitring" -> TapBed.splitring(program, open);
+            case "splitring-ports" -> TapBed.ports(program, open);
             case "ovs" -> TapBed.openVswitch(open);
             case "vde" -> TapBed.vde(open);
             case "qemu-hub" -> TapBed.qemu(open);

@@ -60,6 +60,26 @@ final class TapBed extends Bed {
                 });
     }
 
+    /// Two ports of a switch of ours that are TAPs, as those of the others are.
+    static TapBed ports(String program, Deque<TapBed> open)
+            throws IOException, InterruptedException {
+        TapBed bed = new TapBed("p", open);
+        return bed.build(
+                () -> {
+                    String between = bed.makeNamespaces();
+                    ToolProgram.run(ip(between, "link", "set", "lo", "up"));
+                    String lab =
+                            """
+                            [networks.lan]
+                            ports = ["tap, name=t1", "tap, name=t2"]
+                            [domains.nobody]
+                            guest = "external"
+                            """;
+                    var ignored = bed.up(program, lab, "ip", "netns", "exec", between);
+                    bed.moveBothIn(between);
+                });
+    }
+
     /// Many guests of a lab of ours that do nothing.
     static TapBed idleGuests(String program, int guests, Deque<TapBed> open)
             throws IOException, InterruptedException {

@@ -16,6 +16,7 @@ import org.splitring.bridge.PortCapabilities;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
+import org.splitring.hypervisor.LookOut;
 import org.splitring.hypervisor.attached.FdWatch;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.linux.IoVector;
@@ -41,12 +42,14 @@ public final class TapPort implements FramePort, AutoCloseable {
     private final IoVector outgoing = new IoVector(Frame.MAX_PIECES + 2);
     private final Frame frame = new Frame();
     private final Runnable readOn = this::readFrames;
+    private final LookOut lookOut;
     private @Nullable PortLink link;
     private @Nullable FdWatch watch;
 
     private TapPort(NettyDeviceLoop loop, TapDevice tap) {
         this.loop = loop;
         this.tap = tap;
+        lookOut = new LookOut(loop);
     }
 
     /// Plugs an interface in.
@@ -103,6 +106,7 @@ public final class TapPort implements FramePort, AutoCloseable {
         }
         if (left < BUDGET) {
             to.endBatch();
+            lookOut.noteActivity();
         }
         if (left == 0) {
             loop.execute(readOn); // edge-triggered: there is no further event for what is left

@@ -89,6 +89,15 @@ public interface BlockStore extends AutoCloseable {
         throw new UnsupportedOperationException("discard of " + name());
     }
 
+    /// Says what the beginning of a range is, by adding at least one extent to the map. A hole
+    /// reads as zeros until somebody writes there; what nobody knows is data. May wait.
+    ///
+    /// @param sizeBytes whole sectors, at least one; the extents reach no further
+    /// @throws IOException when it cannot be found out
+    default void describe(long offsetBytes, long sizeBytes, AllocationMap into) throws IOException {
+        into.addData(sizeBytes);
+    }
+
     /// Changes the size; new bytes read as zeros. One call at a time; reads and writes may be under
     /// way, also of what is cut off. A smaller size is seen in [#sizeBytes] before anything is cut
     /// off: a write that finds itself behind the end afterwards has it cut again. The same size

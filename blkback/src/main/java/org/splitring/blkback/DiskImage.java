@@ -43,6 +43,10 @@ public final class DiskImage implements AutoCloseable {
     /// Answer of [#discard]: this disk cannot, now or ever.
     static final int NOT_SUPPORTED = -2;
 
+    /// How often a store is asked for one [#describe]: in an image that is in many pieces one of
+    /// them after the other may take long, and whoever asks can go on where the answer ends.
+    private static final int MAX_LOOKS = 1024;
+
     private final BlockStore store;
     private final DiskMode mode;
     private final Durability durability;
@@ -382,6 +386,29 @@ public final class DiskImage implements AutoCloseable {
             return e.errno() == Errno.EOPNOTSUPP ? NOT_SUPPORTED : FAILED;
         } catch (IOException e) {
             failIfNotStable(e);
+            return FAILED;
+        }
+    }
+
+    /// Says what a range is, from its beginning on and as far as the map has room and a bounded
+    /// number of looks takes it; waits for storage.
+    ///
+    /// @param into emptied before
+    /// @return [#DONE] with at least one extent, or [#FAILED]; then the map says nothing
+    int describe(long offsetBytes, long sizeBytes, AllocationMap into) {
+        try {
+            for (int looks = 0; looks < MAX_LOOKS; looks++) {
+                long done = into.coveredBytes();
+                if (done == sizeBytes || into.isCut()) {
+                    break;
+                }
+                if (offsetBytes > store.sizeBytes() - sizeBytes) {
+                    return FAILED; // it has waited, and the disk has become smaller meanwhile
+                }
+                store.describe(offsetBytes + done, sizeBytes - done, into);
+            }
+            return into.count() > 0 && into.coveredBytes() <= sizeBytes ? DONE : FAILED;
+        } catch (IOException e) {
             return FAILED;
         }
     }

@@ -128,6 +128,11 @@ public final class FileStore implements BlockStore {
     }
 
     @Override
+    public void describe(long offsetBytes, long sizeBytes, AllocationMap into) throws IOException {
+        file.describe(offsetBytes, sizeBytes, into);
+    }
+
+    @Override
     public void resize(long newSizeBytes) throws IOException {
         long before = sizeBytes;
         if (newSizeBytes < before) {

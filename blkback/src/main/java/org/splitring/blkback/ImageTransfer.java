@@ -17,6 +17,9 @@ import org.splitring.wire.BlkifStatus;
 abstract class ImageTransfer implements DiskTransfer {
     private static final Logger LOG = LoggerFactory.getLogger(ImageTransfer.class);
 
+    /// Asks what its range is; no operation of blkif.
+    static final int DESCRIBE = -1;
+
     final DiskImage disk;
 
     /// The answer, a status of blkif, set by whoever finishes the work.
@@ -31,7 +34,7 @@ abstract class ImageTransfer implements DiskTransfer {
         this.disk = disk;
     }
 
-    /// What it does: `READ`, `DISCARD`, or something that writes; of [BlkifOp].
+    /// What it does: `READ`, `DISCARD`, or something that writes, of [BlkifOp]; or [#DESCRIBE].
     abstract int operation();
 
     /// Where on the disk it starts.
@@ -41,6 +44,11 @@ abstract class ImageTransfer implements DiskTransfer {
 
     /// The memory that is left to be filled or written.
     abstract IoVector vector();
+
+    /// What [#DESCRIBE] fills.
+    AllocationMap map() {
+        throw new IllegalStateException("nobody asks for operation " + operation() + " here");
+    }
 
     /// It has come to its end, on any thread.
     ///
@@ -66,6 +74,7 @@ abstract class ImageTransfer implements DiskTransfer {
                     switch (operation()) {
                         case BlkifOp.READ -> disk.read(vector(), offsetBytes());
                         case BlkifOp.DISCARD -> disk.discard(startBytes(), sizeBytes());
+                        case DESCRIBE -> disk.describe(startBytes(), sizeBytes(), map());
                         default -> disk.write(vector(), offsetBytes());
                     };
         } catch (Throwable t) { // whatever happened, it is answered
@@ -75,12 +84,16 @@ abstract class ImageTransfer implements DiskTransfer {
     }
 
     private boolean writes() {
-        return operation() != BlkifOp.READ && operation() != BlkifOp.DISCARD;
+        return switch (operation()) {
+            case BlkifOp.READ, BlkifOp.DISCARD, DESCRIBE -> false;
+            default -> true;
+        };
     }
 
     @Override
     public final boolean isPlain() {
-        plainFile = operation() == BlkifOp.DISCARD ? null : disk.plainFile(writes());
+        boolean moves = operation() == BlkifOp.READ || writes();
+        plainFile = moves ? disk.plainFile(writes()) : null;
         return plainFile != null && (!writes() || disk.takesWrites());
     }
 

@@ -2,6 +2,7 @@ package org.splitring.blkback;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.Objects;
 import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.DeviceLoop;
@@ -53,6 +54,7 @@ public final class LocalDisk<T> {
         private long startBytes;
         private long sizeBytes;
         private @Nullable T asker;
+        private @Nullable AllocationMap map;
 
         Request() {
             super(LocalDisk.this.disk);
@@ -76,6 +78,11 @@ public final class LocalDisk<T> {
         @Override
         IoVector vector() {
             return vector;
+        }
+
+        @Override
+        AllocationMap map() {
+            return Objects.requireNonNull(map);
         }
 
         @Override
@@ -119,6 +126,17 @@ public final class LocalDisk<T> {
     /// Gives the storage of a range back.
     public void discard(long offsetBytes, long sizeBytes, T asker) {
         giveToWorker(take(BlkifOp.DISCARD, offsetBytes, sizeBytes, asker));
+    }
+
+    /// Says what a range of at least one sector is: at least one extent of data or a hole from its
+    /// beginning on, perhaps not all of it. What was written before is never said to be a hole.
+    ///
+    /// @param into emptied before, by whoever says how many extents there may be; it is the disk's
+    ///     until the answer, and says nothing after an error
+    public void describe(long offsetBytes, long sizeBytes, AllocationMap into, T asker) {
+        Request request = take(ImageTransfer.DESCRIBE, offsetBytes, sizeBytes, asker);
+        request.map = into;
+        giveToWorker(request);
     }
 
     /// Makes every write stable that was answered before, whoever made it.
@@ -172,6 +190,7 @@ public final class LocalDisk<T> {
             throw new IllegalStateException("an answer for a request that is free");
         }
         request.asker = null;
+        request.map = null;
         request.vector.clear();
         idle.add(request);
         answers.answered(asker, status);

@@ -98,6 +98,11 @@ final class SwitchedStore implements BlockStore {
     }
 
     @Override
+    public void describe(long offsetBytes, long sizeBytes, AllocationMap into) throws IOException {
+        now.describe(offsetBytes, sizeBytes, into);
+    }
+
+    @Override
     public void resize(long newSizeBytes) throws IOException {
         now.resize(newSizeBytes);
     }
@@ -155,6 +160,12 @@ final class SwitchedStore implements BlockStore {
 
         @Override
         public void discard(long offsetBytes, long sizeBytes) throws IOException {
+            throw refusal();
+        }
+
+        @Override
+        public void describe(long offsetBytes, long sizeBytes, AllocationMap into)
+                throws IOException {
             throw refusal();
         }
 

@@ -9,9 +9,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.splitring.blkback.image.AllocationJudge;
+import org.splitring.blkback.nbd.StoreBytes;
+import org.splitring.hypervisor.linux.OpenFlag;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 class FileStoreTest {
@@ -46,6 +50,66 @@ class FileStoreTest {
             store.discard(0, expected.length);
             assertEquals(0, allocatedBytes(file), "storage is given back");
             assertEquals(expected.length, Files.size(file));
+        }
+    }
+
+    @Test
+    void holesOfAFileAreHolesAndNothingElseIs() throws Exception {
+        byte[] data = new byte[1 << 20];
+        Arrays.fill(data, (byte) 1);
+        Path file = Files.write(folder.resolve("disk.img"), data);
+        try (FileStore store = FileStore.open(file, DiskAccess.READ_WRITE, false)) {
+            assertEquals(List.of("data 1048576"), AllocationJudge.extents(store));
+            store.discard(64 << 10, 128 << 10);
+            store.resize(2 << 20);
+            assertEquals(
+                    List.of("data 65536", "hole 131072", "data 851968", "hole 1048576"),
+                    AllocationJudge.extents(store));
+            StoreBytes.write(store, 96 << 10, new byte[4096]); // zeros that were written are data
+            assertEquals("data 4096", AllocationJudge.extents(store).get(2));
+        }
+        try (FileStore store = FileStore.open(file, DiskAccess.READ_ONLY, false)) {
+            assertEquals(
+                    List.of("hole 32768", "data 4096", "hole 94208"),
+                    AllocationJudge.extents(store).subList(1, 4));
+        }
+    }
+
+    @Test
+    void whatIsSaidToBeAHoleReadsAsZeros() throws Exception {
+        long seed = Long.getLong("splitring.seed", 20_261_126L);
+        System.out.println("seed " + seed);
+        Random random = new Random(seed);
+        Path file = Files.write(folder.resolve("disk.img"), new byte[0]);
+        long holes = 0;
+        try (VectoredFile made = VectoredFile.open(file, OpenFlag.READ_WRITE)) {
+            made.truncate(2 << 20);
+        }
+        try (FileStore store = FileStore.open(file, DiskAccess.READ_WRITE, false)) {
+            for (int round = 0; round < 30; round++) {
+                int sector = random.nextInt(4096 - 64);
+                byte[] data = new byte[SECTOR * (1 + random.nextInt(64))];
+                Arrays.fill(data, (byte) 1);
+                StoreBytes.write(store, (long) sector * SECTOR, data);
+                sector = random.nextInt(4096 - 64);
+                store.discard((long) sector * SECTOR, SECTOR * (1L + random.nextInt(64)));
+                holes = AllocationJudge.judge(store, random);
+            }
+        }
+        assertTrue(holes > 1 << 20, holes + " bytes in holes");
+        assertTrue(allocatedBytes(file) <= (2 << 20) - holes + 4096, "more holes than there are");
+    }
+
+    @Test
+    void aFileThatSomebodyHasShortenedIsDataWhereItIsMissing() throws Exception {
+        Path file = Files.write(folder.resolve("disk.img"), new byte[0]);
+        try (VectoredFile made = VectoredFile.open(file, OpenFlag.READ_WRITE)) {
+            made.truncate(1 << 20);
+            try (FileStore store = FileStore.open(file, DiskAccess.READ_ONLY, false)) {
+                assertEquals(List.of("hole 1048576"), AllocationJudge.extents(store));
+                made.truncate(256 << 10);
+                assertEquals(List.of("hole 262144", "data 786432"), AllocationJudge.extents(store));
+            }
         }
     }
 

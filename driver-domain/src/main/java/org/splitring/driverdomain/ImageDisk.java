@@ -3,6 +3,7 @@ package org.splitring.driverdomain;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.DiskImage;
 import org.splitring.blkback.DiskMode;
 import org.splitring.blkback.LocalDisk;
@@ -87,6 +88,11 @@ final class ImageDisk implements ExportedDisk {
     @Override
     public void discard(long offsetBytes, long sizeBytes, Completion done) {
         disk.discard(offsetBytes, sizeBytes, done);
+    }
+
+    @Override
+    public void describe(long offsetBytes, long sizeBytes, AllocationMap into, Completion done) {
+        disk.describe(offsetBytes, sizeBytes, into, done);
     }
 
     @Override

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
@@ -117,6 +118,11 @@ final class ExtentStore implements BlockStore {
         return readOnly;
     }
 
+    private int partAt(long offset) {
+        int found = Arrays.binarySearch(starts, offset);
+        return found >= 0 ? found : -found - 2;
+    }
+
     /// One transfer with one of the files.
     private interface Transfer {
         long run(HostFile file, IoVector part, long place) throws IOException;
@@ -138,8 +144,7 @@ final class ExtentStore implements BlockStore {
             long done = 0;
             while (vector.remainingBytes() > 0) {
                 long at = offset + done;
-                int found = Arrays.binarySearch(starts, at);
-                int index = found >= 0 ? found : -found - 2;
+                int index = partAt(at);
                 part.clear();
                 long size = part.addFrom(vector, starts[index + 1] - at);
                 long count =
@@ -177,6 +182,14 @@ final class ExtentStore implements BlockStore {
     @Override
     public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
         return run(from, offsetBytes, HostFile::writeNoWait);
+    }
+
+    /// To the end of a part at most.
+    @Override
+    public void describe(long offsetBytes, long sizeBytes, AllocationMap into) throws IOException {
+        int part = partAt(offsetBytes);
+        long size = Math.min(sizeBytes, starts[part + 1] - offsetBytes);
+        partFiles[part].describe(places[part] + offsetBytes - starts[part], size, into);
     }
 
     @Override

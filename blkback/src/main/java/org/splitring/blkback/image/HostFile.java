@@ -8,8 +8,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
+import org.splitring.blkback.DiskImage;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.FileAttributes;
 import org.splitring.hypervisor.linux.FileCalls;
@@ -423,6 +425,18 @@ public final class HostFile implements ImageFile {
             }
             writeZeros(offset, sizeBytes);
         }
+    }
+
+    /// Where a hole and data share a sector, that is data.
+    @Override
+    public void describe(long offset, long sizeBytes, AllocationMap into) throws IOException {
+        long hole = file.holeBytes(offset, sizeBytes) & -DiskImage.SECTOR_SIZE;
+        if (hole > 0) {
+            into.addHole(hole);
+            return;
+        }
+        long data = Math.max(1, file.dataBytes(offset, sizeBytes));
+        into.addData((data + DiskImage.SECTOR_SIZE - 1) & -DiskImage.SECTOR_SIZE);
     }
 
     private void writeZeros(long offset, long sizeBytes) throws IOException {

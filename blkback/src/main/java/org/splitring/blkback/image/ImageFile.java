@@ -1,6 +1,7 @@
 package org.splitring.blkback.image;
 
 import java.io.IOException;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.hypervisor.linux.IoVector;
 
 /// The file that an image is in: bytes at positions, and a way to make them stable. In tests
@@ -42,6 +43,13 @@ public interface ImageFile extends AutoCloseable {
 
     /// Makes a range within the file read as zeros, giving its storage back where that is possible.
     void zero(long offset, long sizeBytes) throws IOException;
+
+    /// Says what the beginning of a range is, as [BlockStore#describe]; here that all is data.
+    ///
+    /// @param offset of a whole sector
+    default void describe(long offset, long sizeBytes, AllocationMap into) throws IOException {
+        into.addData(sizeBytes);
+    }
 
     /// In which units [#zero] gives storage back, a power of two; 0 when it only writes zeros.
     int holeBytes() throws IOException;

@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskException;
 import org.splitring.hypervisor.linux.IoVector;
@@ -22,6 +23,10 @@ import org.splitring.hypervisor.linux.IoVector;
 /// damage, in which some clusters may be leaked.
 final class Qcow2Store implements BlockStore {
     private static final int PIECES = 1024;
+
+    /// How many are looked at with the tables locked, when nobody waits for what is found.
+    private static final int CLUSTERS_DESCRIBED = 1024;
+
     private static final MemorySegment ZEROS = Arena.global().allocate(1 << 20, 4096).asReadOnly();
 
     private final ImageFile file;
@@ -265,6 +270,47 @@ final class Qcow2Store implements BlockStore {
                 write(vector, at);
             }
             done += size;
+        }
+    }
+
+    /// Clusters that are nowhere, or read as zeros whatever is behind them, are holes. The backing
+    /// is asked for what the image leaves to it. Data are data, also where the file has a hole.
+    @Override
+    public void describe(long offsetBytes, long size, AllocationMap into) throws IOException {
+        long behind = backing == null ? 0 : backing.sizeBytes();
+        long linked = offsetBytes < behind ? offsetBytes : tables.firstTableFrom(offsetBytes);
+        if (linked > offsetBytes) { // nothing has ever been there
+            into.addHole(Math.min(size, linked - offsetBytes));
+            return;
+        }
+        long most = Math.min(size, (long) header.clusterBytes() * CLUSTERS_DESCRIBED);
+        Lookup lookup = begin();
+        try {
+            Extent extent = lookup.extent;
+            tables.find(offsetBytes, most, extent);
+            while (extent.kind == Extent.UNKNOWN) {
+                synchronized (loading) {
+                    tables.load(offsetBytes);
+                }
+                tables.find(offsetBytes, most, extent);
+            }
+            switch (extent.kind) {
+                case Extent.ZERO -> into.addHole(extent.sizeBytes);
+                case Extent.BACKING -> describeBacking(offsetBytes, extent.sizeBytes, into);
+                default -> into.addData(extent.sizeBytes);
+            }
+        } finally {
+            end(lookup);
+        }
+    }
+
+    private void describeBacking(long offset, long size, AllocationMap into) throws IOException {
+        BlockStore below = backing();
+        long there = Math.min(size, below.sizeBytes() - offset);
+        if (there > 0) {
+            below.describe(offset, there, into);
+        } else {
+            into.addHole(size);
         }
     }
 

@@ -119,6 +119,16 @@ final class VhdBlocks {
                 : placeOf(entry) + bitmapBytes + (offset & (blockBytes - 1));
     }
 
+    /// How many bytes of the disk from a place on are in no block, `maxBytes` at most.
+    synchronized long bytesNowhere(long offset, long maxBytes) {
+        long end = offset + maxBytes;
+        long at = offset;
+        while (at < end && table[(int) (at / blockBytes)] == VhdHeader.NOWHERE) {
+            at += toEndOfBlock(at);
+        }
+        return Math.min(at, end) - offset;
+    }
+
     private static long placeOf(int entry) {
         return Integer.toUnsignedLong(entry) * 512;
     }

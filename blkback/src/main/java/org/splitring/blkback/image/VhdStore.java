@@ -5,6 +5,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskImage;
@@ -325,6 +326,32 @@ final class VhdStore implements BlockStore {
                 file.zero(offsetBytes, end - offsetBytes);
             } else {
                 blocks.zero(offsetBytes, end);
+            }
+        } finally {
+            moving.unlockRead(stamp);
+        }
+    }
+
+    /// Blocks that are nowhere are holes, and so are those of the file, where something was
+    /// discarded.
+    @Override
+    public void describe(long offsetBytes, long size, AllocationMap into) throws IOException {
+        long stamp = moving.readLock();
+        try {
+            if (!reaches(offsetBytes, size)) {
+                throw new IOException(name() + " has become shorter");
+            }
+            VhdBlocks dynamic = blocks;
+            if (dynamic == null) {
+                file.describe(offsetBytes, size, into);
+                return;
+            }
+            long nowhere = dynamic.bytesNowhere(offsetBytes, size);
+            if (nowhere > 0) {
+                into.addHole(nowhere);
+            } else {
+                long most = Math.min(size, dynamic.toEndOfBlock(offsetBytes));
+                file.describe(dynamic.place(offsetBytes), most, into);
             }
         } finally {
             moving.unlockRead(stamp);

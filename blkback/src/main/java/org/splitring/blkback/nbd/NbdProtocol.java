@@ -119,6 +119,11 @@ public final class NbdProtocol {
     /// Status of an extent: allocated, or nobody knows; not zeros, or nobody knows.
     public static final int STATE_DATA = 0;
 
+    /// Bits of the status of an extent: takes no storage; reads as zeros.
+    public static final int STATE_HOLE = 1;
+
+    public static final int STATE_ZERO = 1 << 1;
+
     /// Longest name, description or message that the protocol allows.
     public static final int MAX_STRING_BYTES = 4096;
 

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -17,6 +18,7 @@ import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskMode;
+import org.splitring.blkback.nbd.StoreBytes;
 
 /// Disks that are put together from parts of files, and block devices.
 @Timeout(30)
@@ -88,6 +90,28 @@ class ExtentStoreTest {
     }
 
     @Test
+    void holesOfTheFilesAreHolesOfTheParts() throws Exception {
+        byte[] ones = new byte[MIB];
+        Arrays.fill(ones, (byte) 1);
+        Path a = Files.write(folder.resolve("a.img"), ones);
+        try (HostFile file = HostFile.open(a, DiskAccess.READ_WRITE, false)) {
+            file.punchHole(256 << 10, 512 << 10);
+        }
+        Files.write(folder.resolve("b.img"), ones);
+        Files.writeString(
+                folder.resolve("disk"), "524288 524288 a.img\n0 4096 b.img\n0 524288 a.img");
+        try (BlockStore store = open("disk")) {
+            assertEquals(
+                    List.of("hole 262144", "data 528384", "hole 262144"),
+                    AllocationJudge.extents(store));
+            AllocationJudge.judge(store, random);
+            StoreBytes.write(store, 0, new byte[256 << 10]);
+            StoreBytes.write(store, MIB + 4096 - (256 << 10), new byte[256 << 10]);
+            assertEquals(List.of("data " + (MIB + 4096)), AllocationJudge.extents(store));
+        }
+    }
+
+    @Test
     void onlyThePartsAreLocked() throws Exception {
         Files.write(folder.resolve("a.img"), new byte[MIB]);
         Files.writeString(folder.resolve("low"), "0 4096 a.img");
@@ -140,6 +164,7 @@ class ExtentStoreTest {
                             BackingFolders.ownOnly())) {
                 assertEquals(2 * MIB, store.sizeBytes());
                 assertEquals(0, store.discardGranularityBytes());
+                assertEquals(List.of("data " + 2 * MIB), AllocationJudge.extents(store));
                 for (int i = 0; i < 50; i++) {
                     model.write(store);
                     model.read(store);

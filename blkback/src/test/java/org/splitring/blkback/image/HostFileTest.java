@@ -3,6 +3,7 @@ package org.splitring.blkback.image;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -17,6 +18,10 @@ import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.hypervisor.linux.Errno;
@@ -25,6 +30,8 @@ import org.splitring.hypervisor.linux.IoVector;
 
 class HostFileTest {
     private static final int RWF_NOWAIT = 8;
+
+    @TempDir Path folder;
 
     /// As ext4: a write cannot be asked not to wait; and it waits when it is told to.
     private static final class Ext4 implements FileCalls {
@@ -163,6 +170,38 @@ class HostFileTest {
             }
         } finally {
             Files.delete(path);
+        }
+    }
+
+    /// A file of 700 bytes ends in the middle of a sector.
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aSectorThatIsNotAllHoleIsData(boolean hole) throws Exception {
+        Path path = folder.resolve("odd.img");
+        Files.write(path, new byte[hole ? 0 : 700]);
+        AllocationMap map = new AllocationMap();
+        try (HostFile file = HostFile.open(path, DiskAccess.READ_WRITE, false)) {
+            file.truncate(700);
+            file.describe(0, 2048, map);
+            assertEquals(1, map.count());
+            assertEquals(hole, map.isHole(0));
+            assertEquals(hole ? 512 : 1024, map.sizeBytes(0));
+            map.clear(8);
+            file.describe(512, 512, map);
+            assertFalse(map.isHole(0));
+            assertEquals(512, map.sizeBytes(0));
+        }
+    }
+
+    @Test
+    void whatIsNotTheKernelsFileAloneIsData() throws Exception {
+        Path path = Files.write(folder.resolve("other.img"), new byte[0]);
+        AllocationMap map = new AllocationMap();
+        try (HostFile file = HostFile.openRaw(new Ext4(), path, DiskAccess.READ_WRITE, false)) {
+            file.truncate(1 << 20);
+            file.describe(0, 1 << 20, map);
+            assertFalse(map.isHole(0));
+            assertEquals(1 << 20, map.coveredBytes());
         }
     }
 }

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -377,6 +378,70 @@ class Qcow2StoreTest {
         }
         Qemu.assertClean(image);
         assertSame(model, image);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "65536, 1.1,",
+        "65536, 1.1, base.raw",
+        "4096, 1.1, base.raw",
+        "512, 0.10,",
+        "65536, 0.10, base.qcow2",
+        "4096, 1.1, base.qcow2"
+    })
+    void holesAreWhereQemuSaysThatTheyAre(int cluster, String compat, @Nullable String base)
+            throws Exception {
+        Path image = folder.resolve("disk.qcow2");
+        List<String> words = new ArrayList<>(List.of("create", "-q", "-f", "qcow2"));
+        words.addAll(List.of("-o", "cluster_size=" + cluster + ",compat=" + compat));
+        if (base != null) { // shorter than the image
+            String format = base.substring(5);
+            Path below = folder.resolve(base);
+            Qemu.img("create", "-q", "-f", format, below.toString(), 5 * 1024 * 1024 + 512 + "");
+            Qemu.io(format, below, "write -P 3 64k 100k", "write -P 4 2M 1M", "write 5M 512");
+            words.addAll(List.of("-b", base, "-F", format));
+        }
+        words.addAll(List.of(image.toString(), SIZE + ""));
+        Qemu.img(words.toArray(String[]::new));
+        Qemu.io("qcow2", image, "write -P 1 100k 10k", "write -P 2 7M 1M");
+        if (!compat.equals("0.10")) {
+            Qemu.io("qcow2", image, "write -z 2560k 256k", "write -z -u 7M 128k");
+        }
+        DiskModel model = new DiskModel(Qemu.contents("qcow2", image), random);
+        for (int round = 0; round < 3; round++) {
+            List<String> expected = Qemu.map("qcow2", image);
+            try (BlockStore store = open(image, DiskAccess.READ_WRITE)) {
+                assertEquals(expected, AllocationJudge.extents(store), "seed " + seed);
+                model.run(store, 15);
+                assertTrue(AllocationJudge.judge(store, random) > 0, "seed " + seed);
+            }
+        }
+    }
+
+    /// More of each kind than is looked at under one lock.
+    @Test
+    void longRunsOfClustersAreOneExtent() throws Exception {
+        Path image = folder.resolve("disk.qcow2");
+        String options = "cluster_size=512";
+        Qemu.img("create", "-q", "-f", "qcow2", "-o", options, image.toString(), SIZE + "");
+        Qemu.io("qcow2", image, "write -P 1 1M 3M", "write -z 2M 1M");
+        try (BlockStore store = open(image, DiskAccess.READ_ONLY)) {
+            assertEquals(
+                    List.of("hole 1048576", "data 1048576", "hole 1048576", "data 1048576"),
+                    AllocationJudge.extents(store).subList(0, 4));
+            assertEquals(SIZE - (2 << 20), AllocationJudge.judge(store, random));
+        }
+    }
+
+    @Test
+    void compressedClustersAreData() throws Exception {
+        Path raw = Files.write(folder.resolve("data.raw"), new byte[1 << 20]);
+        Files.write(raw, new byte[] {1}, StandardOpenOption.WRITE);
+        Path image = folder.resolve("disk.qcow2");
+        Qemu.img("convert", "-c", "-f", "raw", "-O", "qcow2", raw + "", image + "");
+        try (BlockStore store = open(image, DiskAccess.READ_ONLY)) {
+            assertEquals(List.of("data 65536", "hole 983040"), AllocationJudge.extents(store));
+        }
     }
 
     @Test

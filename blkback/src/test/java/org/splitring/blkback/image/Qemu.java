@@ -1,6 +1,7 @@
 package org.splitring.blkback.image;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -8,10 +9,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.splitring.testkit.ExternalTools;
 
 /// QEMU's tools, as judges of what our code wrote and as makers of what it reads.
 final class Qemu {
+    private static final Pattern EXTENT =
+            Pattern.compile("\"length\": (\\d+),[^}]*\"zero\": (\\w+), \"data\": (\\w+)");
+
     private Qemu() {}
 
     record Result(int code, String output) {}
@@ -87,5 +93,18 @@ final class Qemu {
         } finally {
             Files.delete(raw);
         }
+    }
+
+    /// What QEMU says of the parts of an image, as [AllocationJudge#extents].
+    static List<String> map(String format, Path image) throws IOException, InterruptedException {
+        String json = img("map", "--output=json", "-f", format, image.toString());
+        AllocationJudge.Joined all = new AllocationJudge.Joined();
+        Matcher extent = EXTENT.matcher(json);
+        while (extent.find()) {
+            boolean data = extent.group(3).equals("true"); // perhaps where the file has a hole
+            assertTrue(data || extent.group(2).equals("true"), json);
+            all.add(!data, Long.parseLong(extent.group(1)));
+        }
+        return all.extents();
     }
 }

@@ -19,10 +19,12 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.BlockStore;
 import org.splitring.blkback.DiskAccess;
 import org.splitring.blkback.DiskException;
 import org.splitring.blkback.DiskMode;
+import org.splitring.blkback.nbd.StoreBytes;
 
 /// VHDs between QEMU (whose name for them is vpc) and us, in both directions, damaged, forged, and
 /// after a loss of power.
@@ -243,6 +245,46 @@ class VhdStoreTest {
             }
         }
         assertTrue(looked > 60, "only " + looked);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void holesAreBlocksThatAreNowhereAndHolesOfTheFile(boolean fixed) throws Exception {
+        Path image = folder.resolve("disk.vhd");
+        FileSource source = new FileSource(ImageFormat.VHD, image);
+        if (fixed) {
+            String options = "force_size=on,subformat=fixed";
+            Qemu.img("create", "-q", "-f", "vpc", "-o", options, image.toString(), SIZE + "");
+        } else {
+            ImageFiles.create(source, SIZE, 0);
+        }
+        DiskModel model = new DiskModel(new byte[SIZE], random);
+        try (BlockStore store = open(image, DiskAccess.READ_WRITE)) {
+            // QEMU has written something at the beginning of a fixed one.
+            int begin = fixed ? 4096 : 0;
+            assertTrue(AllocationJudge.judge(store, random) >= SIZE - begin);
+            model.write(store, 5 << 20, 512);
+            model.write(store, 23 << 20, 256 << 10);
+            long holes = AllocationJudge.judge(store, random);
+            assertTrue(
+                    holes >= SIZE - (512 << 10) - begin && holes < SIZE - (256 << 10), holes + "");
+            for (int round = 0; round < 5; round++) {
+                model.run(store, 20);
+                assertTrue(AllocationJudge.judge(store, random) > 0);
+                model.readAll(store);
+            }
+            store.discard(0, SIZE);
+            // Of a dynamic one some pages have a bitmap or another block's end in them.
+            assertTrue(AllocationJudge.judge(store, random) > SIZE - (128 << 10));
+            for (int at = 0; at < SIZE; at += 256 << 10) {
+                StoreBytes.write(store, at, new byte[256 << 10]);
+            }
+            assertEquals(List.of("data " + SIZE), AllocationJudge.extents(store));
+            int half = SIZE / 2;
+            store.resize(half);
+            AllocationMap map = new AllocationMap();
+            assertThrows(IOException.class, () -> store.describe(half - 512, 1024, map));
+        }
     }
 
     @Test

@@ -8,17 +8,17 @@ import org.splitring.blkback.BlockStore;
 import org.splitring.hypervisor.linux.IoVector;
 
 /// Reads and writes a store as arrays, through memory in several pieces.
-final class StoreBytes {
+public final class StoreBytes {
     private StoreBytes() {}
 
-    static void write(BlockStore store, long offset, byte[] data) throws IOException {
+    public static void write(BlockStore store, long offset, byte[] data) throws IOException {
         try (Arena arena = Arena.ofShared()) {
             MemorySegment memory = arena.allocate(2L * data.length, 4096);
             store.write(pieces(memory, data), offset);
         }
     }
 
-    static byte[] read(BlockStore store, long offset, int sizeBytes) throws IOException {
+    public static byte[] read(BlockStore store, long offset, int sizeBytes) throws IOException {
         byte[] data = new byte[sizeBytes];
         try (Arena arena = Arena.ofShared()) {
             MemorySegment memory = arena.allocate(2L * sizeBytes, 4096);

@@ -1,8 +1,10 @@
 package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkfront.Completion;
 import org.splitring.hypervisor.linux.VectoredFile;
+import org.splitring.wire.BlkifStatus;
 
 /// What the NBD server needs of a disk. Everything is called on the loop that the server runs on,
 /// and each operation ends with one completion there, perhaps before the call has returned.
@@ -48,6 +50,16 @@ public interface ExportedDisk {
     /// Gives the storage of a range back, of any number of blocks. `BLKIF_RSP_EOPNOTSUPP` may come
     /// back at any time.
     void discard(long offsetBytes, long sizeBytes, Completion done);
+
+    /// Says what a range of whole blocks is: data and holes from its beginning on, at least one
+    /// extent, and none that reaches further. Here it is data, which is true of any disk: a vbd
+    /// cannot ask its backend.
+    ///
+    /// @param into emptied before; it is the disk's until `done`, and says nothing after an error
+    default void describe(long offsetBytes, long sizeBytes, AllocationMap into, Completion done) {
+        into.addData(sizeBytes);
+        done.done(BlkifStatus.OKAY);
+    }
 
     /// Makes stable every write that was completed before, whichever client made it.
     void flush(Completion done);

@@ -4,6 +4,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.channel.Channel;
 import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.nbd.NbdProtocol;
 
 /// Writes replies to one client, but for the data of READs, which [NbdReads] sends behind what is
@@ -91,14 +92,21 @@ final class NbdReplies {
         chunk(request, NbdProtocol.CHUNK_OFFSET_DATA, last, 8 + length, 8).writeLong(offset);
     }
 
-    /// One extent, data: only the backend knows what is allocated, and a vbd has no way to ask.
-    /// Nothing is remembered of what clients have discarded, because other users of the image may
-    /// have written there since.
+    /// What the disk has said. Nothing is remembered of what clients have discarded, because other
+    /// users of the image may have written there since.
     private void blockStatus(NbdRequest request) {
-        chunk(request, NbdProtocol.CHUNK_BLOCK_STATUS, true, 12, 12)
-                .writeInt(MetaContextQuery.NUMBER)
-                .writeInt((int) request.range)
-                .writeInt(NbdProtocol.STATE_DATA);
+        AllocationMap map = request.map();
+        int length = 4 + 8 * map.count();
+        ByteBuf reply =
+                chunk(request, NbdProtocol.CHUNK_BLOCK_STATUS, true, length, length)
+                        .writeInt(MetaContextQuery.NUMBER);
+        for (int i = 0; i < map.count(); i++) {
+            int state =
+                    map.isHole(i)
+                            ? NbdProtocol.STATE_HOLE | NbdProtocol.STATE_ZERO
+                            : NbdProtocol.STATE_DATA;
+            reply.writeInt((int) map.sizeBytes(i)).writeInt(state);
+        }
     }
 
     private void none(NbdRequest request) {

@@ -1,6 +1,7 @@
 package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkfront.Completion;
 
 /// One request in flight: what the client asked, checked, and how far it has come. Reused.
@@ -44,6 +45,9 @@ final class NbdRequest implements Completion {
 
     int moved;
 
+    /// The answer to BLOCK_STATUS, made for the first one.
+    private @Nullable AllocationMap map;
+
     /// Operations of the disk that have not ended.
     int outstanding;
 
@@ -85,7 +89,16 @@ final class NbdRequest implements Completion {
         fragmented = false;
     }
 
-    /// End of a flush or a discard.
+    AllocationMap map() {
+        AllocationMap made = map;
+        if (made == null) {
+            made = new AllocationMap();
+            map = made;
+        }
+        return made;
+    }
+
+    /// End of a flush, a discard, or a question for the allocation.
     @Override
     public void done(int blkifStatus) {
         transmission.operationDone(this, Piece.error(blkifStatus));

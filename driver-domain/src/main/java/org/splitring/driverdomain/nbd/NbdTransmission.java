@@ -10,14 +10,15 @@ import io.netty.util.concurrent.Future;
 import java.util.ArrayDeque;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkback.nbd.NbdProtocol;
 
 /// The transmission phase of one client: requests in, disk operations, replies out.
 ///
 /// Requests run side by side and are answered as they end, as the protocol allows: READs as
-/// [NbdReads] has it, TRIM, WRITE_ZEROES and CACHE as [NbdRanges]. A WRITE fills piece after piece
-/// as its payload comes in, each goes to the disk at once, and the reply follows the last; with FUA
-/// a flush comes in between.
+/// [NbdReads] has it, TRIM, WRITE_ZEROES and CACHE as [NbdRanges], BLOCK_STATUS as the disk says.
+/// A WRITE fills piece after piece as its payload comes in, each goes to the disk at once, and the
+/// reply follows the last; with FUA a flush comes in between.
 ///
 /// When pieces, requests or the socket's buffer run out, no more is read from the socket: the
 /// client waits, and nothing grows.
@@ -292,7 +293,8 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
                     ranges.start(request, flags, length);
             case NbdProtocol.CMD_BLOCK_STATUS -> {
                 request.range = length;
-                answer(request);
+                boolean one = (flags & NbdProtocol.CMD_FLAG_REQ_ONE) != 0;
+                describe(request, one ? 1 : AllocationMap.MAX_EXTENTS);
             }
             default -> flush(request);
         }
@@ -419,6 +421,13 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         disk.discard(request.offset, request.range, request);
     }
 
+    private void describe(NbdRequest request, int extents) {
+        request.map().clear(extents);
+        request.outstanding = 1;
+        diskOperations++;
+        disk.describe(request.offset, request.range, request.map(), request);
+    }
+
     private void flush(NbdRequest request) {
         request.outstanding = 1;
         diskOperations++;
@@ -448,7 +457,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         schedulePass();
     }
 
-    /// A flush or a discard has ended.
+    /// A flush, a discard or a question for the allocation has ended.
     void operationDone(NbdRequest request, int error) {
         diskOperations--;
         request.outstanding--;

@@ -4,9 +4,11 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkfront.Completion;
 import org.splitring.hypervisor.linux.VectoredFile;
 
@@ -35,6 +37,15 @@ final class MemoryDisk implements ExportedDisk {
     volatile int discardStatus;
     volatile int discarded;
     volatile int lentCount;
+
+    /// What is said of the parts of the disk, from its beginning on: bytes of data, or of holes as
+    /// negative numbers. Without any all is data.
+    volatile List<Long> extents = List.of();
+
+    volatile long claimedBytes; // more than there is
+
+    volatile int described;
+    volatile int describeStatus;
     volatile long bytesRead;
 
     /// Where large READs come from, if it is cached; what it holds need not be the content.
@@ -50,7 +61,7 @@ final class MemoryDisk implements ExportedDisk {
 
     @Override
     public long sizeBytes() {
-        return content.byteSize();
+        return Math.max(claimedBytes, content.byteSize());
     }
 
     @Override
@@ -149,6 +160,30 @@ final class MemoryDisk implements ExportedDisk {
                         MemorySegment.copy(content, 0, stable, 0, content.byteSize());
                     }
                     done.done(flushError);
+                });
+    }
+
+    @Override
+    public void describe(long offset, long sizeBytes, AllocationMap into, Completion done) {
+        described++;
+        if (extents.isEmpty()) {
+            ExportedDisk.super.describe(offset, sizeBytes, into, done);
+            return;
+        }
+        later(
+                () -> {
+                    long at = 0;
+                    for (long extent : extents) {
+                        long end = at + Math.abs(extent);
+                        long size = Math.min(end, offset + sizeBytes) - Math.max(at, offset);
+                        if (size > 0 && extent < 0) {
+                            into.addHole(size);
+                        } else if (size > 0) {
+                            into.addData(size);
+                        }
+                        at = end;
+                    }
+                    done.done(describeStatus);
                 });
     }
 

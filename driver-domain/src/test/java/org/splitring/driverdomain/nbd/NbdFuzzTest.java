@@ -22,6 +22,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.splitring.blkback.AllocationMap;
 import org.splitring.blkfront.Completion;
 import org.splitring.testkit.FuzzBytes;
 import org.splitring.wire.BlkifStatus;
@@ -48,6 +49,15 @@ class NbdFuzzTest {
     @FuzzTest
     void everyRequestIsAnsweredOnceOrTheConnectionEnds(byte[] data) {
         new Client(new FuzzBytes(data)).run();
+    }
+
+    private static boolean isZero(byte[] bytes, int from, int size) {
+        for (int i = from; i < from + size; i++) {
+            if (bytes[i] != 0) {
+                return false;
+            }
+        }
+        return true;
     }
 
     private static final class Memory implements DiskBuffer {
@@ -195,6 +205,24 @@ class NbdFuzzTest {
                     });
         }
 
+        /// Blocks that read as zeros are holes.
+        @Override
+        public void describe(long offset, long sizeBytes, AllocationMap into, Completion done) {
+            check(offset, sizeBytes);
+            assertEquals(0, into.count(), "what was said before");
+            later(
+                    () -> {
+                        for (long at = offset; at < offset + sizeBytes; at += 512) {
+                            if (isZero(content, (int) at, 512)) {
+                                into.addHole(512);
+                            } else {
+                                into.addData(512);
+                            }
+                        }
+                        done.done(BlkifStatus.OKAY);
+                    });
+        }
+
         @Override
         public void flush(Completion done) {
             later(() -> done.done(BlkifStatus.OKAY));
@@ -231,8 +259,10 @@ class NbdFuzzTest {
         private final int pieces;
         private boolean zeroes;
         private boolean structured;
+        private boolean allocation; // as long as there is no other option
         private boolean transmitting;
         private boolean inStep = true;
+        private int extents; // of the last answer
         private long cookie = 0x0102030405060708L;
 
         Client(FuzzBytes in) {
@@ -264,6 +294,11 @@ class NbdFuzzTest {
                 zeroes = (flags & 2) == 0;
                 send(ByteBuffer.allocate(4).putInt(flags & 3));
                 assertTrue(channel.isOpen());
+                if ((flags & 8) != 0) {
+                    option(8, new byte[0]);
+                    option(10, RawNbdClient.metaData("xvda", "base:allocation"));
+                    allocation = true;
+                }
                 if ((flags & 4) == 0) {
                     option(7, go("xvda".getBytes(StandardCharsets.US_ASCII), 0));
                     assertTrue(transmitting, "GO with the name of an export");
@@ -350,6 +385,7 @@ class NbdFuzzTest {
         }
 
         private void option(int kind) {
+            allocation = false;
             int number = new int[] {1, 2, 3, 6, 7, 8, 9, 10, 4, in.u8()}[kind % 10];
             byte[] name =
                     switch (in.choice(4)) {
@@ -440,7 +476,7 @@ class NbdFuzzTest {
             boolean inRange = offset >= 0 && offset <= DISK_BYTES - length;
             boolean whole = length > 0 && ((offset | length) & 511) == 0;
             byte[] found = type == 0 ? new byte[(int) length] : new byte[0];
-            int error = answer(answer, offset, found);
+            int error = answer(answer, offset, type == 7 ? length : 0, found);
             assertTrue(channel.isOpen(), "the connection ended after " + type);
             switch (type) {
                 case 0 -> {
@@ -473,6 +509,17 @@ class NbdFuzzTest {
                         assertEquals(0, error, "a FLUSH");
                     }
                 }
+                case 7 -> {
+                    if (allocation && inRange && whole && (flags & ~9) == 0) {
+                        assertEquals(0, error, "a BLOCK_STATUS that is allowed");
+                    }
+                    if (!inRange || !whole) {
+                        assertNotEquals(0, error, "a BLOCK_STATUS that is not allowed");
+                    }
+                    if (error == 0 && (flags & 8) != 0) {
+                        assertEquals(1, extents, "extents where one was asked for");
+                    }
+                }
                 default -> {}
             }
             assertEquals(
@@ -484,7 +531,7 @@ class NbdFuzzTest {
         /// Reads one answer, of either form.
         ///
         /// @return its error
-        private int answer(ByteBuffer answer, long offset, byte[] data) {
+        private int answer(ByteBuffer answer, long offset, long range, byte[] data) {
             assertTrue(answer.remaining() >= 16, "no answer");
             if (Integer.toUnsignedLong(answer.getInt(answer.position())) == SIMPLE) {
                 answer.getInt();
@@ -498,10 +545,10 @@ class NbdFuzzTest {
                 return error;
             }
             assertTrue(structured, "a structured reply was not asked for");
-            return chunks(answer, offset, data);
+            return chunks(answer, offset, range, data);
         }
 
-        private int chunks(ByteBuffer answer, long offset, byte[] data) {
+        private int chunks(ByteBuffer answer, long offset, long range, byte[] data) {
             int error = 0;
             long covered = 0;
             boolean over = false;
@@ -524,6 +571,9 @@ class NbdFuzzTest {
                     int size = answer.getInt();
                     assertTrue(at >= 0 && size > 0 && at <= data.length - size, "place of a hole");
                     covered += size;
+                } else if (type == 5) { // status of blocks
+                    assertEquals(1, answer.getInt(), "the context");
+                    extents(answer.slice(answer.position(), length - 4), offset, range);
                 } else if (type >= 0x8000) {
                     error = answer.getInt();
                     assertNotEquals(0, error);
@@ -535,6 +585,24 @@ class NbdFuzzTest {
                 assertEquals(data.length, covered, "bytes of a READ");
             }
             return error;
+        }
+
+        /// What is said to be a hole reads as zeros, and what is said to be data does not.
+        private void extents(ByteBuffer all, long offset, long range) {
+            assertTrue(all.hasRemaining() && all.remaining() % 8 == 0, "whole extents");
+            extents = all.remaining() / 8;
+            assertTrue(extents <= 64, extents + " extents");
+            long at = offset;
+            while (all.hasRemaining()) {
+                long size = Integer.toUnsignedLong(all.getInt());
+                assertTrue(size > 0 && size % 512 == 0, "size of an extent: " + size);
+                assertTrue(at + size <= offset + range, "an extent behind what was asked for");
+                int state = all.getInt();
+                for (long block = at; block < at + size; block += 512) {
+                    assertEquals(isZero(model, (int) block, 512) ? 3 : 0, state, "at " + block);
+                }
+                at += size;
+            }
         }
     }
 }

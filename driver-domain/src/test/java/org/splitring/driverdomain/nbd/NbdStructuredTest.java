@@ -353,6 +353,135 @@ class NbdStructuredTest {
         }
     }
 
+    private RawNbdClient clientThatAsksForAllocation() throws IOException {
+        RawNbdClient client = new RawNbdClient(socket).greet();
+        client.optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+        contexts(client, NbdProtocol.OPT_SET_META_CONTEXT, "base:allocation");
+        return client.enter("");
+    }
+
+    /// Extents of a reply: data as positive numbers, holes that read as zeros as negative ones.
+    private static List<Long> extents(RawNbdClient.Chunk chunk, long cookie) {
+        assertTrue(chunk.last());
+        assertEquals(NbdProtocol.CHUNK_BLOCK_STATUS, chunk.type());
+        assertEquals(cookie, chunk.cookie());
+        ByteBuffer bytes = chunk.bytes();
+        assertEquals(1, bytes.getInt());
+        List<Long> extents = new ArrayList<>();
+        while (bytes.hasRemaining()) {
+            long size = Integer.toUnsignedLong(bytes.getInt());
+            int state = bytes.getInt();
+            assertTrue(state == 0 || state == 3, "state " + state);
+            extents.add(state == 0 ? size : -size);
+        }
+        return extents;
+    }
+
+    @Test
+    void severalExtentsComeInOneChunk() throws IOException {
+        disk.extents = List.of(4096L, -512L, 1024L, 512L, -(8L << 20), (long) SIZE);
+        int status = NbdProtocol.CMD_BLOCK_STATUS;
+        try (RawNbdClient client = clientThatAsksForAllocation()) {
+            client.request(0, status, 1, 0, 1 << 20);
+            assertEquals(
+                    List.of(4096L, -512L, 1536L, -(1L << 20) + 6144), extents(client.chunk(), 1));
+            client.request(0, status, 2, 4096, 512);
+            assertEquals(List.of(-512L), extents(client.chunk(), 2));
+            client.request(0, status, 3, 3584, 1536);
+            assertEquals(List.of(512L, -512L, 512L), extents(client.chunk(), 3));
+            client.request(NbdProtocol.CMD_FLAG_REQ_ONE, status, 4, 3584, 1536);
+            assertEquals(List.of(512L), extents(client.chunk(), 4));
+            client.request(NbdProtocol.CMD_FLAG_REQ_ONE, status, 5, 1 << 20, 1 << 20);
+            assertEquals(List.of(-(1L << 20)), extents(client.chunk(), 5));
+            client.request(0, status, 6, 3584, 1536); // that there may be one only is forgotten
+            assertEquals(3, extents(client.chunk(), 6).size());
+        }
+    }
+
+    @Test
+    void aDiskInManyPiecesIsToldPieceByPiece() throws IOException {
+        List<Long> all = new ArrayList<>();
+        for (int i = 0; i < 1000; i++) {
+            all.add(i % 2 == 0 ? 512L : -512L);
+        }
+        disk.extents = all;
+        List<Long> told = new ArrayList<>();
+        try (RawNbdClient client = clientThatAsksForAllocation()) {
+            while (told.size() < all.size()) {
+                int at = told.size() * 512;
+                client.request(0, NbdProtocol.CMD_BLOCK_STATUS, at, at, 512_000 - at);
+                List<Long> some = extents(client.chunk(), at);
+                assertTrue(!some.isEmpty() && some.size() <= 64, some.size() + " extents");
+                told.addAll(some);
+            }
+            assertEquals(all, told);
+        }
+    }
+
+    @Test
+    void lengthsOfExtentsAreUnsigned() throws IOException {
+        long size = 1L << 40;
+        MemoryDisk huge = new MemoryDisk(512, group.next());
+        huge.claimedBytes = size;
+        huge.extents = List.of(-size);
+        server.add(new NbdExport("huge", "", huge));
+        try (RawNbdClient client = new RawNbdClient(socket).greet()) {
+            client.optionAcknowledged(NbdProtocol.OPT_STRUCTURED_REPLY, new byte[0]);
+            client.option(
+                    NbdProtocol.OPT_SET_META_CONTEXT,
+                    RawNbdClient.metaData("huge", "base:allocation"));
+            assertEquals(NbdProtocol.REP_META_CONTEXT, client.optionReply().type());
+            assertEquals(NbdProtocol.REP_ACK, client.optionReply().type());
+            client.enter("huge");
+            client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, size - (1L << 32), 0xffff_fe00);
+            assertEquals(List.of(-0xffff_fe00L), extents(client.chunk(), 1));
+        }
+    }
+
+    @Test
+    void aQuestionThatFailsIsAnErrorAndTheClientGoesOn() throws IOException {
+        disk.extents = List.of(-512L, (long) SIZE);
+        disk.describeStatus = -1;
+        int status = NbdProtocol.CMD_BLOCK_STATUS;
+        try (RawNbdClient client = clientThatAsksForAllocation()) {
+            client.request(0, status, 1, 0, 1024);
+            assertError(client.chunk(), NbdProtocol.EIO, 1, "");
+            disk.describeStatus = 0;
+            client.request(0, status, 2, 0, 1024); // what the failed one had said is forgotten
+            assertEquals(List.of(-512L, 512L), extents(client.chunk(), 2));
+        }
+    }
+
+    @Test
+    void aClientMayLeaveBeforeTheDiskHasSaidWhatItIs() throws IOException {
+        disk.extents = List.of(-(long) SIZE);
+        disk.holding = true;
+        try (RawNbdClient client = clientThatAsksForAllocation()) {
+            client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, 0, 1024);
+            client.askToRead(2, 0, 512);
+            await().until(() -> disk.described == 1 && disk.reads == 1);
+        }
+        await().until(() -> server.metrics().connections() == 0);
+        disk.letGo();
+        await().until(() -> disk.lentCount == 0);
+    }
+
+    @Test
+    void theAnswerWaitsForTheDiskAndOthersDoNotWaitForIt() throws IOException {
+        disk.extents = List.of(-(long) SIZE);
+        disk.holding = true;
+        try (RawNbdClient client = clientThatAsksForAllocation()) {
+            client.request(0, NbdProtocol.CMD_BLOCK_STATUS, 1, 0, 1024);
+            client.request(0, NbdProtocol.CMD_READ, 2, 0, 0);
+            assertEquals(2, client.chunk().cookie());
+            client.request(0, NbdProtocol.CMD_DISC, 3, 0, 0);
+            await().until(() -> disk.described == 1);
+            disk.letGo();
+            assertEquals(List.of(-1024L), extents(client.chunk(), 1));
+            client.awaitClosed(); // only now
+        }
+    }
+
     @Test
     void blockStatusIsForWhoHasSelectedItForThisExport() throws IOException {
         server.add(new NbdExport("xvdb", "", new MemoryDisk(1 << 20, group.next())));

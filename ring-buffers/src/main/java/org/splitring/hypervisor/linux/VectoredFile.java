@@ -24,6 +24,8 @@ public final class VectoredFile implements AutoCloseable {
 
     static final int RWF_NOWAIT = 8;
     private static final int SEEK_END = 2;
+    private static final int SEEK_DATA = 3;
+    private static final int SEEK_HOLE = 4;
     private static final int FALLOC_FL_KEEP_SIZE = 1;
     private static final int FALLOC_FL_PUNCH_HOLE = 2;
     private static final int FALLOC_FL_ZERO_RANGE = 16;
@@ -97,6 +99,44 @@ public final class VectoredFile implements AutoCloseable {
     public long sizeBytes() throws LinuxException {
         long result = LSEEK.call(fd, 0L, SEEK_END);
         return check("lseek", result);
+    }
+
+    /// How far the hole goes in which `offset` is: bytes that read as zeros and have never been
+    /// written, or not since the storage was given back. What was written is no hole, whether it is
+    /// on the storage already or not.
+    ///
+    /// @return 0 when there may be data, at most `maxBytes`, and no further than the file
+    public long holeBytes(long offset, long maxBytes) throws LinuxException {
+        if (!isPlain()) {
+            return 0;
+        }
+        long end = sizeBytes(); // first: if it grows, data may come behind this
+        long data = LSEEK.call(fd, offset, SEEK_DATA);
+        if (data == -Errno.ENXIO) { // from there on is none
+            data = end;
+        } else if (cannotTell(data)) {
+            return 0;
+        }
+        return Math.clamp(check("look for data in", data) - offset, 0, maxBytes);
+    }
+
+    /// How far the data go in which `offset` is, as the other side of [#holeBytes].
+    ///
+    /// @return at most `maxBytes`, also of what nobody knows; 0 when there is a hole meanwhile
+    public long dataBytes(long offset, long maxBytes) throws LinuxException {
+        if (!isPlain()) {
+            return maxBytes;
+        }
+        long hole = LSEEK.call(fd, offset, SEEK_HOLE);
+        if (hole == -Errno.ENXIO || cannotTell(hole)) { // behind the end: whoever reads finds out
+            return maxBytes;
+        }
+        return Math.clamp(check("look for a hole in", hole) - offset, 0, maxBytes);
+    }
+
+    /// Block devices, and file systems that know no holes.
+    private static boolean cannotTell(long result) {
+        return result == -Errno.EINVAL || result == -Errno.EOPNOTSUPP;
     }
 
     /// Reads until the vector is full or the file ends; the vector is advanced by what was read.

@@ -70,6 +70,41 @@ class VectoredFileTest {
     }
 
     @Test
+    void holesAndDataAreToldApart() throws Exception {
+        Path path = folder.resolve("sparse");
+        long kib = 1024;
+        try (VectoredFile file = VectoredFile.open(path, OpenFlag.READ_WRITE, OpenFlag.CREATE)) {
+            file.truncate(1024 * kib);
+            assertEquals(1024 * kib, file.holeBytes(0, Long.MAX_VALUE));
+            assertEquals(0, file.dataBytes(0, Long.MAX_VALUE));
+            vector.add(memory, 0, 64 * kib);
+            file.write(vector, 64 * kib);
+            assertEquals(64 * kib, file.holeBytes(0, Long.MAX_VALUE));
+            assertEquals(0, file.holeBytes(64 * kib, Long.MAX_VALUE));
+            assertEquals(64 * kib, file.dataBytes(64 * kib, Long.MAX_VALUE));
+            assertEquals(60 * kib, file.dataBytes(68 * kib, Long.MAX_VALUE));
+            assertEquals(896 * kib, file.holeBytes(128 * kib, Long.MAX_VALUE));
+            assertEquals(512, file.holeBytes(128 * kib, 512));
+            assertEquals(512, file.dataBytes(64 * kib, 512));
+            file.dataSync(); // from the page cache to the storage
+            assertEquals(64 * kib, file.dataBytes(64 * kib, Long.MAX_VALUE));
+            // What is not there is no hole.
+            assertEquals(0, file.holeBytes(1024 * kib, 512));
+            assertEquals(512, file.dataBytes(1024 * kib, 512));
+            assertEquals(0, file.holeBytes(1025 * kib, 512));
+            assertEquals(512, file.dataBytes(1025 * kib, 512));
+        }
+    }
+
+    @Test
+    void whoCannotLookForHolesSaysSo() {
+        VectoredFile none = VectoredFile.adopt(Path.of("none"), -1);
+        LinuxException e = assertThrows(LinuxException.class, () -> none.holeBytes(0, 512));
+        assertEquals(Errno.EBADF, e.errno());
+        assertThrows(LinuxException.class, () -> none.dataBytes(0, 512));
+    }
+
+    @Test
     void readStopsAtTheEndOfTheFileAndLeavesTheRestInTheVector() throws Exception {
         Path path = Files.write(folder.resolve("short"), new byte[5000]);
         try (VectoredFile file = VectoredFile.open(path)) {

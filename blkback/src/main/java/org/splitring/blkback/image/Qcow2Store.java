@@ -25,7 +25,7 @@ final class Qcow2Store implements BlockStore {
     private static final int PIECES = 1024;
 
     /// How many are looked at with the tables locked, when nobody waits for what is found.
-    private static final int CLUSTERS_DESCRIBED = 1024;
+    private static final int CLUSTERS_AT_ONCE = 1024;
 
     private static final MemorySegment ZEROS = Arena.global().allocate(1 << 20, 4096).asReadOnly();
 
@@ -247,6 +247,7 @@ final class Qcow2Store implements BlockStore {
         IoVector vector = new IoVector(1);
         Extent extent = new Extent();
         long behind = backing == null ? 0 : backing.sizeBytes();
+        long most = (long) header.clusterBytes() * CLUSTERS_AT_ONCE;
         for (long done = 0; done < bytes; ) {
             long at = offset + done;
             long linked = at < behind ? at : tables.firstTableFrom(at);
@@ -254,7 +255,7 @@ final class Qcow2Store implements BlockStore {
                 done = Math.min(bytes, linked - offset);
                 continue;
             }
-            tables.find(at, bytes - done, extent);
+            tables.find(at, Math.min(bytes - done, most), extent);
             if (extent.kind == Extent.UNKNOWN) {
                 synchronized (loading) {
                     tables.load(at);
@@ -283,7 +284,7 @@ final class Qcow2Store implements BlockStore {
             into.addHole(Math.min(size, linked - offsetBytes));
             return;
         }
-        long most = Math.min(size, (long) header.clusterBytes() * CLUSTERS_DESCRIBED);
+        long most = Math.min(size, (long) header.clusterBytes() * CLUSTERS_AT_ONCE);
         Lookup lookup = begin();
         try {
             Extent extent = lookup.extent;

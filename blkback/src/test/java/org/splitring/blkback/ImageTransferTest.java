@@ -8,13 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -27,9 +35,11 @@ import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
 
 /// Whatever the kernel or the store says of a transfer, it ends once, with what is true.
+@Timeout(60)
 class ImageTransferTest {
     private static final int START = 1024;
     private static final int SIZE = 1536;
+    private static final MemorySegment MEMORY = Arena.ofAuto().allocate(SIZE);
 
     @TempDir Path folder;
 
@@ -41,7 +51,7 @@ class ImageTransferTest {
         Transfer(DiskImage disk, int operation) {
             super(disk);
             this.operation = operation;
-            vector.add(Arena.ofAuto().allocate(SIZE), 0, SIZE);
+            vector.add(MEMORY, 0, SIZE);
         }
 
         @Override
@@ -156,10 +166,13 @@ class ImageTransferTest {
     }
 
     private static final class PlainStore extends MemoryStore {
-        private final VectoredFile forReads;
-        private final VectoredFile forWrites;
+        private final @Nullable VectoredFile forReads;
+        private final @Nullable VectoredFile forWrites;
 
-        PlainStore(VectoredFile forReads, VectoredFile forWrites, boolean readOnly) {
+        PlainStore(
+                @Nullable VectoredFile forReads,
+                @Nullable VectoredFile forWrites,
+                boolean readOnly) {
             super(8192, readOnly);
             this.forReads = forReads;
             this.forWrites = forWrites;
@@ -192,6 +205,12 @@ class ImageTransferTest {
                 assertEquals(writes, new Transfer(image, BlkifOp.FLUSH_DISKCACHE).isPlain());
                 assertFalse(new Transfer(image, BlkifOp.DISCARD).isPlain());
             }
+            DiskImage forReads = of(new PlainStore(file, null, false));
+            assertTrue(new Transfer(forReads, BlkifOp.READ).isPlain());
+            assertFalse(new Transfer(forReads, BlkifOp.WRITE).isPlain());
+            DiskImage forWrites = of(new PlainStore(null, file, false));
+            assertFalse(new Transfer(forWrites, BlkifOp.READ).isPlain());
+            assertTrue(new Transfer(forWrites, BlkifOp.WRITE).isPlain());
         }
     }
 
@@ -264,6 +283,46 @@ class ImageTransferTest {
             assertNull(next);
             assertNull(finished.takeAll());
         }
+    }
+
+    @Test
+    void nothingIsLostHoweverManyEndAtOnce() throws Exception {
+        int threads = 4;
+        int each = 10_000;
+        CountDownLatch begin = new CountDownLatch(1);
+        AtomicInteger woken = new AtomicInteger();
+        FinishedTransfers finished =
+                new FinishedTransfers(work -> woken.incrementAndGet(), () -> {});
+        int taken = 0;
+        try (ExecutorService workers = Executors.newFixedThreadPool(threads)) {
+            List<Future<?>> all = new ArrayList<>();
+            for (int i = 0; i < threads; i++) {
+                Transfer[] transfers = new Transfer[each];
+                Arrays.setAll(transfers, k -> new Transfer(disk, BlkifOp.READ));
+                all.add(
+                        workers.submit(
+                                () -> {
+                                    begin.await();
+                                    Arrays.asList(transfers).forEach(finished::add);
+                                    return null;
+                                }));
+            }
+            begin.countDown();
+            boolean over = false;
+            while (!over) {
+                over = all.stream().allMatch(Future::isDone); // and then looks once more
+                ImageTransfer next = finished.takeAll();
+                while (next != null) {
+                    taken++;
+                    next = next.nextFinished;
+                }
+            }
+            for (Future<?> one : all) {
+                one.get();
+            }
+        }
+        assertEquals(threads * each, taken);
+        assertTrue(woken.get() > 0);
     }
 
     /// Whoever does the work has more to do.

@@ -181,6 +181,24 @@ class VbdConnectionTest {
     }
 
     @Test
+    void theEndWaitsForTheLastRequest() throws Exception {
+        VbdConnection connection = connect(1);
+        RawFrontend ring = rings.getFirst();
+        ask(ring);
+        ask(ring);
+        assertEquals(2, work.size());
+        close(connection);
+        work.remove().run();
+        loop.pump();
+        assertEquals(1, ring.responses());
+        assertTrue(control.isEmpty(), "the storage has another");
+        work.remove().run();
+        loop.pump();
+        assertEquals(2, ring.responses());
+        finishControl();
+    }
+
+    @Test
     void nothingIsTakenWhileItEnds() throws Exception {
         VbdConnection connection = connect(1);
         RawFrontend ring = rings.getFirst();

@@ -179,17 +179,13 @@ public final class DiskImage implements AutoCloseable {
     ///
     /// @throws DiskException when flushed or unflushed data may be lost
     void makeStable() throws DiskException {
-        DiskFailure earlier = durability.failure();
-        if (earlier != null) {
-            throw new DiskException(earlier.toString());
+        boolean nothingToDo = store.readOnly() || mode == DiskMode.UNSAFE;
+        if (!nothingToDo) {
+            var ignored = durability.sync(); // whoever goes on using it finds out as well
         }
-        try {
-            if (!store.readOnly() && mode != DiskMode.UNSAFE) {
-                store.sync();
-            }
-        } catch (IOException e) {
-            durability.fail("flush", Durability.reason(e)); // whoever goes on using it finds out
-            throw new DiskException("image " + store.name() + ": " + e.getMessage(), e);
+        DiskFailure failed = durability.failure();
+        if (failed != null) {
+            throw new DiskException(failed.toString());
         }
     }
 
@@ -220,6 +216,8 @@ public final class DiskImage implements AutoCloseable {
             return into.remainingBytes() == 0 ? DONE : WOULD_BLOCK;
         } catch (IOException e) {
             return FAILED;
+        } catch (RuntimeException e) {
+            return mistaken("read", e);
         }
     }
 
@@ -232,24 +230,26 @@ public final class DiskImage implements AutoCloseable {
             return into.remainingBytes() == 0 ? DONE : FAILED;
         } catch (IOException e) {
             return FAILED;
+        } catch (RuntimeException e) {
+            return mistaken("read", e);
         }
     }
 
     /// Writes without waiting for storage. As [#tryRead].
     int tryWrite(IoVector from, long offsetBytes) {
-        if (store.readOnly() || durability.hasFailed()) {
+        if (!takesWrites() || !isOnDisk(offsetBytes, from.remainingBytes())) {
             return FAILED;
         }
         try {
             long endBytes = offsetBytes + from.remainingBytes();
-            if (endBytes > store.sizeBytes()) {
-                return FAILED;
-            }
             store.writeNoWait(from, offsetBytes);
             return from.remainingBytes() == 0 ? checkEnd(endBytes) : WOULD_BLOCK;
         } catch (IOException e) {
             durability.fail("write", Durability.reason(e));
             return FAILED;
+        } catch (RuntimeException e) {
+            durability.fail("write", e.toString());
+            return mistaken("write", e);
         }
     }
 
@@ -258,20 +258,32 @@ public final class DiskImage implements AutoCloseable {
     /// @return [#DONE], or [#FAILED] when not everything is written; the disk is failed then,
     ///     unless it was never to be written
     int write(IoVector from, long offsetBytes) {
-        if (store.readOnly() || durability.hasFailed()) {
+        // It has waited, and the disk may have become smaller meanwhile.
+        if (!takesWrites() || !isOnDisk(offsetBytes, from.remainingBytes())) {
             return FAILED;
         }
         try {
             long endBytes = offsetBytes + from.remainingBytes();
-            if (endBytes > store.sizeBytes()) {
-                return FAILED; // it has waited, and the disk has become smaller meanwhile
-            }
             store.write(from, offsetBytes);
             return from.remainingBytes() == 0 ? checkEnd(endBytes) : FAILED;
         } catch (IOException e) {
             durability.fail("write", Durability.reason(e));
             return FAILED;
+        } catch (RuntimeException e) {
+            durability.fail("write", e.toString());
+            return mistaken("write", e);
         }
+    }
+
+    /// Whether a range lies on the disk; none may be so long that its end wraps.
+    private boolean isOnDisk(long offsetBytes, long sizeBytes) {
+        return offsetBytes >= 0 && sizeBytes <= store.sizeBytes() - offsetBytes;
+    }
+
+    /// Whatever a store does wrong, the request is answered.
+    private int mistaken(String operation, RuntimeException e) {
+        LOG.error("{}: {} failed", store.name(), operation, e);
+        return FAILED;
     }
 
     /// The file to which a transfer may be left, see [BlockStore#plainFile].
@@ -374,7 +386,7 @@ public final class DiskImage implements AutoCloseable {
     ///
     /// @return [#DONE], [#FAILED] or [#NOT_SUPPORTED]
     int discard(long offsetBytes, long sizeBytes) {
-        if (store.readOnly() || durability.hasFailed()) {
+        if (!takesWrites() || !isOnDisk(offsetBytes, sizeBytes)) {
             return FAILED;
         }
         try {

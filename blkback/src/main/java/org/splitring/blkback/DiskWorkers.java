@@ -205,8 +205,8 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     private void startThread() {
         Thread thread =
                 Thread.ofPlatform().daemon().name("disk-" + ++started).unstarted(this::runWork);
+        thread.start(); // first: one that the machine does not give must not count
         threads.add(thread);
-        thread.start();
     }
 
     /// The threads of now; for tests of what they allocate.

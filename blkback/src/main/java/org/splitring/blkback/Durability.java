@@ -34,6 +34,7 @@ final class Durability {
     private final boolean flushDoesNothing;
     private final Executor syncExecutor;
     private final Object lock = new Object();
+    private final Object syncLock = new Object(); // held while the store synchronises
 
     // Guarded by lock.
     private List<FlushListener> waiting = new ArrayList<>();
@@ -84,20 +85,37 @@ final class Durability {
             } catch (RejectedExecutionException e) {
                 fail("flush", "the image is closed");
                 syncWhileAnyoneWaits(); // answers them: a failed disk is not synchronised
+            } catch (OutOfMemoryError e) { // no thread is to be had
+                LOG.error("image {}: {}; a flush is done by whoever asked", store.name(), e + "");
+                syncWhileAnyoneWaits();
             }
         }
     }
 
     /// Records that written data may be lost. The first failure is the one that counts.
     void fail(String operation, String reason) {
-        DiskFailure first;
-        List<Consumer<DiskFailure>> listeners;
+        tell(record(operation, reason));
+    }
+
+    /// @return the failure, if it is the first
+    private @Nullable DiskFailure record(String operation, String reason) {
         synchronized (lock) {
             if (failure != null) {
-                return;
+                return null;
             }
-            first = new DiskFailure(store.name(), operation, reason, Instant.now());
+            DiskFailure first = new DiskFailure(store.name(), operation, reason, Instant.now());
             failure = first;
+            return first;
+        }
+    }
+
+    /// Not with a lock: who hears of it may ask.
+    private void tell(@Nullable DiskFailure first) {
+        if (first == null) {
+            return;
+        }
+        List<Consumer<DiskFailure>> listeners;
+        synchronized (lock) {
             listeners = List.copyOf(failureListeners);
         }
         LOG.error("{}; no write or flush succeeds until it is opened again", first);
@@ -128,10 +146,7 @@ final class Durability {
         for (List<FlushListener> covered = takeWaitingOrStop();
                 !covered.isEmpty();
                 covered = takeWaitingOrStop()) {
-            boolean stable = sync();
-            // A write may have failed meanwhile: its data was acknowledged to nobody, but what the
-            // kernel has written back before it is unknown too.
-            answer(covered, stable && !hasFailed());
+            answer(covered, sync());
         }
     }
 
@@ -148,20 +163,28 @@ final class Durability {
         }
     }
 
-    private boolean sync() {
-        if (hasFailed()) {
-            return false; // never again after a failure, see above
+    /// Makes every write stable that was answered before this call; waits for storage. One at a
+    /// time, with what comes of it: the kernel tells of lost data once, to whoever asks first.
+    ///
+    /// @return `false` when some may be lost
+    boolean sync() {
+        DiskFailure first = null;
+        synchronized (syncLock) {
+            if (hasFailed()) {
+                return false; // never again after a failure, see above
+            }
+            try {
+                store.sync();
+            } catch (IOException e) {
+                first = record("flush", reason(e));
+            } catch (RuntimeException e) {
+                first = record("flush", e.toString());
+            }
         }
-        try {
-            store.sync();
-            return true;
-        } catch (IOException e) {
-            fail("flush", reason(e));
-            return false;
-        } catch (RuntimeException e) {
-            fail("flush", e.toString());
-            return false;
-        }
+        tell(first);
+        // A write may have failed meanwhile: its data was acknowledged to nobody, but what the
+        // kernel has written back before it is unknown too.
+        return !hasFailed();
     }
 
     private static void answer(List<FlushListener> listeners, boolean stable) {

@@ -5,6 +5,8 @@ import java.util.ArrayDeque;
 import java.util.Objects;
 import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.VectoredFile;
@@ -33,6 +35,8 @@ public final class LocalDisk<T> {
         ///     `BLKIF_RSP_EOPNOTSUPP` (-2)
         void answered(T asker, int blkifStatus);
     }
+
+    private static final Logger LOG = LoggerFactory.getLogger(LocalDisk.class);
 
     private final DiskImage disk;
     private final WorkShare workers;
@@ -180,7 +184,11 @@ public final class LocalDisk<T> {
             Request request = (Request) next;
             next = request.nextFinished;
             request.nextFinished = null;
-            answer(request, request.status);
+            try {
+                answer(request, request.status);
+            } catch (RuntimeException e) {
+                LOG.error("disk {}: an answer was not taken", disk.name(), e); // others are
+            }
         }
     }
 

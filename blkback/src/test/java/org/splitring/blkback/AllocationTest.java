@@ -3,7 +3,9 @@ package org.splitring.blkback;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -300,6 +302,75 @@ class AllocationTest {
             }
         } finally {
             Files.delete(file);
+        }
+    }
+
+    /// Keeps reads and writes of an image going without ring and guest.
+    private static final class LocalLoad {
+        private final PumpedLoop loop = new PumpedLoop();
+        private final LocalDisk<LocalLoad> disk;
+        private final MemorySegment memory = Arena.ofAuto().allocate(SIZE, 4096);
+        private long started;
+        private long ended;
+        private long errors;
+
+        LocalLoad(DiskImage image, WorkShare workers) {
+            disk = new LocalDisk<>(image, workers, loop, LocalLoad::answered);
+        }
+
+        private void answered(int blkifStatus) {
+            ended++;
+            errors += blkifStatus == 0 ? 0 : 1;
+        }
+
+        void run(boolean writes, int transfers) {
+            for (int i = 0; i < transfers; i++) {
+                long offset = started++ % 60 * SIZE;
+                if (writes) {
+                    disk.write(offset, memory, SIZE, this);
+                } else {
+                    disk.read(offset, memory, SIZE, this);
+                }
+                while (started - ended == DEPTH) {
+                    loop.pump();
+                }
+            }
+            while (ended < started) {
+                loop.pump();
+            }
+        }
+    }
+
+    /// At once, and over the workers.
+    @ParameterizedTest
+    @CsvSource({"false, true", "true, true", "false, false", "true, false"})
+    void aLocalDiskAllocatesNothing(boolean writes, boolean inline) {
+        MemoryStore store =
+                new MemoryStore(1 << 20) {
+                    @Override
+                    public long readNoWait(IoVector into, long offsetBytes) throws IOException {
+                        return inline ? super.readNoWait(into, offsetBytes) : WOULD_BLOCK;
+                    }
+
+                    @Override
+                    public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
+                        return inline ? super.writeNoWait(from, offsetBytes) : WOULD_BLOCK;
+                    }
+                };
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        int transfers = 20_000;
+        try (DiskWorkers workers = new DiskWorkers(2)) {
+            LocalLoad load = new LocalLoad(disk, workers.share(WorkShares.DEFAULT_WEIGHT));
+            load.run(writes, 2 * transfers);
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+            long least = Long.MAX_VALUE;
+            while (least >= FEW_BYTES && System.nanoTime() < end) {
+                long before = allocatedBytes(workers);
+                load.run(writes, transfers);
+                least = Math.min(least, allocatedBytes(workers) - before);
+            }
+            assertEquals(0, load.errors);
+            assertTrue(least < FEW_BYTES, "bytes for " + transfers + " requests: " + least);
         }
     }
 

@@ -22,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -255,6 +256,159 @@ class DurabilityTest {
         assertEquals(DiskImage.FAILED, disk.write(sector(1), 0));
         executor.remove().run();
         assertEquals(-1, answer.get());
+    }
+
+    /// What it does when it is asked to, once.
+    private static final class BusyStore extends MemoryStore {
+        int syncs;
+
+        private interface Task {
+            void run() throws IOException;
+        }
+
+        private Task duringSync = () -> {};
+        private Task duringWrite = () -> {};
+
+        BusyStore() {
+            super(SECTORS * 512);
+        }
+
+        private static void run(Task task) throws IOException {
+            task.run();
+        }
+
+        @Override
+        public void write(IoVector from, long offset) throws IOException {
+            Task now = duringWrite;
+            duringWrite = () -> {};
+            run(now);
+            super.write(from, offset);
+        }
+
+        @Override
+        public void sync() throws IOException {
+            syncs++;
+            Task now = duringSync;
+            duringSync = () -> {};
+            run(now);
+        }
+    }
+
+    private static void fail(String what) throws IOException {
+        throw new LinuxException(what, Errno.EIO);
+    }
+
+    /// Another thread's, after the synchronisation has begun and before it has ended well.
+    @Test
+    void aWriteThatFailsDuringASynchronisationFailsTheFlush() {
+        BusyStore store = new BusyStore();
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        store.duringWrite = () -> fail("pwritev2");
+        store.duringSync = () -> assertEquals(DiskImage.FAILED, disk.write(sector(1), 0));
+        assertFalse(flushNow(disk));
+        assertEquals(1, store.syncs);
+    }
+
+    /// It came while the one before was running, which has failed.
+    @Test
+    void noSynchronisationFollowsOneThatFailed() {
+        BusyStore store = new BusyStore();
+        List<Boolean> answers = new ArrayList<>();
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        store.duringSync =
+                () -> {
+                    disk.flush(answers::add);
+                    fail("fdatasync");
+                };
+        assertFalse(flushNow(disk));
+        assertEquals(List.of(false), answers);
+        assertFalse(flushNow(disk));
+        assertEquals(1, store.syncs);
+    }
+
+    /// Two writes that were under way at once.
+    @Test
+    void theFirstFailureIsTheOneThatIsTold() {
+        BusyStore store = new BusyStore();
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        List<DiskFailure> told = new ArrayList<>();
+        disk.onFailure(told::add);
+        store.duringWrite =
+                () -> {
+                    store.duringWrite = () -> fail("the other");
+                    assertEquals(DiskImage.FAILED, disk.write(sector(1), 512));
+                    fail("this one");
+                };
+        assertEquals(DiskImage.FAILED, disk.write(sector(1), 0));
+        assertEquals(1, told.size());
+        assertEquals(told.getFirst(), disk.failure().orElseThrow());
+        assertTrue(told.getFirst().toString().contains("the other"), told.toString());
+    }
+
+    @Test
+    void aMistakeOfTheStoreFailsTheDiskAndAnswersTheFlush() {
+        BusyStore store = new BusyStore();
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        store.duringSync =
+                () -> {
+                    throw new IllegalStateException("a mistake");
+                };
+        assertFalse(flushNow(disk));
+        assertTrue(disk.failure().orElseThrow().toString().contains("a mistake"));
+        assertFalse(flushNow(disk));
+        assertEquals(1, store.syncs);
+    }
+
+    @Test
+    void whoCannotTakeAnAnswerKeepsItFromNobodyElse() {
+        ArrayDeque<Runnable> executor = new ArrayDeque<>();
+        DiskImage disk = DiskImage.of(new BusyStore(), DiskMode.WRITEBACK, executor::add);
+        List<Boolean> answers = new ArrayList<>();
+        disk.flush(
+                stable -> {
+                    throw new IllegalStateException("not now");
+                });
+        disk.flush(answers::add);
+        executor.remove().run();
+        assertEquals(List.of(true), answers);
+        disk.flush(answers::add);
+        executor.remove().run();
+        assertEquals(List.of(true, true), answers);
+    }
+
+    @Test
+    void whoNoLongerListensIsNotTold() {
+        BusyStore store = new BusyStore();
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        List<DiskFailure> told = new ArrayList<>();
+        Consumer<DiskFailure> listener = told::add;
+        disk.onFailure(listener);
+        disk.removeFailureListener(listener);
+        store.duringWrite = () -> fail("pwritev2");
+        assertEquals(DiskImage.FAILED, disk.write(sector(1), 0));
+        assertTrue(disk.failure().isPresent());
+        assertEquals(List.of(), told);
+    }
+
+    /// Whoever is told may ask the disk something, from another thread too.
+    @Test
+    void nobodyIsToldWithTheLockHeld() {
+        BusyStore store = new BusyStore();
+        DiskImage disk = DiskImage.of(store, DiskMode.WRITEBACK, Runnable::run);
+        List<Long> syncs = new ArrayList<>();
+        Runnable ask =
+                () ->
+                        syncs.add(
+                                CompletableFuture.supplyAsync(disk::syncsStarted)
+                                        .orTimeout(10, TimeUnit.SECONDS)
+                                        .join());
+        disk.onFailure(failure -> ask.run());
+        disk.flush(stable -> ask.run());
+        store.duringWrite = () -> fail("pwritev2");
+        assertEquals(DiskImage.FAILED, disk.write(sector(1), 0));
+        disk.flush(stable -> ask.run());
+        disk.onFailure(failure -> ask.run());
+        assertEquals(List.of(1L, 1L, 1L, 1L), syncs);
     }
 
     @Test

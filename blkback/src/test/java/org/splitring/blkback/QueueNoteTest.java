@@ -1,12 +1,15 @@
 package org.splitring.blkback;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -90,6 +93,76 @@ class QueueNoteTest {
             }
             assertEquals(rig.reqProd, rig.note.rspProd());
         }
+    }
+
+    /// Whoever is there after the process has ended between two stores finds what the order says.
+    @Test
+    void aQueueKeepsTheOrder() {
+        DiskImage disk = DiskImage.of(new MemoryStore(1 << 20), DiskMode.WRITEBACK, Runnable::run);
+        try (QueueRig rig = new QueueRig(disk)) {
+            int[] responses = new int[rig.entries];
+            List<String> steps = new ArrayList<>();
+            List<byte[]> requests = new ArrayList<>();
+            int first = rig.reqProd;
+            QueueNote watched =
+                    new QueueNote(memory, rig.entries) {
+                        @Override
+                        void answered(int place, int response) {
+                            super.answered(place, response);
+                            responses[place] = response;
+                            assertArrayEquals(
+                                    requests.get(response - first),
+                                    slot(rig, response),
+                                    "the answer is written before it is noted");
+                            steps.add("answered");
+                        }
+
+                        @Override
+                        void publishing(int rspProd) {
+                            assertTrue(rig.word(8) - rspProd < 0, "published before it is noted");
+                            super.publishing(rspProd);
+                            steps.add("publishing");
+                        }
+
+                        @Override
+                        void free(int place) {
+                            assertTrue(
+                                    rig.word(8) - responses[place] > 0,
+                                    "free before the answer is published");
+                            assertTrue(rspProd() - responses[place] > 0, "free before it is noted");
+                            super.free(place);
+                            steps.add("free");
+                        }
+                    };
+            DiskQueue queue =
+                    new DiskQueue(
+                            rig.back,
+                            rig.layout,
+                            rig.pages,
+                            rig.backPort,
+                            disk,
+                            Runnable::run,
+                            rig.loop,
+                            rig.counters,
+                            QueueRig.NOT_PERSISTENT,
+                            DiskQueue.LARGE_REQUESTS,
+                            rig.gate,
+                            watched);
+            for (int i = 0; i < 24; i++) { // beyond where the indices wrap
+                rig.write(BlkifOp.READ, i, 0, rig.grefs[i]);
+                requests.add(slot(rig, rig.reqProd - 1));
+            }
+            rig.publish();
+            queue.poll(1024);
+            assertEquals(24, Collections.frequency(steps, "answered"));
+            assertEquals(24, Collections.frequency(steps, "free"));
+        }
+    }
+
+    private static byte[] slot(QueueRig rig, int index) {
+        return rig.ring
+                .asSlice(rig.slot(index), rig.layout.entrySizeBytes())
+                .toArray(ValueLayout.JAVA_BYTE);
     }
 
     @Test

@@ -18,6 +18,8 @@ import org.splitring.blkback.nbd.NbdProtocol;
 
 /// A client that sends any bytes it likes: for hostile tests.
 public final class RawNbdClient implements AutoCloseable {
+    private static final int PATIENCE_MILLIS = 40_000;
+
     public record Reply(int error, long cookie) {}
 
     @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -43,6 +45,7 @@ public final class RawNbdClient implements AutoCloseable {
     /// A client of a port of the loopback address.
     RawNbdClient(int port) throws IOException {
         Socket connected = new Socket(InetAddress.getLoopbackAddress(), port);
+        connected.setSoTimeout(PATIENCE_MILLIS); // no interrupt ends its waiting
         socket = connected;
         channel = new StreamChannel(connected);
     }

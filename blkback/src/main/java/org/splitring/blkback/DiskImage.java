@@ -414,7 +414,7 @@ public final class DiskImage implements AutoCloseable {
                 if (done == sizeBytes || into.isCut()) {
                     break;
                 }
-                if (offsetBytes > store.sizeBytes() - sizeBytes) {
+                if (!isOnDisk(offsetBytes, sizeBytes)) {
                     return FAILED; // it has waited, and the disk has become smaller meanwhile
                 }
                 store.describe(offsetBytes + done, sizeBytes - done, into);

@@ -33,7 +33,7 @@ import org.splitring.xenbus.HandshakeException;
 
 /// In steady state no byte is allocated for a request that the page cache serves, in either half:
 /// both run on one loop here, in this thread.
-@Timeout(120)
+@Timeout(240)
 class AllocationTest {
     private static final int DEPTH = 16;
     private static final int SIZE = 16384;
@@ -109,6 +109,22 @@ class AllocationTest {
         return sum;
     }
 
+    /// What `work` allocates once it is compiled for good. Until then it does allocate, and on a
+    /// busy machine what runs once for many requests is compiled late: only work that goes on
+    /// allocating takes the whole time.
+    private static long leastBytes(Runnable work, DiskWorkers workers) {
+        work.run();
+        work.run();
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(120);
+        long least = Long.MAX_VALUE;
+        while (least >= FEW_BYTES && System.nanoTime() < end) {
+            long before = allocatedBytes(workers);
+            work.run();
+            least = Math.min(least, allocatedBytes(workers) - before);
+        }
+        return least;
+    }
+
     private static void measure(DiskImage disk, boolean writes, boolean inline) throws Exception {
         measure(disk, writes, inline, SIZE, 20_000);
     }
@@ -171,15 +187,7 @@ class AllocationTest {
             loop.pumpUntil(connecting::isDone);
             ConnectedVbd front = connecting.join();
             Load load = new Load(front, writes, size);
-            load.run(loop, 2 * transfers);
-            // Until it is compiled for good, which takes as long as the machine likes.
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-            long least = Long.MAX_VALUE;
-            while (least >= FEW_BYTES && System.nanoTime() < end) {
-                long before = allocatedBytes(workers);
-                load.run(loop, transfers);
-                least = Math.min(least, allocatedBytes(workers) - before);
-            }
+            long least = leastBytes(() -> load.run(loop, transfers), workers);
             assertEquals(0, load.errors);
             VbdMetrics metrics = back.metrics();
             assertEquals(load.ended, writes ? metrics.wrReq() : metrics.rdReq());
@@ -361,14 +369,7 @@ class AllocationTest {
         int transfers = 20_000;
         try (DiskWorkers workers = new DiskWorkers(2)) {
             LocalLoad load = new LocalLoad(disk, workers.share(WorkShares.DEFAULT_WEIGHT));
-            load.run(writes, 2 * transfers);
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-            long least = Long.MAX_VALUE;
-            while (least >= FEW_BYTES && System.nanoTime() < end) {
-                long before = allocatedBytes(workers);
-                load.run(writes, transfers);
-                least = Math.min(least, allocatedBytes(workers) - before);
-            }
+            long least = leastBytes(() -> load.run(writes, transfers), workers);
             assertEquals(0, load.errors);
             assertTrue(least < FEW_BYTES, "bytes for " + transfers + " requests: " + least);
         }

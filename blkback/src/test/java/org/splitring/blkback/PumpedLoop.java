@@ -42,10 +42,15 @@ final class PumpedLoop implements DeviceLoop {
         return tasks.poll();
     }
 
-    /// Runs what is queued, and what that queues.
+    /// Runs what is queued, and what that queues. Where nothing is, lets other threads run, which
+    /// on a busy machine are those that it waits for.
     void pump() {
         runner = Thread.currentThread();
-        for (Runnable task = next(); task != null; task = next()) {
+        Runnable task = next();
+        if (task == null) {
+            LockSupport.parkNanos(20_000);
+        }
+        for (; task != null; task = next()) {
             task.run();
         }
     }
@@ -61,7 +66,6 @@ final class PumpedLoop implements DeviceLoop {
             if (System.nanoTime() > end) {
                 throw new AssertionError("did not come about within 20 seconds");
             }
-            LockSupport.parkNanos(20_000);
         }
     }
 }

@@ -3,6 +3,7 @@ package org.splitring.blkback;
 import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// Where the bytes of a disk are: a file, or in tests something that records, fails or forgets.
@@ -41,6 +42,15 @@ public interface BlockStore extends AutoCloseable {
     ///
     /// @return bytes written, perhaps fewer than asked, or [#WOULD_BLOCK]
     long writeNoWait(IoVector from, long offsetBytes) throws IOException;
+
+    /// Writes whole pages that a socket has ready, without waiting for storage, and without a copy
+    /// on the way. What comes next and is less than a page stays in the pipe.
+    ///
+    /// @param mostBytes of what the pipe holds already and what is still to come
+    /// @return bytes written; [#WOULD_BLOCK] when nothing has been asked of the socket
+    default long takeNoWait(SocketPipe from, long offsetBytes, long mostBytes) throws IOException {
+        return WOULD_BLOCK;
+    }
 
     /// The open file in which byte n of the store is byte n of the file, when a transfer is better
     /// left to the kernel than done by a thread; [#read] and [#write] do the same with what the

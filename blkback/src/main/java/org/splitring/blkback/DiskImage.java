@@ -21,6 +21,7 @@ import org.splitring.blkback.image.OpenImages;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// An open disk: its bytes and what is promised about them. Everybody who exports the disk shares
@@ -42,6 +43,9 @@ public final class DiskImage implements AutoCloseable {
 
     /// Answer of [#discard]: this disk cannot, now or ever.
     static final int NOT_SUPPORTED = -2;
+
+    /// Answer of [#tryTake]: not everything is written that was taken.
+    static final long TAKE_FAILED = -2;
 
     /// How often a store is asked for one [#describe]: in an image that is in many pieces one of
     /// them after the other may take long, and whoever asks can go on where the answer ends.
@@ -250,6 +254,26 @@ public final class DiskImage implements AutoCloseable {
         } catch (RuntimeException e) {
             durability.fail("write", e.toString());
             return mistaken("write", e);
+        }
+    }
+
+    /// As [BlockStore#takeNoWait].
+    ///
+    /// @return bytes written, [BlockStore#WOULD_BLOCK], or [#TAKE_FAILED]
+    long tryTake(SocketPipe from, long offsetBytes, long mostBytes) {
+        if (!takesWrites() || !isOnDisk(offsetBytes, mostBytes)) {
+            return TAKE_FAILED;
+        }
+        try {
+            long taken = store.takeNoWait(from, offsetBytes, mostBytes);
+            return taken <= 0 || checkEnd(offsetBytes + taken) == DONE ? taken : TAKE_FAILED;
+        } catch (IOException e) {
+            durability.fail("write", Durability.reason(e));
+            return TAKE_FAILED;
+        } catch (RuntimeException e) {
+            durability.fail("write", e.toString());
+            mistaken("write", e);
+            return TAKE_FAILED;
         }
     }
 

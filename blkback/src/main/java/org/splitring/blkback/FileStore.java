@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.image.HostFile;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A raw image in a file: byte n of the disk is byte n of the file.
@@ -91,6 +92,11 @@ public final class FileStore implements BlockStore {
     @Override
     public long writeNoWait(IoVector from, long offsetBytes) throws IOException {
         return file.writeNoWait(from, offsetBytes);
+    }
+
+    @Override
+    public long takeNoWait(SocketPipe from, long offsetBytes, long mostBytes) throws IOException {
+        return file.takeNoWait(from, offsetBytes, mostBytes);
     }
 
     @Override

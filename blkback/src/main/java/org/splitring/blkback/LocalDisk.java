@@ -9,6 +9,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.splitring.hypervisor.DeviceLoop;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
@@ -35,6 +36,12 @@ public final class LocalDisk<T> {
         ///     `BLKIF_RSP_EOPNOTSUPP` (-2)
         void answered(T asker, int blkifStatus);
     }
+
+    /// Answer of [#take].
+    public static final long NOT_TAKEN = BlockStore.WOULD_BLOCK;
+
+    /// Answer of [#take].
+    public static final long TAKE_FAILED = DiskImage.TAKE_FAILED;
 
     private static final Logger LOG = LoggerFactory.getLogger(LocalDisk.class);
 
@@ -125,6 +132,18 @@ public final class LocalDisk<T> {
         Request request = take(BlkifOp.WRITE, offsetBytes, sizeBytes, asker);
         request.vector.add(memory, 0, sizeBytes);
         finishOrWait(request, disk.tryWrite(request.vector, offsetBytes));
+    }
+
+    /// Writes whole pages that a socket has ready, if that can be done at once: the first part of a
+    /// write, for whose rest there is [#write]. What is less than a page stays in the pipe.
+    ///
+    /// @param offsetBytes as `mostBytes`, whole pages
+    /// @param mostBytes what the pipe holds already, and what is still to come of the write
+    /// @return bytes written, perhaps none; [#NOT_TAKEN] when the socket was not asked and is not
+    ///     to be asked in this way for a while; [#TAKE_FAILED] when the write has failed, and what
+    ///     the pipe holds is of no use
+    public long take(SocketPipe from, long offsetBytes, long mostBytes) {
+        return disk.tryTake(from, offsetBytes, mostBytes);
     }
 
     /// Gives the storage of a range back.

@@ -12,6 +12,7 @@ import org.splitring.blkfront.Completion;
 import org.splitring.driverdomain.nbd.DiskBuffer;
 import org.splitring.driverdomain.nbd.ExportedDisk;
 import org.splitring.hypervisor.DeviceLoop;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// An image that this process has open, as the NBD server sees it: no guest and no ring between.
@@ -83,6 +84,11 @@ final class ImageDisk implements ExportedDisk {
     @Override
     public void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, Completion done) {
         disk.write(offsetBytes, buffer.bytes(), sizeBytes, done);
+    }
+
+    @Override
+    public long take(SocketPipe from, long offsetBytes, long mostBytes) {
+        return disk.take(from, offsetBytes, mostBytes);
     }
 
     @Override

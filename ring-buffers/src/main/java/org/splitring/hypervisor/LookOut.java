@@ -17,6 +17,11 @@ public final class LookOut {
         activeAt = loop.nanoTime();
     }
 
+    /// How long it looks out at most; 0 where no processor is free for that.
+    public long mostNanos() {
+        return loop.spinNanos();
+    }
+
     /// Something has come.
     public void noteActivity() {
         long most = loop.spinNanos();

@@ -19,6 +19,7 @@ import org.splitring.hypervisor.linux.FileStatus;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.hypervisor.linux.LinuxException;
 import org.splitring.hypervisor.linux.OpenFlag;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A file of this machine, locked as long as it is open: by one writer, or by any number of
@@ -28,6 +29,7 @@ public final class HostFile implements ImageFile {
     private static final long TMPFS_MAGIC = 0x0102_1994L; // linux/magic.h
     private static final long EXT4_MAGIC = 0xEF53; // of ext2 and ext3, too
     private static final int ZERO_CHUNK = 1 << 20;
+    private static final long PAGE_BYTES = 4096;
     private static final long MOST_ALIGNMENT = 4096; // more is wanted by nobody
 
     private final VectoredFile file;
@@ -381,6 +383,28 @@ public final class HostFile implements ImageFile {
         file.write(from, offset);
         tries.tried(begin, System.nanoTime());
         return sizeBytes;
+    }
+
+    /// As [org.splitring.blkback.BlockStore#takeNoWait].
+    public long takeNoWait(SocketPipe from, long offset, long mostBytes) throws IOException {
+        if (direct != null || syncEachWrite || !file.isPlain()) {
+            return WOULD_BLOCK;
+        }
+        long size = Math.min(mostBytes, WriteTrial.MOST_BYTES);
+        long begin = System.nanoTime();
+        WriteTrial tries = trial;
+        if (!inMemory && (tries == null || !tries.mayTry(offset, size, begin))) {
+            return WOULD_BLOCK;
+        }
+        from.receive(size - from.heldBytes());
+        long whole = from.heldBytes() & -PAGE_BYTES;
+        if (whole > 0) {
+            from.write(file, offset, whole);
+            if (tries != null) {
+                tries.tried(begin, System.nanoTime());
+            }
+        }
+        return whole;
     }
 
     @Override

@@ -2,7 +2,9 @@ package org.splitring.driverdomain.nbd;
 
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.AllocationMap;
+import org.splitring.blkback.LocalDisk;
 import org.splitring.blkfront.Completion;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 import org.splitring.wire.BlkifStatus;
 
@@ -46,6 +48,12 @@ public interface ExportedDisk {
 
     /// Writes the first `sizeBytes` of `buffer`, which must stay as they are until `done`.
     void write(long offsetBytes, DiskBuffer buffer, int sizeBytes, Completion done);
+
+    /// Writes what a socket has ready, as [LocalDisk#take]. Only of disks that have a
+    /// [#cachedFile].
+    default long take(SocketPipe from, long offsetBytes, long mostBytes) {
+        return LocalDisk.NOT_TAKEN;
+    }
 
     /// Gives the storage of a range back, of any number of blocks. `BLKIF_RSP_EOPNOTSUPP` may come
     /// back at any time.

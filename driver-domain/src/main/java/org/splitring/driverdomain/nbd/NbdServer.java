@@ -98,6 +98,12 @@ public final class NbdServer implements AutoCloseable {
         }
     }
 
+    /// How long more is waited for of what a client is just sending. On the loop.
+    long patienceNanos() {
+        LookOut keepsAwake = lookOut;
+        return keepsAwake == null ? 0 : keepsAwake.mostNanos();
+    }
+
     /// Offers one more disk. Any thread.
     public void add(NbdExport export) {
         exports.put(export.name(), export);

@@ -6,11 +6,13 @@ import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.unix.UnixChannel;
 import io.netty.util.concurrent.Future;
 import java.util.ArrayDeque;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.AllocationMap;
+import org.splitring.blkback.LocalDisk;
 import org.splitring.blkback.nbd.NbdProtocol;
 
 /// The transmission phase of one client: requests in, disk operations, replies out.
@@ -52,6 +54,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
     private final NbdReplies replies;
     private final NbdReads reads;
     private final NbdRanges ranges;
+    private final @Nullable StraightWrites straight;
     private final ArrayDeque<NbdRequest> idle = new ArrayDeque<>(MAX_REQUESTS);
     private final ArrayDeque<NbdRequest> answerable = new ArrayDeque<>(); // behind a long READ
     private final ByteBuf partialHeader = Unpooled.directBuffer(NbdProtocol.REQUEST_BYTES);
@@ -94,6 +97,12 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         replies = new NbdReplies(channel, terms);
         reads = new NbdReads(this, channel, replies, disk, share, terms);
         ranges = new NbdRanges(this, disk, share);
+        straight =
+                !terms.encrypted()
+                                && disk.cachedFile() != null
+                                && channel instanceof UnixChannel socket
+                        ? new StraightWrites(server, disk, socket.fd().intValue())
+                        : null;
     }
 
     @Override
@@ -217,13 +226,17 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
                     int step = (int) Math.min(toSkip, in.readableBytes());
                     in.skipBytes(step);
                     toSkip -= step;
-                    if (toSkip == 0) {
-                        reading = afterRequest();
-                        finishRefused();
-                    }
+                    skipped();
                 }
                 case ENDED -> in.skipBytes(in.readableBytes());
             }
+        }
+    }
+
+    private void skipped() {
+        if (toSkip == 0) {
+            reading = afterRequest();
+            finishRefused();
         }
     }
 
@@ -287,7 +300,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             }
             case NbdProtocol.CMD_WRITE -> {
                 request.length = (int) length;
-                startWrite(request);
+                startWrite(request, !in.isReadable());
             }
             case NbdProtocol.CMD_TRIM, NbdProtocol.CMD_WRITE_ZEROES, NbdProtocol.CMD_CACHE ->
                     ranges.start(request, flags, length);
@@ -330,7 +343,8 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
 
     // ---- WRITE ---------------------------------------------------------------------------------
 
-    private void startWrite(NbdRequest request) {
+    /// @param isAhead whether none of the payload has been read yet
+    private void startWrite(NbdRequest request, boolean isAhead) {
         if (request.length == 0) {
             endChange(request);
             return;
@@ -338,7 +352,29 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
         incoming = request;
         reading = Reading.PAYLOAD;
         largeWrites = request.length >= LARGE_WRITE_BYTES;
-        nextPayloadPiece();
+        StraightWrites way = straight;
+        if (way == null || !isAhead || !largeWrites) {
+            nextPayloadPiece();
+            return;
+        }
+        long taken = way.take(request.offset, request.length);
+        received += way.goneBytes();
+        if (taken == LocalDisk.TAKE_FAILED) {
+            request.error = NbdProtocol.EIO;
+            reading = Reading.SKIP;
+            toSkip = request.length - way.goneBytes();
+            skipped();
+            return;
+        }
+        request.moved = (int) taken;
+        if (request.moved < request.length) {
+            nextPayloadPiece();
+            return;
+        }
+        incoming = null;
+        reading = afterRequest();
+        unflushedBytes += request.length; // the client may send the next when it hears of this
+        endChange(request);
     }
 
     private @Nullable Piece nextPayloadPiece() {
@@ -353,7 +389,7 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             piece.transmission = this;
             piece.offset = request.moved;
             piece.length = Math.min(piece.capacity(), rest);
-            piece.filled = 0;
+            piece.filled = straight == null ? 0 : straight.handOver(piece.buffer);
         }
         filling = piece;
         return piece;
@@ -641,6 +677,9 @@ final class NbdTransmission extends ChannelInboundHandlerAdapter {
             rest.release();
         }
         partialHeader.release();
+        if (straight != null) {
+            straight.close();
+        }
         replies.release();
         giveBackWhenQuiet();
     }

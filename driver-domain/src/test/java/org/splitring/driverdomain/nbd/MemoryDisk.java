@@ -10,6 +10,7 @@ import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 import org.splitring.blkback.AllocationMap;
 import org.splitring.blkfront.Completion;
+import org.splitring.hypervisor.linux.SocketPipe;
 import org.splitring.hypervisor.linux.VectoredFile;
 
 /// A disk in memory for tests: completes on the loop in a later task, counts what it lends, and
@@ -50,6 +51,13 @@ final class MemoryDisk implements ExportedDisk {
 
     /// Where large READs come from, if it is cached; what it holds need not be the content.
     volatile @Nullable VectoredFile cachedFile;
+
+    /// What [#take] does.
+    interface Taking {
+        long take(SocketPipe from, long offset, long mostBytes);
+    }
+
+    volatile Taking taking = ExportedDisk.super::take;
 
     record Buffer(MemorySegment bytes) implements DiskBuffer {}
 
@@ -149,6 +157,11 @@ final class MemoryDisk implements ExportedDisk {
                     MemorySegment.copy(buffer.bytes(), 0, content, offset, sizeBytes);
                     done.done(0);
                 });
+    }
+
+    @Override
+    public long take(SocketPipe from, long offset, long mostBytes) {
+        return taking.take(from, offset, mostBytes);
     }
 
     @Override

@@ -209,6 +209,15 @@ class DiskServeIT {
                 secure + "?tls-certificates=" + certificates.folder(),
                 copy.toString());
         assertEquals(-1, Files.mismatch(image, copy));
+        byte[] pattern = new byte[8 << 20];
+        new Random(5).nextBytes(pattern);
+        Files.write(copy, pattern);
+        succeeds(
+                "nbdcopy",
+                "libnbd-bin",
+                copy.toString(),
+                secure + "?tls-certificates=" + certificates.folder());
+        assertEquals(-1, Files.mismatch(image, copy), "what came in encrypted");
         Ended plain = tools.tool("nbdinfo", "libnbd-bin", secure.replace("nbds:", "nbd:"));
         assertTrue(plain.code() != 0, plain.output());
     }

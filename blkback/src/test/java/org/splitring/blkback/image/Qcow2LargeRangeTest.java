@@ -70,8 +70,7 @@ class Qcow2LargeRangeTest {
             assertArrayEquals(new byte[SIZE], StoreBytes.read(store, 0, SIZE));
             store.sync();
         }
-        CheckReport report =
-                Qcow2Check.check(file, Qcow2Header.read(file), false, Progress.none());
+        CheckReport report = Qcow2Check.check(file, Qcow2Header.read(file), false, Progress.none());
         assertEquals(0, report.damageCount());
     }
 

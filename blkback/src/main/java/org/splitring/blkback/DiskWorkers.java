@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -28,13 +29,15 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     private static final long KEEP_ALIVE_MILLIS = TimeUnit.SECONDS.toMillis(10);
 
     private final int maxThreads;
+    private final ThreadFactory factory;
+    private final long keepAliveMillis;
     private final Object lock = new Object();
 
     // Guarded by lock.
     private final FairTurns<Runnable> turns = new FairTurns<>();
     private final Set<Thread> threads = new HashSet<>();
     private int idle;
-    private int started;
+    private boolean saidTooFew;
     private boolean closed;
 
     private final @Nullable KernelTransfers kernel;
@@ -48,17 +51,29 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
     ///     the kernel does alone
     /// @param engine what does plain transfers, as far as the machine has it
     public DiskWorkers(int threads, DiskEngine engine) {
+        this(
+                threads,
+                engine,
+                Thread.ofPlatform().daemon().name("disk-", 1).factory(),
+                KEEP_ALIVE_MILLIS);
+    }
+
+    /// @param factory of threads; its threads may fail to start, as where the machine has no more
+    /// @param keepAliveMillis for how long a thread without work waits for some
+    DiskWorkers(int threads, DiskEngine engine, ThreadFactory factory, long keepAliveMillis) {
         if (threads < 1) {
             throw new IllegalArgumentException("threads " + threads);
         }
         maxThreads = threads;
+        this.factory = factory;
+        this.keepAliveMillis = keepAliveMillis;
         kernel = engine == DiskEngine.IO_URING ? openKernel() : null;
     }
 
     private @Nullable KernelTransfers openKernel() {
         FairTurns<Runnable>.Line rest = turns.new Line(DEFAULT_WEIGHT);
         try {
-            return new KernelTransfers(work -> giveToThread(rest, work));
+            return new KernelTransfers(work -> giveBack(rest, work));
         } catch (LinuxException e) {
             LOG.warn("no io_uring, threads wait for storage: {}", e.getMessage());
             return null;
@@ -127,10 +142,10 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
                 if (closed) {
                     throw ended();
                 }
-                alone.queue.add(transfer);
-                if (alone.queue.size() == 1 && !alone.running) {
-                    giveToThread(line, alone);
+                if (alone.queue.isEmpty() && !alone.running) {
+                    giveToThread(line, alone); // its turn cannot come before the lock is free
                 }
+                alone.queue.add(transfer);
             }
         }
     }
@@ -185,13 +200,24 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
         }
     }
 
+    /// What the kernel does not do alone. Nobody else may be there for it.
+    private void giveBack(FairTurns<Runnable>.Line line, Runnable work) {
+        try {
+            giveToThread(line, work);
+        } catch (RejectedExecutionException e) {
+            work.run();
+        }
+    }
+
     /// With the lock.
     private void addWork(FairTurns<Runnable>.Line line, Runnable work) {
+        boolean threadIsFree = turns.size() < idle;
+        if (!threadIsFree && threads.size() < maxThreads) {
+            startThread(); // first: without any, the work is not taken
+        }
         line.add(work);
-        if (turns.size() <= idle) {
+        if (threadIsFree) {
             lock.notify();
-        } else if (threads.size() < maxThreads) {
-            startThread();
         }
     }
 
@@ -202,10 +228,21 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
         return weight;
     }
 
+    /// With the lock. When the machine has no more threads, those that are there do the work.
     private void startThread() {
-        Thread thread =
-                Thread.ofPlatform().daemon().name("disk-" + ++started).unstarted(this::runWork);
-        thread.start(); // first: one that the machine does not give must not count
+        Thread thread = factory.newThread(this::runWork);
+        try {
+            thread.start();
+        } catch (OutOfMemoryError e) { // so the JVM says that the kernel gives no thread
+            if (threads.isEmpty()) {
+                throw new RejectedExecutionException("no thread for work of disks", e);
+            }
+            if (!saidTooFew) {
+                saidTooFew = true;
+                LOG.warn("{} threads for disks and no more: {}", threads.size(), e.getMessage());
+            }
+            return; // and not counted
+        }
         threads.add(thread);
     }
 
@@ -233,7 +270,7 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
 
     private @Nullable Runnable next() {
         synchronized (lock) {
-            long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(KEEP_ALIVE_MILLIS);
+            long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(keepAliveMillis);
             while (turns.size() == 0) {
                 if (closed || System.nanoTime() - end >= 0) {
                     threads.remove(Thread.currentThread());
@@ -241,7 +278,7 @@ public final class DiskWorkers implements WorkShares, AutoCloseable {
                 }
                 idle++;
                 try {
-                    lock.wait(KEEP_ALIVE_MILLIS);
+                    lock.wait(keepAliveMillis);
                 } catch (InterruptedException e) {
                     LOG.debug("nobody interrupts a disk worker for a reason", e);
                 } finally {

@@ -163,14 +163,20 @@ final class VbdBackend implements BackendHooks {
 
     private void offerDiscard(StoreAccess keys, String folder) throws StoreException {
         keys.write(folder + "/feature-discard", features.discard() ? "1" : "0");
+        String granularity = folder + "/discard-granularity";
+        String alignment = folder + "/discard-alignment";
+        String secure = folder + "/discard-secure";
+        String zeroes = folder + "/discard-zeroes"; // not Xen's: without it zeros are written
         if (features.discard()) {
-            keys.write(
-                    folder + "/discard-granularity",
-                    Integer.toString(disk.discardGranularityBytes()));
-            keys.write(folder + "/discard-alignment", "0");
-            keys.write(folder + "/discard-secure", "0");
-            // Not Xen's: the promise without which zeros have to be written.
-            keys.write(folder + "/discard-zeroes", disk.discardZeroes() ? "1" : "0");
+            keys.write(granularity, Integer.toString(disk.discardGranularityBytes()));
+            keys.write(alignment, "0");
+            keys.write(secure, "0");
+            keys.write(zeroes, disk.discardZeroes() ? "1" : "0");
+        } else { // of a backend before this one
+            keys.remove(granularity);
+            keys.remove(alignment);
+            keys.remove(secure);
+            keys.remove(zeroes);
         }
     }
 

@@ -39,6 +39,11 @@ final class VbdGate {
         rings.removeIf(ring -> ring.queue == queue);
     }
 
+    /// How many rings there are; for tests of what is left of a connection.
+    int rings() {
+        return rings.size();
+    }
+
     /// Whether no request may begin now; the queues are woken when that changes.
     boolean isShut() {
         return restricted && (paused || owes());

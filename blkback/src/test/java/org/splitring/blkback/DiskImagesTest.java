@@ -177,7 +177,7 @@ class DiskImagesTest {
     }
 
     @Test
-    void aSecondWriterIsRefusedByNameAlsoThroughALink() throws Exception {
+    void n26_aSecondWriterIsRefusedByNameAlsoThroughALink() throws Exception {
         Path link = Files.createSymbolicLink(folder.resolve("link.img"), image);
         try (DiskImages.Hold web =
                 images.hold(WEB, source(), DiskAccess.READ_WRITE, DiskMode.WRITEBACK)) {

@@ -9,6 +9,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
@@ -176,6 +177,79 @@ class DiskWorkersTest {
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /// As on a machine that has no threads left, until it has.
+    private static final class Machine implements ThreadFactory {
+        private int threads;
+
+        Machine(int threads) {
+            this.threads = threads;
+        }
+
+        @Override
+        public Thread newThread(Runnable task) {
+            return new Thread(task) {
+                @Override
+                public void start() {
+                    if (threads == 0) {
+                        throw new OutOfMemoryError("unable to create native thread");
+                    }
+                    threads--;
+                    super.start();
+                }
+            };
+        }
+    }
+
+    private static DiskWorkers workers(int threads, Machine machine, long keepAliveMillis) {
+        return new DiskWorkers(threads, DiskEngine.THREADS, machine, keepAliveMillis);
+    }
+
+    @Test
+    void workThatNoThreadCanBeHadForIsRefused() {
+        Machine machine = new Machine(0);
+        try (DiskWorkers workers = workers(1, machine, 10_000)) {
+            WorkShare share = workers.share(100);
+            Runnable refused = () -> order.add("refused");
+            Lonely lonely = new Lonely(refused);
+            for (int i = 0; i < 3; i++) {
+                assertThrows(RejectedExecutionException.class, () -> share.execute(lonely));
+                assertThrows(RejectedExecutionException.class, () -> share.execute(refused));
+            }
+            assertEquals(List.of(), workers.threads());
+            machine.threads = 1; // those that did not start do not count
+            share.execute(new Lonely(() -> order.add("alone")));
+            share.execute(() -> order.add("beside others"));
+        }
+        assertEquals(List.of("alone", "beside others"), order);
+    }
+
+    @Test
+    void theThreadsThatThereAreDoTheWorkOfThoseThatCannotStart() {
+        Machine machine = new Machine(1);
+        try (DiskWorkers workers = workers(3, machine, 10_000)) {
+            WorkShare share = workers.share(100);
+            block(share);
+            give(share, "work", 5, 4096);
+            assertEquals(1, workers.threads().size());
+            begin.countDown();
+        }
+        assertEquals(5, order.size());
+    }
+
+    @Test
+    void aThreadThatHadNothingToDoEndsAndMakesRoomForAnother() throws Exception {
+        try (DiskWorkers workers = workers(1, new Machine(2), 1)) {
+            WorkShare share = workers.share(100);
+            share.execute(() -> order.add("first"));
+            for (Thread thread : workers.threads()) {
+                thread.join();
+            }
+            assertEquals(List.of(), workers.threads());
+            share.execute(() -> order.add("second"));
+        }
+        assertEquals(List.of("first", "second"), order);
     }
 
     @Test

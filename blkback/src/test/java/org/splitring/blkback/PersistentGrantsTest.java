@@ -13,7 +13,9 @@ import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.splitring.hypervisor.DomainLimits;
 import org.splitring.hypervisor.linux.IoVector;
+import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 
 @Timeout(60)
@@ -94,6 +96,26 @@ class PersistentGrantsTest {
         assertEquals(2, rig.mappedData());
         assertEquals(0, rig.ask(BlkifOp.READ, 1, 0, rig.grefs[5]).status());
         assertEquals(3, rig.mappedData());
+        close(rig);
+    }
+
+    /// The window is smaller than what may be kept: what nobody uses makes room.
+    @Test
+    void aWindowThatIsFullIsEmptiedForTheNextRequest() {
+        VbdFeatures features = VbdFeatures.ALL.withMaxPersistentGrants(64);
+        DomainLimits limits = new DomainLimits(1 << 20, 32, 1 + 5, 256);
+        QueueRig rig =
+                new QueueRig(
+                        disk, BlkifLayout.X86_64, 0xFFFF_FFF0, Runnable::run, limits, features);
+        for (int i = 0; i < 5; i++) {
+            assertEquals(0, rig.ask(BlkifOp.READ, i, 0, rig.grefs[i]).status());
+        }
+        assertEquals(5, rig.mappedData());
+        assertEquals(-1, rig.ask(BlkifOp.READ, 5, 0, rig.grefs[5], rig.grefs[6]).status());
+        assertEquals(1, rig.counters.ooReq.get());
+        assertEquals(0, rig.mappedData());
+        assertEquals(0, rig.ask(BlkifOp.READ, 6, 0, rig.grefs[5], rig.grefs[6]).status());
+        assertEquals(2, rig.mappedData());
         close(rig);
     }
 

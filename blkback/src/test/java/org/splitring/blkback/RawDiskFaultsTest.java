@@ -347,7 +347,7 @@ class RawDiskFaultsTest {
 
     /// The storage is full in the middle of a request.
     @Test
-    void aShortWriteAndThenNoSpaceIsAnError() throws IOException {
+    void n33_aShortWriteAndThenNoSpaceIsAnError() throws IOException {
         for (NoWait noWait : new NoWait[] {NoWait.TAKES, NoWait.NEVER}) {
             for (long most : new long[] {SECTOR, PAGE, 3 * PAGE + SECTOR}) {
                 try (Lab lab = new Lab(DiskMode.WRITEBACK, noWait)) {

@@ -17,11 +17,15 @@ import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.testkit.LastingNotes;
 import org.splitring.testkit.LossyDoorbells;
 import org.splitring.testkit.MortalDriver;
+import org.splitring.wire.BlkifInfo;
 import org.splitring.wire.BlkifLayout;
 import org.splitring.wire.BlkifOp;
 import org.splitring.wire.BlkifStatus;
+import org.splitring.xenbus.DevicePaths;
 import org.splitring.xenbus.Timers;
 import org.splitring.xenbus.XenbusState;
+import org.splitring.xenbus.device.DeviceException;
+import org.splitring.xenbus.device.DeviceNote;
 import org.splitring.xenbus.device.DeviceNotes;
 
 /// A backend that finds the connection of one that was killed, and a guest or a predecessor that
@@ -361,6 +365,60 @@ class SuccessorTest {
         succeed();
         isClosed();
         notes.clear();
+    }
+
+    @Test
+    void aDiskOfAnotherKindIsNotServedToAGuestThatKnowsThisOne() throws Exception {
+        String info = lab.paths.backend() + "/info";
+        assertEquals("0", lab.toolstack.read(info).orElse(""));
+        beginRead();
+        lab.toolstack.write(info, Integer.toString(BlkifInfo.CDROM));
+        kill();
+        succeed();
+        isClosed();
+        notes.clear();
+    }
+
+    @Test
+    void pagesStayMappedOnlyForAGuestThatSaysThatItUsesThemAgain() throws Exception {
+        beginRead();
+        serves();
+        assertEquals(1, lab.hypervisor.mappedTotal(), "the ring");
+        kill();
+        front.node("feature-persistent", "1");
+        succeed();
+        beginRead();
+        serves();
+        assertEquals(2, lab.hypervisor.mappedTotal());
+    }
+
+    @Test
+    void aGuestIsServedAlsoWhereThereIsNoRoomForANote() throws Exception {
+        var gone = back.removeAsync();
+        loop.pumpUntil(gone::isDone);
+        front.state(6);
+        front.initialise();
+        front.state(1);
+        lab.toolstack.write(lab.paths.backend() + "/state", "1");
+        DeviceNotes full =
+                new DeviceNotes() {
+                    @Override
+                    public DeviceNote make(DevicePaths paths, long sizeBytes)
+                            throws DeviceException {
+                        throw new DeviceException("no space left");
+                    }
+
+                    @Override
+                    public DeviceNote find(DevicePaths paths, String id, long sizeBytes)
+                            throws DeviceException {
+                        throw new DeviceException("nothing is there");
+                    }
+                };
+        back = start(full, VbdFeatures.ALL, store);
+        connected();
+        beginRead();
+        serves();
+        assertEquals(BlkifStatus.OKAY, response(0, 10));
     }
 
     @Test

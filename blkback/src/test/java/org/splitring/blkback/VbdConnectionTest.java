@@ -20,6 +20,7 @@ import org.splitring.hypervisor.EventChannelStatus;
 import org.splitring.hypervisor.EventChannels;
 import org.splitring.hypervisor.ForeignPages;
 import org.splitring.hypervisor.GrantException;
+import org.splitring.hypervisor.GrantStatus;
 import org.splitring.hypervisor.linux.IoVector;
 import org.splitring.testkit.LastingNotes;
 import org.splitring.testkit.PagesView;
@@ -40,6 +41,8 @@ class VbdConnectionTest {
     private final VbdGate gate = new VbdGate(loop, counters);
     private final AtomicInteger closed = new AtomicInteger();
     private final List<ForeignPages> windows = new ArrayList<>();
+    private final List<Integer> asked = new ArrayList<>(); // how large windows were to be
+    private int largestWindow = Integer.MAX_VALUE;
     private int mappedAtClose = -1;
     private boolean closingThrows;
 
@@ -70,6 +73,10 @@ class VbdConnectionTest {
                 @Override
                 public ForeignPages foreignPages(DomId frontend, int maxMappings)
                         throws GrantException {
+                    asked.add(maxMappings);
+                    if (maxMappings > largestWindow) {
+                        throw new GrantException(GrantStatus.NO_SPACE, "at most " + largestWindow);
+                    }
                     ForeignPages opened = lab.driver.foreignPages(frontend, maxMappings);
                     windows.add(opened);
                     return new PagesView(opened) {
@@ -244,6 +251,46 @@ class VbdConnectionTest {
         assertEquals(1, lab.hypervisor.mappedTotal());
         finishControl();
         assertEquals(0, counters.persistent.get());
+    }
+
+    /// The gate is the vbd's, and stays when the guest connects anew.
+    @Test
+    void theGateForgetsItsRings() throws Exception {
+        for (int i = 0; i < 3; i++) {
+            VbdConnection connection = connect(2);
+            assertEquals(2, gate.rings());
+            close(connection);
+            control.remove().run();
+            assertEquals(0, gate.rings());
+        }
+    }
+
+    /// Eleven pages for each of 32 slots, large requests, and what is kept mapped.
+    @Test
+    void theWindowHasRoomForAllThatMayBeMappedAtOnce() throws Exception {
+        int plain = 1 + 32 * 11;
+        int kept = 1056;
+        close(connect(1));
+        control.remove().run();
+        close(connect(2));
+        control.remove().run();
+        assertEquals(
+                List.of(plain + 8 * 256 + kept, 2 * (plain + 4 * 256 + kept)),
+                asked,
+                "large requests are shared by the rings");
+    }
+
+    @Test
+    void aGuestThatMayNotHaveSoMuchMappedIsServedWithLess() throws Exception {
+        largestWindow = 2 * (1 + 32 * 11);
+        VbdConnection connection = connect(2);
+        assertEquals(largestWindow, asked.getLast());
+        ask(rings.getFirst());
+        work.remove().run();
+        loop.pump();
+        assertEquals(1, rings.getFirst().responses());
+        close(connection);
+        finishControl();
     }
 
     @Test

@@ -343,6 +343,7 @@ class VbdPausingTest {
     void aWishIsTakenAwayWhenItWasTriedAndOneThatCameMeanwhileIsNot() throws Exception {
         write("resize", Integer.toString(2 * DISK));
         until("resize-status", "done " + 2 * DISK);
+        until("sectors", Integer.toString(2 * DISK / 512)); // which the guest reads
         settle();
         assertEquals("", node("resize"));
         assertEquals(2 * DISK, Files.size(image));

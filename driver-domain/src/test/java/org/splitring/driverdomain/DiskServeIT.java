@@ -138,7 +138,7 @@ class DiskServeIT {
     }
 
     @Test
-    void oneWriterOrManyReaders() throws Exception {
+    void n26_oneWriterOrManyReaders() throws Exception {
         ChildProcess writer = serveRaw();
         Ended second =
                 tools.splitring("disk", "serve", "-f", "raw", image + "", "--socket", dir + "/2");

@@ -89,7 +89,7 @@ class HostileCoverageTest {
                         advisories: 1 to 13 rings, 20 to 31 the block backend, 40 to 52 the \
                         network backend, 60 to 69 event channels, 70 to 89 grants, 100 to 130 the
                         store and the handshake, J what a JVM adds, N what neighbouring systems met \
-                        (20 to 25 clients and servers of NBD, 30 to 32 images, 40 to 51 switches, routers and NAT).
+                        (20 to 26 clients and servers of NBD, 30 to 34 images, 40 to 51 switches, routers and NAT).
                         `HostileCoverageTest` checks this page, says how to write it anew, and \
                         fails when an attack on rings, event channels,
                         grants, the store, the switch or the JVM has neither a test named after \
@@ -291,9 +291,11 @@ class HostileCoverageTest {
         add(all, "N-23", "NBD servers that lie about sizes, requests and errors");
         add(all, "N-24", "NBD clients that ask and take no answers");
         add(all, "N-25", "NBD requests with impossible numbers, half sent, or without end");
+        add(all, "N-26", "two writers of one image");
         add(all, "N-30", "an image that names files elsewhere, or what is no file");
         add(all, "N-31", "a guest that writes another format's header into its disk");
         add(all, "N-32", "headers and tables of images that lie: sizes, places, chains, bombs");
+        add(all, "N-33", "thin disks that fill the storage beneath them");
         add(all, "N-34", "discards that lose what lies beside them");
         add(all, "N-40", "frames with another port's MAC address");
         add(all, "N-41", "ARP and neighbour discovery that name others' addresses");

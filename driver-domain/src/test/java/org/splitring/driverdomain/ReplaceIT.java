@@ -35,11 +35,12 @@ import org.splitring.driverdomain.LabUnderTest.Ended;
 import org.splitring.testkit.ExternalTools;
 
 /// The driver domain is replaced while clients of several guests do verified I/O.
-/// `-Dsplitring.replacements=1000` makes more of it.
+/// `-Dsplitring.replacements=1000` makes more of it, and so does `-Plong`.
 @Timeout(value = 5, unit = TimeUnit.HOURS)
 @Order(2) // long
 class ReplaceIT {
     private static final int REPLACEMENTS = Integer.getInteger("splitring.replacements", 20);
+    private static final int MANY_REPLACEMENTS = 1000;
 
     /// How long a guest may take to be connected again, from the moment when the new driver domain
     /// listens. On a machine with more runnable processes than processors each gets its share only,
@@ -96,6 +97,17 @@ class ReplaceIT {
 
     @Test
     void guestsGoOnWhenTheirDriverDomainIsReplacedUnderLoad() throws Exception {
+        replaceUnderLoad(REPLACEMENTS);
+    }
+
+    /// As many are killed: one in four hands over, and another has two killed.
+    @Test
+    @Tag("long")
+    void guestsGoOnWhenTheirDriverDomainIsKilledAThousandTimes() throws Exception {
+        replaceUnderLoad(MANY_REPLACEMENTS);
+    }
+
+    private void replaceUnderLoad(int replacements) throws Exception {
         long seed = Long.getLong("splitring.seed", 20_261_126L);
         System.out.println("seed " + seed);
         Random random = new Random(seed);
@@ -104,7 +116,7 @@ class ReplaceIT {
         connect(seed);
         Map<Ending, List<Long>> silences = new EnumMap<>(Ending.class);
         Map<Long, ChildResources> held = new HashMap<>();
-        for (int i = 0; i < REPLACEMENTS; i++) {
+        for (int i = 0; i < replacements; i++) {
             Ending ending = Ending.values()[i % Ending.values().length];
             progress(50);
             LockSupport.parkNanos(random.nextInt(20_000_000));
@@ -131,7 +143,7 @@ class ReplaceIT {
         System.out.printf(
                 "%d replacements, machine crowded %.1f times: guests connected again %.2f s (median),"
                         + " %.2f s (max) after the new driver domain was there%n",
-                REPLACEMENTS,
+                replacements,
                 crowding(),
                 middle(reconnectSeconds),
                 Collections.max(reconnectSeconds));

@@ -175,11 +175,10 @@ final class Qcow2Allocation {
     }
 
     /// Makes whole clusters read as zeros, and lets go what they had. What it comes to is in the
-    /// file and not stable; either half of it is no harm.
+    /// file and not stable; any part of it is no harm. Others may have their turn in between.
     ///
     /// @param first guest offset, on a cluster
-    synchronized void zero(long first, long clusterCount) throws IOException {
-        checkSound();
+    void zero(long first, long clusterCount) throws IOException {
         long done = 0;
         while (done < clusterCount) {
             long at = first + (done << clusterBits);
@@ -187,12 +186,13 @@ final class Qcow2Allocation {
             zeroInSlice(at, count);
             done += count;
         }
-        if (letGo.size() > MAX_LET_GO) {
-            sync();
-        }
     }
 
-    private void zeroInSlice(long first, int count) throws IOException {
+    private synchronized void zeroInSlice(long first, int count) throws IOException {
+        checkSound();
+        if (letGo.size() > MAX_LET_GO) {
+            sync(); // what one large range had does not make the list longer and longer
+        }
         if (tables.tableAt(first) == 0 && tables.zeroEntry() == 0) {
             return;
         }

@@ -247,7 +247,6 @@ final class Qcow2Store implements BlockStore {
         IoVector vector = new IoVector(1);
         Extent extent = new Extent();
         long behind = backing == null ? 0 : backing.sizeBytes();
-        long most = (long) header.clusterBytes() * CLUSTERS_AT_ONCE;
         for (long done = 0; done < bytes; ) {
             long at = offset + done;
             long linked = at < behind ? at : tables.firstTableFrom(at);
@@ -255,13 +254,7 @@ final class Qcow2Store implements BlockStore {
                 done = Math.min(bytes, linked - offset);
                 continue;
             }
-            tables.find(at, Math.min(bytes - done, most), extent);
-            if (extent.kind == Extent.UNKNOWN) {
-                synchronized (loading) {
-                    tables.load(at);
-                }
-                continue;
-            }
+            findSome(at, bytes - done, extent);
             boolean zero =
                     extent.kind == Extent.ZERO || (extent.kind == Extent.BACKING && at >= behind);
             long size = zero ? extent.sizeBytes : Math.min(extent.sizeBytes, ZEROS.byteSize());
@@ -284,17 +277,10 @@ final class Qcow2Store implements BlockStore {
             into.addHole(Math.min(size, linked - offsetBytes));
             return;
         }
-        long most = Math.min(size, (long) header.clusterBytes() * CLUSTERS_AT_ONCE);
         Lookup lookup = begin();
         try {
             Extent extent = lookup.extent;
-            tables.find(offsetBytes, most, extent);
-            while (extent.kind == Extent.UNKNOWN) {
-                synchronized (loading) {
-                    tables.load(offsetBytes);
-                }
-                tables.find(offsetBytes, most, extent);
-            }
+            findSome(offsetBytes, size, extent);
             switch (extent.kind) {
                 case Extent.ZERO -> into.addHole(extent.sizeBytes);
                 case Extent.BACKING -> describeBacking(offsetBytes, extent.sizeBytes, into);
@@ -302,6 +288,19 @@ final class Qcow2Store implements BlockStore {
             }
         } finally {
             end(lookup);
+        }
+    }
+
+    /// Finds out what is at `offset`, and reads its table when that is needed. It goes no further
+    /// than others may wait for the tables.
+    private void findSome(long offset, long size, Extent extent) throws IOException {
+        long most = Math.min(size, (long) header.clusterBytes() * CLUSTERS_AT_ONCE);
+        tables.find(offset, most, extent);
+        while (extent.kind == Extent.UNKNOWN) {
+            synchronized (loading) {
+                tables.load(offset);
+            }
+            tables.find(offset, most, extent);
         }
     }
 

@@ -299,7 +299,7 @@ class Qcow2StoreTest {
     }
 
     @Test
-    void everyFailureOfTheFileFailsAWriteAndDamagesNothing() throws Exception {
+    void n33_everyFailureOfTheFileFailsAWriteAndDamagesNothing() throws Exception {
         RecordingFile fresh = new RecordingFile(new byte[0], false);
         new Qcow2Creation(1 << 20, 12, "", "").write(fresh);
         byte[] begin = fresh.afterKill();

@@ -42,6 +42,7 @@ final class RecordingFile implements ImageFile {
     private int failAt = -1;
     private IOException failure = new IOException("no reason");
     private int calls;
+    private int syncs;
 
     RecordingFile(byte[] contents, boolean readOnly) {
         this.now = contents.clone();
@@ -64,6 +65,11 @@ final class RecordingFile implements ImageFile {
     /// Changes and synchronisations since [#failAt].
     int calls() {
         return calls;
+    }
+
+    /// Synchronisations that have succeeded.
+    int syncs() {
+        return syncs;
     }
 
     /// What a kill of the process leaves: everything that the kernel has.
@@ -221,6 +227,7 @@ final class RecordingFile implements ImageFile {
         witness.look(this);
         changes.clear();
         stable = Arrays.copyOf(now, size);
+        syncs++;
     }
 
     @Override

@@ -207,6 +207,45 @@ class VhdStoreTest {
     }
 
     @Test
+    void n33_everyFailureOfTheFileFailsARequestAndDamagesNothing() throws Exception {
+        byte[] begin = smallBlocks(1200);
+        int calls = failingLife(begin, 0);
+        assertTrue(calls > 40, "calls: " + calls);
+        for (int n = 1; n <= calls; n++) {
+            assertEquals(n, failingLife(begin, n), "seed " + seed);
+        }
+    }
+
+    /// Writes, discards and flushes until a call fails, and looks at what is left.
+    ///
+    /// @return the number of the call that failed, or how many there were
+    private int failingLife(byte[] begin, int failAt) throws Exception {
+        RecordingFile file = new RecordingFile(begin, false);
+        BlockStore store = VhdStore.open(file);
+        SectorHistory history = new SectorHistory(store, new Random(seed));
+        file.failAt(failAt == 0 ? -1 : failAt, new IOException("ENOSPC"));
+        try {
+            for (int i = 0; i < 30; i++) {
+                if (i % 7 == 6) {
+                    history.discard(store);
+                } else {
+                    history.write(store);
+                }
+                if (i % 5 == 4) {
+                    history.flush(store);
+                }
+            }
+        } catch (IOException e) {
+            assertEquals("ENOSPC", e.getMessage());
+        }
+        int calls = file.calls();
+        store.close();
+        RecordingFile after = new RecordingFile(file.afterKill(), true);
+        history.check(VhdStore.open(after), false, "seed " + seed + ", n " + failAt);
+        return calls;
+    }
+
+    @Test
     void nothingThatWasFlushedIsLostWithThePower() throws Exception {
         byte[] begin = smallBlocks(1200);
         for (int life = 0; life < 6; life++) {

@@ -23,7 +23,8 @@ import org.splitring.blkback.image.NbdSource;
 /// Old prefixes name a backend (`tap:`, `file:`), a format (`qcow2:`, `vhd:`, `aio:` for raw), or
 /// both (`tap:qcow2:`); `phy:` is a block device, in `/dev` unless its path begins at the root. A
 /// format that is named in both ways has to be the same. Without any it is raw, and never what the
-/// image looks like.
+/// image looks like. With a prefix the format may have no place: `phy:vg/web,xvda,w`. A device may
+/// have its type behind it: `hdc:cdrom`.
 ///
 /// `nbd:` and `nbd+unix:` begin the name of a server's export ([NbdSource]), also in its place,
 /// whatever `=` stands in it.
@@ -165,6 +166,11 @@ record DiskSpec(
         }
 
         private void place(String item) throws LabException {
+            String first = values[0];
+            boolean second = first != null && values[1] == null && values[2] == null;
+            if (second && Target.parse(first).isPrefixed() && isDevice(item)) {
+                values[1] = ""; // as xend had it: the prefix stands for the format
+            }
             for (int i = 0; i < values.length; i++) {
                 if (values[i] == null) {
                     values[i] = item;
@@ -173,6 +179,11 @@ record DiskSpec(
             }
             throw new LabException(
                     "\"" + item + "\" is one item too many" + Suggestion.of(item, FLAGS));
+        }
+
+        private static boolean isDevice(String item) {
+            int colon = item.indexOf(':');
+            return VirtualDevice.parse(colon < 0 ? item : item.substring(0, colon)).isPresent();
         }
 
         void set(String key, String value) throws LabException {
@@ -232,7 +243,7 @@ record DiskSpec(
                 throw new LabException(
                         "format \"" + format.label() + "\": the export of an NBD server is raw");
             }
-            String vdev = or(values[2], "");
+            String vdev = vdevWithoutType(or(values[2], ""));
             if (vdev.isEmpty()) {
                 throw new LabException(
                         "vdev is missing in \"" + text + "\", for example vdev=xvda");
@@ -266,6 +277,15 @@ record DiskSpec(
                     cdrom,
                     mode,
                     DiskLimits.parse(limits[0], limits[1], limits[2], limits[3]));
+        }
+
+        private String vdevWithoutType(String vdev) throws LabException {
+            int colon = vdev.indexOf(':');
+            if (colon < 0) {
+                return vdev;
+            }
+            set("devtype", vdev.substring(colon + 1));
+            return vdev.substring(0, colon);
         }
 
         private void checkMemory(ImageFormat format, boolean neverWritten) throws LabException {
@@ -353,7 +373,7 @@ record DiskSpec(
         }
 
         /// What is left of a target without its old prefixes, and the format that they name.
-        private record Target(String path, @Nullable ImageFormat format) {
+        private record Target(String path, @Nullable ImageFormat format, boolean isPrefixed) {
             static Target parse(String text) throws LabException {
                 String rest = text;
                 ImageFormat format = null;
@@ -361,7 +381,7 @@ record DiskSpec(
                     int colon = rest.indexOf(':');
                     String word = rest.substring(0, colon + 1).toLowerCase(Locale.ROOT);
                     if (word.isEmpty() || NbdSource.isOne(rest)) {
-                        return new Target(rest, format);
+                        return new Target(rest, format, rest.length() < text.length());
                     }
                     if (SCRIPT_PREFIXES.contains(word)) {
                         throw new LabException("backend \"" + word + "\" is not supported yet");
@@ -370,14 +390,16 @@ record DiskSpec(
                         String device = rest.substring(colon + 1);
                         return new Target(
                                 device.startsWith("/") ? device : "/dev/" + device,
-                                ImageFormat.RAW);
+                                ImageFormat.RAW,
+                                true);
                     }
                     String label = word.substring(0, colon);
                     refuseOthers(label);
                     ImageFormat named =
                             ImageFormat.of(label.equals("aio") ? "raw" : label).orElse(null);
                     if (named == null && !OLD_BACKENDS.contains(word)) {
-                        return new Target(rest, format); // a colon of the path
+                        // a colon of the path
+                        return new Target(rest, format, rest.length() < text.length());
                     }
                     if (named != null && format != null && named != format) {
                         throw new LabException("target \"" + text + "\" names two formats");

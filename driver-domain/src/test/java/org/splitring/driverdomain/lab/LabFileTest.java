@@ -200,6 +200,11 @@ class LabFileTest {
                     "web.img,,xvda",
                     "file:web.img,,xvda",
                     "tap:aio:web.img,,xvda,w",
+                    "file:web.img,xvda,w",
+                    "tap:aio:web.img, xvda, w",
+                    "raw:web.img,xvda",
+                    "file:web.img,xvda:disk,w",
+                    "file:web.img,vdev=xvda,access=w",
                     "vdev=xvda,target=web.img",
                     "vdev=xvda,web.img",
                     "format=raw,access=rw,devtype=disk,no-discard,web.img,vdev=xvda",
@@ -323,7 +328,7 @@ class LabFileTest {
                         "web.img,qcow2,xvda", ImageFormat.QCOW2,
                         "tap:vhd:web.img,,xvda", ImageFormat.VHD,
                         "web.img,extents,xvda", ImageFormat.EXTENTS,
-                        "tap:qcow2:web.img,,xvda", ImageFormat.QCOW2,
+                        "tap:qcow2:web.img,xvda,w", ImageFormat.QCOW2,
                         "tap2:tapdisk:qcow2:web.img,qcow2,xvda", ImageFormat.QCOW2,
                         "format=qcow2,vdev=xvda,target=web.img", ImageFormat.QCOW2);
         for (Map.Entry<String, ImageFormat> spec : specs.entrySet()) {
@@ -334,6 +339,9 @@ class LabFileTest {
                     spec.getKey());
         }
         assertEquals("/dev/vg/web", parsed("phy:vg/web,,xvda").source().toString());
+        assertEquals("/dev/vg/web", parsed("phy:/dev/vg/web,hda1,r").source().toString());
+        assertTrue(parsed("file:web.img,hdc:cdrom,r").cdrom());
+        assertEquals("hdc", parsed("web.img,,hdc:cdrom").device().name());
         assertEquals("/dev/sda", parsed("phy:/dev/sda,,xvda").source().toString());
         assertEquals(
                 "qcow2:" + dir.resolve("web.img"),
@@ -482,6 +490,8 @@ class LabFileTest {
         refused(disk("web.img,raw,vda"), 2, "vdev \"vda\"");
         refused(disk("web.img,raw"), 2, "vdev is missing");
         refused(disk("vdev=xvda"), 2, "target is missing");
+        refused(disk("web.img,xvda,w"), 2, "unknown format \"xvda\"");
+        refused(disk("file:web.img,xvda:tape,w"), 2, "\"devtype=tape\" is not supported");
         refused(disk("web.img,raw,xvda,rw,more"), 2, "\"more\" is one item too many");
         refused(disk("web.img,raw,xvda,vdev=xvdb"), 2, "\"vdev\" is given twice");
     }

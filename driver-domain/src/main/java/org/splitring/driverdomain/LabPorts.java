@@ -14,14 +14,14 @@ import org.splitring.bridge.NetworkLink;
 import org.splitring.bridge.PortCapabilities;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
-import org.splitring.bridge.port.DatagramPort;
 import org.splitring.bridge.port.StreamPorts;
-import org.splitring.bridge.port.VxlanPort;
 import org.splitring.driverdomain.lab.LabNetwork;
 import org.splitring.driverdomain.lab.LabPort;
 import org.splitring.driverdomain.lab.LabPrefix;
 import org.splitring.driverdomain.lab.VifMac;
+import org.splitring.driverdomain.net.DatagramPort;
 import org.splitring.driverdomain.net.TapPort;
+import org.splitring.driverdomain.net.VxlanPort;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.linux.Errno;
 import org.splitring.hypervisor.linux.LinuxException;
@@ -58,7 +58,7 @@ final class LabPorts {
                             network,
                             settings,
                             mtu,
-                            loop.eventLoop(),
+                            loop,
                             address(datagram.local()),
                             address(datagram.peer()));
             case LabPort.Link link ->
@@ -68,7 +68,7 @@ final class LabPorts {
                             network,
                             settings,
                             mtu,
-                            loop.eventLoop(),
+                            loop,
                             vxlan.local(),
                             vxlan.vni(),
                             vxlan.peers());

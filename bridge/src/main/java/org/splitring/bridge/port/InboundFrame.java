@@ -41,10 +41,4 @@ final class InboundFrame {
         frame.append(memory, 0, sizeBytes);
         return frame;
     }
-
-    /// The address that it comes from; the frame has 12 bytes or more.
-    long source() {
-        long high = Short.toUnsignedLong(view.getShort(6));
-        return high << 32 | Integer.toUnsignedLong(view.getInt(8));
-    }
 }

@@ -1,10 +1,10 @@
 package org.splitring.bridge.port;
 
 import io.netty.bootstrap.Bootstrap;
-import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.EventLoop;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -18,10 +18,8 @@ final class SocketPaths {
     private SocketPaths() {}
 
     /// @param name of the port, for the message
-    /// @param type of a client's channel
     /// @throws IOException when the path is no socket's, or a living process is bound to it
-    static void checkFree(
-            String name, EventLoop loop, Class<? extends Channel> type, DomainSocketAddress address)
+    static void checkFree(String name, EventLoop loop, DomainSocketAddress address)
             throws IOException {
         Path path = Path.of(address.path());
         if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
@@ -34,7 +32,7 @@ final class SocketPaths {
         ChannelFuture probe =
                 new Bootstrap()
                         .group(loop)
-                        .channel(type)
+                        .channel(EpollDomainSocketChannel.class)
                         .handler(new ChannelInboundHandlerAdapter())
                         .connect(address)
                         .awaitUninterruptibly();

@@ -81,7 +81,7 @@ public final class StreamPorts implements AutoCloseable {
             throws IOException {
         StreamPorts ports = new StreamPorts(network, settings, mtu, loop, checked(address));
         if (address instanceof DomainSocketAddress path) {
-            SocketPaths.checkFree(settings.name(), loop, EpollDomainSocketChannel.class, path);
+            SocketPaths.checkFree(settings.name(), loop, path);
         }
         ChannelFuture bound =
                 new ServerBootstrap()

@@ -1,5 +1,5 @@
-/// Ports whose other end is a socket: QEMU machines and passt over their `stream` and `dgram`
-/// netdevs, and other machines over VXLAN.
+/// Ports whose other end is a connected socket: QEMU machines and passt over their `stream`
+/// netdevs.
 ///
 /// A frame comes out of a Netty channel of the network's own loop, is copied once into the port's
 /// memory ([InboundFrame]) and passed to the network from there; a frame for the peer is copied

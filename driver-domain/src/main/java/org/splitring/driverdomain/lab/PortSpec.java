@@ -13,8 +13,8 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 import org.splitring.bridge.InterfaceAddress;
 import org.splitring.bridge.PortVlans;
-import org.splitring.bridge.port.VxlanPort;
 import org.splitring.driverdomain.lab.LabPort.Address;
+import org.splitring.driverdomain.net.VxlanPort;
 import org.splitring.hypervisor.linux.TapDevice;
 import org.splitring.hypervisor.linux.UnixSocket;
 

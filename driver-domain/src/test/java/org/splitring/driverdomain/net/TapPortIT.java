@@ -18,7 +18,6 @@ import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.SwitchSettings;
 import org.splitring.bridge.VirtualNetwork;
-import org.splitring.bridge.port.VxlanPort;
 import org.splitring.driverdomain.InNamespace;
 import org.splitring.hypervisor.attached.NettyDeviceLoop;
 import org.splitring.hypervisor.attached.NettyDeviceLoops;
@@ -157,7 +156,7 @@ class TapPortIT {
                                     lan.network,
                                     PortSettings.of("vxlan"),
                                     1450,
-                                    loops.loop(0).eventLoop(),
+                                    loops.loop(0),
                                     local,
                                     VNI,
                                     List.of(peer));

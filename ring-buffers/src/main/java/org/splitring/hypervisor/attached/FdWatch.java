@@ -22,7 +22,7 @@ public final class FdWatch implements EpollIoHandle, DescriptorLoop.Waiting {
 
     private final NettyDeviceLoop loop;
     private final FileDescriptor fd;
-    private final EpollIoOps ops;
+    private EpollIoOps ops;
     private final Runnable onReady;
     private final Runnable onFailure;
     private @Nullable IoRegistration registration;
@@ -59,6 +59,20 @@ public final class FdWatch implements EpollIoHandle, DescriptorLoop.Waiting {
             loop.eventLoop().execute(watch::resume);
         }
         return watch;
+    }
+
+    /// Says whether `onReady` is to run for room to write too; at first it is not, unless it was
+    /// started so. On the loop.
+    public void awaitRoom(boolean on) {
+        ops = on ? ops.with(EpollIoOps.EPOLLOUT) : ops.without(EpollIoOps.EPOLLOUT);
+        IoRegistration now = registration;
+        if (now != null) {
+            try {
+                now.submit(ops);
+            } catch (Throwable t) {
+                fail(t);
+            }
+        }
     }
 
     /// Stops waiting for a while. On the loop.

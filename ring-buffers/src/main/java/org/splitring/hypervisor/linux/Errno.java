@@ -34,7 +34,9 @@ public final class Errno {
     public static final int EMSGSIZE = 90;
     public static final int EPROTONOSUPPORT = 93;
     public static final int EOPNOTSUPP = 95;
+    public static final int EAFNOSUPPORT = 97;
     public static final int EADDRINUSE = 98;
+    public static final int EADDRNOTAVAIL = 99;
     public static final int ECONNRESET = 104;
     public static final int ENOBUFS = 105;
     public static final int ENOTCONN = 107;
@@ -79,6 +81,8 @@ public final class Errno {
             case EMSGSIZE -> "message too long (EMSGSIZE)";
             case EPROTONOSUPPORT -> "version not supported (EPROTONOSUPPORT)";
             case EOPNOTSUPP -> "not supported (EOPNOTSUPP)";
+            case EAFNOSUPPORT -> "the kernel has no such addresses (EAFNOSUPPORT)";
+            case EADDRNOTAVAIL -> "not an address of this machine (EADDRNOTAVAIL)";
             case EADDRINUSE -> "address in use (EADDRINUSE)";
             case ECONNRESET -> "connection reset by the peer (ECONNRESET)";
             case ENOBUFS -> "no buffer space (ENOBUFS)";

@@ -5,10 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
-import java.net.Inet6Address;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 
 /// A connected stream socket, TCP or Unix, that receives into and sends from scattered memory
@@ -18,9 +15,6 @@ import java.nio.file.Path;
 /// The descriptor is non-blocking and close-on-exec. One thread at a time receives, and one at a
 /// time sends; [#shutDown] and [#close] come from any thread.
 public final class StreamSocket implements AutoCloseable {
-    private static final int AF_UNIX = 1;
-    private static final int AF_INET = 2;
-    private static final int AF_INET6 = 10;
     private static final int SOCK_STREAM = 1;
     private static final int SOCK_NONBLOCK = 0x800;
     private static final int SOCK_CLOEXEC = 0x80000;
@@ -40,8 +34,6 @@ public final class StreamSocket implements AutoCloseable {
     private static final int IOV_MAX = 1024;
     private static final short POLLIN = 1;
     private static final short POLLOUT = 4;
-    private static final ValueLayout.OfShort PORT =
-            ValueLayout.JAVA_SHORT.withOrder(ByteOrder.BIG_ENDIAN);
 
     private static final Native.Function SOCKET = Native.function("socket");
     private static final Native.Function CONNECT = Native.function("connect");
@@ -72,12 +64,10 @@ public final class StreamSocket implements AutoCloseable {
     /// @throws LinuxException with `EAGAIN` when too many wait there already
     /// @throws IOException when the path is too long, or nobody listens
     public static StreamSocket connect(Path path, int timeoutMillis) throws IOException {
-        UnixSocket.checkLength(path);
-        try (Arena arena = Arena.ofConfined()) {
-            StreamSocket socket = new StreamSocket(newSocket(AF_UNIX));
-            socket.connect(UnixSocket.address(arena, path), path.toString(), timeoutMillis);
-            return socket;
-        }
+        SockAddr peer = SockAddr.of(path);
+        StreamSocket socket = new StreamSocket(newSocket(peer.family()));
+        socket.connect(peer, path.toString(), timeoutMillis);
+        return socket;
     }
 
     /// Connects over TCP. Small messages are sent at once (`TCP_NODELAY`), and a machine that is
@@ -87,32 +77,18 @@ public final class StreamSocket implements AutoCloseable {
     /// @throws LinuxException among others with `ETIMEDOUT`
     public static StreamSocket connect(InetSocketAddress address, int timeoutMillis)
             throws IOException {
-        InetAddress host = address.getAddress();
-        if (host == null) {
-            throw new IllegalArgumentException("not resolved: " + address);
-        }
-        byte[] bytes = host.getAddress();
-        boolean v4 = bytes.length == 4;
-        try (Arena arena = Arena.ofConfined()) {
-            // sockaddr_in: family 0 (u16), port 2, address 4, 16 bytes in all;
-            // sockaddr_in6: flow 4 (u32), address 8, scope 24 (u32), 28 bytes in all.
-            MemorySegment sockaddr = arena.allocate(v4 ? 16 : 28, 4);
-            sockaddr.set(ValueLayout.JAVA_SHORT, 0, (short) (v4 ? AF_INET : AF_INET6));
-            sockaddr.set(PORT, 2, (short) address.getPort());
-            MemorySegment.copy(bytes, 0, sockaddr, ValueLayout.JAVA_BYTE, v4 ? 4 : 8, bytes.length);
-            if (host instanceof Inet6Address v6) {
-                sockaddr.set(ValueLayout.JAVA_INT, 24, v6.getScopeId());
-            }
-            StreamSocket socket = new StreamSocket(newSocket(v4 ? AF_INET : AF_INET6));
-            socket.connect(
-                    sockaddr, host.getHostAddress() + " port " + address.getPort(), timeoutMillis);
-            socket.setOption(IPPROTO_TCP, TCP_NODELAY, 1);
-            socket.setOption(SOL_SOCKET, SO_KEEPALIVE, 1);
-            socket.setOption(IPPROTO_TCP, TCP_KEEPIDLE, QUIET_SECONDS);
-            socket.setOption(IPPROTO_TCP, TCP_KEEPINTVL, QUIET_SECONDS);
-            socket.setOption(IPPROTO_TCP, TCP_USER_TIMEOUT, GONE_MILLIS);
-            return socket;
-        }
+        SockAddr peer = SockAddr.of(address);
+        StreamSocket socket = new StreamSocket(newSocket(peer.family()));
+        socket.connect(
+                peer,
+                address.getAddress().getHostAddress() + " port " + address.getPort(),
+                timeoutMillis);
+        socket.setOption(IPPROTO_TCP, TCP_NODELAY, 1);
+        socket.setOption(SOL_SOCKET, SO_KEEPALIVE, 1);
+        socket.setOption(IPPROTO_TCP, TCP_KEEPIDLE, QUIET_SECONDS);
+        socket.setOption(IPPROTO_TCP, TCP_KEEPINTVL, QUIET_SECONDS);
+        socket.setOption(IPPROTO_TCP, TCP_USER_TIMEOUT, GONE_MILLIS);
+        return socket;
     }
 
     private static int newSocket(int family) throws LinuxException {
@@ -120,11 +96,9 @@ public final class StreamSocket implements AutoCloseable {
         return Fd.check("socket", SOCKET.callInt(family, type, 0));
     }
 
-    private void connect(MemorySegment sockaddr, String who, int timeoutMillis)
-            throws LinuxException {
-        int size = (int) sockaddr.byteSize();
+    private void connect(SockAddr peer, String who, int timeoutMillis) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
-            int result = CONNECT.callInt(fd.number(), sockaddr.address(), size);
+            int result = CONNECT.callInt(fd.number(), peer.address(), peer.sizeBytes());
             if (result == -EINPROGRESS || result == -Errno.EINTR) {
                 result = awaitWritable(timeoutMillis) ? error(arena) : -Errno.ETIMEDOUT;
             }
@@ -132,6 +106,8 @@ public final class StreamSocket implements AutoCloseable {
         } catch (LinuxException e) {
             close();
             throw e;
+        } finally {
+            Reference.reachabilityFence(peer);
         }
     }
 

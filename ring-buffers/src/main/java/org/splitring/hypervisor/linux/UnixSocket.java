@@ -5,7 +5,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -20,7 +19,6 @@ public final class UnixSocket implements AutoCloseable {
     /// Longest path that fits into `struct sockaddr_un` with its terminating zero.
     public static final int MAX_PATH_BYTES = 107;
 
-    private static final int AF_UNIX = 1;
     private static final int SOCK_STREAM = 1;
     private static final int SOCK_SEQPACKET = 5;
     private static final int SOCK_NONBLOCK = 0x800;
@@ -65,13 +63,13 @@ public final class UnixSocket implements AutoCloseable {
     /// @throws IOException when the path is too long (the message says how long it may be), in use
     ///     by a living process, or cannot be made
     public static UnixSocket listen(Path path, int backlog) throws IOException {
-        checkLength(path);
+        SockAddr address = SockAddr.of(path);
         UnixSocket socket = new UnixSocket(newSocket(SOCK_SEQPACKET));
         try {
-            int result = socket.bind(path);
-            if (result == -Errno.EADDRINUSE && isStale(path)) {
+            int result = socket.bind(address);
+            if (result == -Errno.EADDRINUSE && isStale(path, address)) {
                 Files.deleteIfExists(path);
-                result = socket.bind(path);
+                result = socket.bind(address);
             }
             Fd.check("bind attach socket " + path, result);
             // Between bind and listen nobody can connect: the right moment for permissions.
@@ -89,9 +87,9 @@ public final class UnixSocket implements AutoCloseable {
     /// @throws LinuxException with `EAGAIN` when too many wait there already
     /// @throws IOException when the path is too long, or nobody listens
     public static UnixSocket connect(Path path) throws IOException {
-        checkLength(path);
+        SockAddr address = SockAddr.of(path);
         int fd = newSocket(SOCK_SEQPACKET);
-        int result = connect(fd, path);
+        int result = connect(fd, address);
         if (result < 0) {
             Fd.close(fd);
             throw new LinuxException("connect " + path, -result);
@@ -113,7 +111,8 @@ public final class UnixSocket implements AutoCloseable {
     private static int[] socketPair(int type) throws LinuxException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment fds = arena.allocate(8, 4);
-            int result = SOCKETPAIR.callInt(AF_UNIX, type | SOCK_CLOEXEC, 0, fds.address());
+            int result =
+                    SOCKETPAIR.callInt(SockAddr.AF_UNIX, type | SOCK_CLOEXEC, 0, fds.address());
             Fd.check("socketpair", result);
             return new int[] {fds.get(ValueLayout.JAVA_INT, 0), fds.get(ValueLayout.JAVA_INT, 4)};
         }
@@ -252,51 +251,31 @@ public final class UnixSocket implements AutoCloseable {
     }
 
     private static int newSocket(int type) throws LinuxException {
-        int result = SOCKET.callInt(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int result = SOCKET.callInt(SockAddr.AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         return Fd.check("socket", result);
     }
 
-    private int bind(Path path) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment address = address(arena, path);
-            return BIND.callInt(fd, address.address(), address.byteSize());
+    private int bind(SockAddr address) {
+        try {
+            return BIND.callInt(fd, address.address(), address.sizeBytes());
+        } finally {
+            Reference.reachabilityFence(address);
         }
     }
 
-    private static int connect(int fd, Path path) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment address = address(arena, path);
-            return CONNECT.callInt(fd, address.address(), address.byteSize());
+    private static int connect(int fd, SockAddr address) {
+        try {
+            return CONNECT.callInt(fd, address.address(), address.sizeBytes());
+        } finally {
+            Reference.reachabilityFence(address);
         }
-    }
-
-    /// `struct sockaddr_un`: family 0 (u16), path 2.
-    static MemorySegment address(Arena arena, Path path) {
-        byte[] name = path.toString().getBytes(StandardCharsets.UTF_8);
-        MemorySegment address = arena.allocate(2 + MAX_PATH_BYTES + 1, 2);
-        address.set(ValueLayout.JAVA_SHORT, 0, (short) AF_UNIX);
-        MemorySegment.copy(name, 0, address, ValueLayout.JAVA_BYTE, 2, name.length);
-        return address;
     }
 
     /// Whether a path holds a socket of which no process is left.
-    private static boolean isStale(Path path) throws LinuxException {
+    private static boolean isStale(Path path, SockAddr address) throws LinuxException {
         int fd = newSocket(SOCK_SEQPACKET);
-        int result = connect(fd, path);
+        int result = connect(fd, address);
         Fd.close(fd);
         return result == -Errno.ECONNREFUSED && !Files.isRegularFile(path);
-    }
-
-    static void checkLength(Path path) throws IOException {
-        int length = path.toString().getBytes(StandardCharsets.UTF_8).length;
-        if (length > MAX_PATH_BYTES) {
-            throw new IOException(
-                    "socket path is "
-                            + length
-                            + " bytes long, at most "
-                            + MAX_PATH_BYTES
-                            + " are possible: "
-                            + path);
-        }
     }
 }

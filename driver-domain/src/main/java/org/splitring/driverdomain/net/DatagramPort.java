@@ -1,20 +1,22 @@
-package org.splitring.bridge.port;
+package org.splitring.driverdomain.net;
 
-import io.netty.buffer.ByteBuf;
-import io.netty.buffer.ByteBufAllocator;
-import io.netty.channel.EventLoop;
-import io.netty.channel.epoll.EpollDomainDatagramChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.File;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
+import java.nio.file.Path;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.FramePort;
 import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
+import org.splitring.hypervisor.attached.NettyDeviceLoop;
+import org.splitring.hypervisor.linux.DatagramSocket;
+import org.splitring.hypervisor.linux.IncomingDatagrams;
+import org.splitring.hypervisor.linux.OutgoingDatagrams;
+import org.splitring.hypervisor.linux.SockAddr;
 
 /// A port over a datagram socket, as QEMU's `-netdev dgram` speaks it: each datagram is a frame.
 /// Between Unix sockets, or UDP on loopback. There is no connection: frames for a peer that is not
@@ -27,15 +29,21 @@ public final class DatagramPort implements FramePort, AutoCloseable {
 
     private final SocketAddress local;
     private final SocketAddress peer;
+    private final SockAddr peerAddress;
     private final int maxBytes;
-    private final InboundFrame inbound = new InboundFrame(StreamPort.MAX_LENGTH);
     private final DatagramEnd end;
 
-    private DatagramPort(EventLoop loop, SocketAddress local, SocketAddress peer) {
+    private DatagramPort(
+            NettyDeviceLoop loop,
+            DatagramSocket socket,
+            SocketAddress local,
+            SocketAddress peer,
+            SockAddr peerAddress) {
         this.local = local;
         this.peer = peer;
+        this.peerAddress = peerAddress;
         maxBytes = local instanceof DomainSocketAddress ? Frame.MAX_BYTES : MAX_UDP_BYTES;
-        end = new DatagramEnd(loop, this::take);
+        end = new DatagramEnd(loop, socket, this::take);
     }
 
     /// Opens the socket and plugs the port in.
@@ -48,7 +56,7 @@ public final class DatagramPort implements FramePort, AutoCloseable {
             VirtualNetwork network,
             PortSettings settings,
             int mtu,
-            EventLoop loop,
+            NettyDeviceLoop loop,
             SocketAddress local,
             SocketAddress peer)
             throws IOException {
@@ -56,12 +64,31 @@ public final class DatagramPort implements FramePort, AutoCloseable {
             throw new IllegalArgumentException(
                     local + " and " + peer + " are not two Unix sockets, or both on loopback");
         }
-        if (local instanceof DomainSocketAddress path) {
-            SocketPaths.checkFree(settings.name(), loop, EpollDomainDatagramChannel.class, path);
+        DatagramPort port = bound(loop, settings.name(), local, peer);
+        try {
+            port.end.plugIn(network, port, settings, mtu);
+        } catch (IOException e) {
+            port.close();
+            throw e;
         }
-        DatagramPort port = new DatagramPort(loop, local, peer);
-        port.end.open(network, port, settings, mtu, local, StreamPort.MAX_LENGTH);
         return port;
+    }
+
+    private static DatagramPort bound(
+            NettyDeviceLoop loop, String name, SocketAddress local, SocketAddress peer)
+            throws IOException {
+        try {
+            if (local instanceof DomainSocketAddress path) {
+                SockAddr to = SockAddr.of(Path.of(((DomainSocketAddress) peer).path()));
+                DatagramSocket socket = DatagramSocket.bind(Path.of(path.path()));
+                return new DatagramPort(loop, socket, local, peer, to);
+            }
+            DatagramSocket socket = DatagramSocket.bind((InetSocketAddress) local);
+            SockAddr to = socket.peer((InetSocketAddress) peer);
+            return new DatagramPort(loop, socket, local, peer, to);
+        } catch (IOException e) {
+            throw new IOException("port " + name + ": " + e.getMessage(), e);
+        }
     }
 
     private static boolean isLocal(SocketAddress address) {
@@ -71,25 +98,29 @@ public final class DatagramPort implements FramePort, AutoCloseable {
         return address instanceof DomainSocketAddress;
     }
 
-    private void take(ByteBuf bytes, SocketAddress sender, PortLink to) {
-        if (!peer.equals(sender)) {
+    private void take(IncomingDatagrams from, int i, Frame frame, PortLink to) {
+        if (!from.isFrom(i, peerAddress)) {
             to.drop(PortCounter.IN_DROPPED_PEER);
-        } else if (bytes.readableBytes() > Frame.MAX_BYTES) {
+        } else if (from.isCut(i)) {
             to.drop(PortCounter.IN_DROPPED_OVERSIZE);
         } else {
-            inbound.begin();
-            inbound.take(bytes, bytes.readableBytes());
-            to.receive(inbound.frame());
+            frame.append(from.memory(), from.offset(i), from.sizeBytes(i));
+            to.receive(frame);
         }
     }
 
     @Override
     public boolean offer(Frame frame) {
-        ByteBufAllocator room = end.room();
-        if (room == null || frame.sizeBytes() > maxBytes) {
+        int sizeBytes = frame.sizeBytes();
+        if (sizeBytes > maxBytes) {
             return false;
         }
-        end.write(OutboundFrames.copy(room, 0, frame), peer);
+        int at = end.reserve(sizeBytes, 1);
+        if (at == OutgoingDatagrams.NO_ROOM) {
+            return false;
+        }
+        frame.copyTo(end.memory(), at, 0, sizeBytes);
+        end.add(peerAddress);
         return true;
     }
 

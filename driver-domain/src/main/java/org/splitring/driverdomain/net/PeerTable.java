@@ -1,4 +1,4 @@
-package org.splitring.bridge.port;
+package org.splitring.driverdomain.net;
 
 import java.util.Arrays;
 import java.util.concurrent.ThreadLocalRandom;

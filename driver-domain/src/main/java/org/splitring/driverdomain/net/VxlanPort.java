@@ -1,12 +1,7 @@
-package org.splitring.bridge.port;
+package org.splitring.driverdomain.net;
 
-import io.netty.buffer.ByteBuf;
-import io.netty.buffer.ByteBufAllocator;
-import io.netty.channel.EventLoop;
 import java.io.IOException;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.SocketAddress;
 import java.util.List;
 import org.splitring.bridge.Frame;
 import org.splitring.bridge.FramePort;
@@ -14,6 +9,11 @@ import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortLink;
 import org.splitring.bridge.PortSettings;
 import org.splitring.bridge.VirtualNetwork;
+import org.splitring.hypervisor.attached.NettyDeviceLoop;
+import org.splitring.hypervisor.linux.DatagramSocket;
+import org.splitring.hypervisor.linux.IncomingDatagrams;
+import org.splitring.hypervisor.linux.OutgoingDatagrams;
+import org.splitring.hypervisor.linux.SockAddr;
 
 /// A port to other machines: one VXLAN segment (RFC 7348) over UDP, with a fixed list of peers.
 ///
@@ -33,19 +33,19 @@ public final class VxlanPort implements FramePort, AutoCloseable {
     public static final int MAX_PEERS = 64;
 
     private static final int MAX_UDP_BYTES = 65_507;
+    private static final int SOURCE_AT = 6;
     private static final int ADDRESSES_BYTES = 12;
     private static final long GROUP_BIT = 1L << 40;
 
     private final int vni;
-    private final InetSocketAddress[] peers;
+    private final SockAddr[] peers;
     private final PeerTable table = new PeerTable();
-    private final InboundFrame inbound = new InboundFrame(MAX_UDP_BYTES);
     private final DatagramEnd end;
 
-    private VxlanPort(EventLoop loop, int vni, List<InetSocketAddress> peers) {
+    private VxlanPort(NettyDeviceLoop loop, DatagramSocket socket, int vni, SockAddr[] peers) {
         this.vni = vni;
-        this.peers = peers.toArray(InetSocketAddress[]::new);
-        end = new DatagramEnd(loop, this::take);
+        this.peers = peers;
+        end = new DatagramEnd(loop, socket, this::take);
     }
 
     /// Opens the socket and plugs the port in.
@@ -61,7 +61,7 @@ public final class VxlanPort implements FramePort, AutoCloseable {
             VirtualNetwork network,
             PortSettings settings,
             int mtu,
-            EventLoop loop,
+            NettyDeviceLoop loop,
             InetSocketAddress local,
             int vni,
             List<InetSocketAddress> peers)
@@ -79,33 +79,57 @@ public final class VxlanPort implements FramePort, AutoCloseable {
                 throw new IllegalArgumentException("peer " + peer + " is no address");
             }
         }
-        VxlanPort port = new VxlanPort(loop, vni, peers);
-        port.end.open(network, port, settings, mtu, local, MAX_UDP_BYTES);
+        VxlanPort port = bound(loop, settings.name(), local, vni, peers);
+        try {
+            port.end.plugIn(network, port, settings, mtu);
+        } catch (IOException e) {
+            port.close();
+            throw e;
+        }
         return port;
     }
 
-    private void take(ByteBuf bytes, SocketAddress sender, PortLink to) {
-        int peer = peer(((InetSocketAddress) sender).getAddress());
-        if (peer < 0
-                || bytes.readableBytes() < VxlanHeader.BYTES
-                || VxlanHeader.vni(bytes) != vni) {
+    private static VxlanPort bound(
+            NettyDeviceLoop loop,
+            String name,
+            InetSocketAddress local,
+            int vni,
+            List<InetSocketAddress> peers)
+            throws IOException {
+        try {
+            DatagramSocket socket = DatagramSocket.bind(local);
+            SockAddr[] addresses = peers.stream().map(socket::peer).toArray(SockAddr[]::new);
+            return new VxlanPort(loop, socket, vni, addresses);
+        } catch (IOException e) {
+            throw new IOException("port " + name + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void take(IncomingDatagrams from, int i, Frame frame, PortLink to) {
+        int peer = peer(from, i);
+        int sizeBytes = from.sizeBytes(i) - VxlanHeader.BYTES;
+        if (peer == PeerTable.UNKNOWN
+                || sizeBytes < 0
+                || VxlanHeader.vni(from.memory(), from.offset(i)) != vni) {
             to.drop(PortCounter.IN_DROPPED_PEER);
             return;
         }
-        bytes.skipBytes(VxlanHeader.BYTES);
-        inbound.begin();
-        inbound.take(bytes, bytes.readableBytes());
-        if (inbound.sizeBytes() >= ADDRESSES_BYTES && (inbound.source() & GROUP_BIT) == 0) {
-            table.learn(inbound.source(), peer);
+        if (from.isCut(i)) {
+            to.drop(PortCounter.IN_DROPPED_OVERSIZE);
+            return;
         }
-        to.receive(inbound.frame());
+        frame.append(from.memory(), from.offset(i) + VxlanHeader.BYTES, sizeBytes);
+        if (sizeBytes >= ADDRESSES_BYTES && (frame.mac(SOURCE_AT) & GROUP_BIT) == 0) {
+            table.learn(frame.mac(SOURCE_AT), peer);
+        }
+        to.receive(frame);
     }
 
     /// By address alone: the outer source port is a hash of the flow (RFC 7348 §5).
-    private int peer(InetAddress address) {
-        for (int i = 0; i < peers.length; i++) {
-            if (peers[i].getAddress().equals(address)) {
-                return i;
+    private int peer(IncomingDatagrams from, int i) {
+        for (int peer = 0; peer < peers.length; peer++) {
+            if (from.isFromHost(i, peers[peer])) {
+                return peer;
             }
         }
         return PeerTable.UNKNOWN;
@@ -113,21 +137,25 @@ public final class VxlanPort implements FramePort, AutoCloseable {
 
     @Override
     public boolean offer(Frame frame) {
-        ByteBufAllocator room = end.room();
-        if (room == null || frame.sizeBytes() > MAX_UDP_BYTES - VxlanHeader.BYTES) {
+        int sizeBytes = frame.sizeBytes();
+        if (sizeBytes > MAX_UDP_BYTES - VxlanHeader.BYTES) {
             return false;
         }
         int known = table.find(frame.mac(0));
-        ByteBuf bytes = OutboundFrames.copy(room, VxlanHeader.BYTES, frame);
-        VxlanHeader.write(bytes, vni);
+        int copies = known == PeerTable.UNKNOWN ? peers.length : 1;
+        int at = end.reserve(VxlanHeader.BYTES + sizeBytes, copies);
+        if (at == OutgoingDatagrams.NO_ROOM) {
+            return false;
+        }
+        VxlanHeader.write(end.memory(), at, vni);
+        frame.copyTo(end.memory(), at + VxlanHeader.BYTES, 0, sizeBytes);
         if (known != PeerTable.UNKNOWN) {
-            end.write(bytes, peers[known]);
+            end.add(peers[known]);
             return true;
         }
-        for (InetSocketAddress peer : peers) {
-            end.write(bytes.retainedDuplicate(), peer);
+        for (SockAddr peer : peers) {
+            end.add(peer);
         }
-        bytes.release();
         return true;
     }
 

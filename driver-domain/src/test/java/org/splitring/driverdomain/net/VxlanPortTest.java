@@ -1,17 +1,20 @@
-package org.splitring.bridge.port;
+package org.splitring.driverdomain.net;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.splitring.bridge.port.DatagramPortTest.freePort;
-import static org.splitring.bridge.port.DatagramPortTest.receive;
-import static org.splitring.bridge.port.DatagramPortTest.send;
-import static org.splitring.bridge.port.PortLab.BROADCAST;
-import static org.splitring.bridge.port.PortLab.PEER_MAC;
-import static org.splitring.bridge.port.PortLab.TEST_MAC;
-import static org.splitring.bridge.port.PortLab.frame;
+import static org.splitring.driverdomain.net.PortLab.BROADCAST;
+import static org.splitring.driverdomain.net.PortLab.PEER_MAC;
+import static org.splitring.driverdomain.net.PortLab.TEST_MAC;
+import static org.splitring.driverdomain.net.PortLab.at;
+import static org.splitring.driverdomain.net.PortLab.frame;
+import static org.splitring.driverdomain.net.PortLab.freePort;
+import static org.splitring.driverdomain.net.PortLab.receive;
+import static org.splitring.driverdomain.net.PortLab.send;
 
+import java.lang.foreign.MemorySegment;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -19,7 +22,9 @@ import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.splitring.bridge.Frame;
 import org.splitring.bridge.PortCounter;
 import org.splitring.bridge.PortSettings;
 
@@ -31,7 +36,7 @@ class VxlanPortTest {
     @Test
     void headerIsTheOneOfTheRfc() throws Exception {
         try (PortLab lab = new PortLab();
-                DatagramSocket one = peer("127.0.0.2");
+                DatagramSocket one = at("127.0.0.2");
                 VxlanPort port = open(lab, freePort(), one)) {
             lab.test.send(frame(BROADCAST, TEST_MAC, 60, 1));
             byte[] datagram = receive(one);
@@ -49,8 +54,8 @@ class VxlanPortTest {
     void knownAddressesGoToTheirPeerAndOthersToAll() throws Exception {
         InetSocketAddress local = freePort();
         try (PortLab lab = new PortLab();
-                DatagramSocket one = peer("127.0.0.2");
-                DatagramSocket two = peer("127.0.0.3");
+                DatagramSocket one = at("127.0.0.2");
+                DatagramSocket two = at("127.0.0.3");
                 VxlanPort port = open(lab, local, one, two)) {
             lab.test.send(frame(PEER_MAC, TEST_MAC, 60, 1));
             assertArrayEquals(receive(one), receive(two), "unknown: to both " + port);
@@ -73,8 +78,8 @@ class VxlanPortTest {
     void whatComesFromAPeerIsNotSentToAnother() throws Exception {
         InetSocketAddress local = freePort();
         try (PortLab lab = new PortLab();
-                DatagramSocket one = peer("127.0.0.2");
-                DatagramSocket two = peer("127.0.0.3");
+                DatagramSocket one = at("127.0.0.2");
+                DatagramSocket two = at("127.0.0.3");
                 VxlanPort port = open(lab, local, one, two)) {
             send(one, local, packet(VNI, frame(BROADCAST, PEER_MAC, 60, 1)));
             lab.expect(frame(BROADCAST, PEER_MAC, 60, 1));
@@ -88,8 +93,8 @@ class VxlanPortTest {
         InetSocketAddress local = freePort();
         byte[] inner = frame(BROADCAST, PEER_MAC, 60, 1);
         try (PortLab lab = new PortLab();
-                DatagramSocket one = peer("127.0.0.2");
-                DatagramSocket stranger = peer("127.0.0.9");
+                DatagramSocket one = at("127.0.0.2");
+                DatagramSocket stranger = at("127.0.0.9");
                 VxlanPort port = open(lab, local, one)) {
             send(stranger, local, packet(VNI, inner));
             lab.awaitCount("vxlan", PortCounter.IN_DROPPED_PEER, 1);
@@ -121,7 +126,7 @@ class VxlanPortTest {
     void n49_aFrameIsUnpackedOnce() throws Exception {
         InetSocketAddress local = freePort();
         try (PortLab lab = new PortLab();
-                DatagramSocket one = peer("127.0.0.2");
+                DatagramSocket one = at("127.0.0.2");
                 VxlanPort port = open(lab, local, one)) {
             byte[] nested = packet(VNI, packet(VNI, frame(BROADCAST, PEER_MAC, 60, 1)));
             send(one, local, nested);
@@ -129,6 +134,75 @@ class VxlanPortTest {
             // Its first bytes are a header of VXLAN: 08 00 .. is an address, and no group's.
             lab.expect(expected);
             assertEquals(1, lab.count("vxlan", PortCounter.IN_FRAMES), port.toString());
+        }
+    }
+
+    /// Both kinds of addresses at one socket; each peer is told by its address, of either kind.
+    @Test
+    void n49_peersOfBothKindsAreKnownAndStrangersAreNot() throws Exception {
+        InetSocketAddress free = freePort();
+        InetSocketAddress everywhere = new InetSocketAddress(free.getPort());
+        InetSocketAddress local6 =
+                new InetSocketAddress(InetAddress.ofLiteral("::1"), free.getPort());
+        try (PortLab lab = new PortLab();
+                DatagramSocket one = at("127.0.0.2");
+                DatagramSocket two = at("::1");
+                DatagramSocket stranger = at("127.0.0.9");
+                VxlanPort port = open(lab, everywhere, one, two)) {
+            lab.test.send(frame(PEER_MAC, TEST_MAC, 60, 1));
+            assertArrayEquals(receive(one), receive(two), port.toString());
+            send(two, local6, packet(VNI, frame(TEST_MAC, PEER_MAC, 60, 2)));
+            lab.expect(frame(TEST_MAC, PEER_MAC, 60, 2));
+            lab.test.send(frame(PEER_MAC, TEST_MAC, 60, 3));
+            assertArrayEquals(packet(VNI, frame(PEER_MAC, TEST_MAC, 60, 3)), receive(two));
+            assertNothing(one);
+            send(stranger, free, packet(VNI, frame(TEST_MAC, PEER_MAC, 60, 4)));
+            lab.awaitCount("vxlan", PortCounter.IN_DROPPED_PEER, 1);
+            send(one, free, packet(VNI, frame(TEST_MAC, PEER_MAC, 60, 5)));
+            lab.expect(frame(TEST_MAC, PEER_MAC, 60, 5));
+        }
+    }
+
+    /// A batch for all peers is more than waits at a time: it goes out in between.
+    @Test
+    void aBatchOfFramesForAllPeersReachesAll() throws Exception {
+        int frames = DatagramEnd.QUEUE_DATAGRAMS / VxlanPort.MAX_PEERS + 1;
+        try (PortLab lab = new PortLab();
+                DatagramSocket odd = at("0.0.0.0");
+                DatagramSocket even = at("0.0.0.0")) { // two buffers that are large enough
+            DatagramSocket[] all = {even, odd};
+            List<InetSocketAddress> peers =
+                    IntStream.rangeClosed(1, VxlanPort.MAX_PEERS)
+                            .mapToObj(
+                                    i ->
+                                            new InetSocketAddress(
+                                                    InetAddress.ofLiteral("127.0.2." + i),
+                                                    all[i % 2].getLocalPort()))
+                            .toList();
+            try (VxlanPort port =
+                    VxlanPort.open(lab.network, SEGMENT, 1450, lab.loop, freePort(), VNI, peers)) {
+                Frame frame = new Frame();
+                MemorySegment bytes = MemorySegment.ofArray(frame(BROADCAST, TEST_MAC, 60, 1));
+                boolean refused =
+                        lab.onLoop(
+                                () -> {
+                                    frame.append(bytes, 0, 60);
+                                    boolean any = false;
+                                    for (int i = 0; i < frames; i++) {
+                                        any |= !port.offer(frame);
+                                    }
+                                    port.flush();
+                                    return any;
+                                });
+                assertFalse(refused);
+                byte[] expected = packet(VNI, frame(BROADCAST, TEST_MAC, 60, 1));
+                for (int i = 0; i < frames * VxlanPort.MAX_PEERS; i++) {
+                    assertArrayEquals(expected, receive(all[i % 2]));
+                }
+                assertNothing(odd);
+                assertNothing(even);
+                assertEquals(0, lab.count("vxlan", PortCounter.OUT_DROPPED_FULL));
+            }
         }
     }
 
@@ -172,13 +246,7 @@ class VxlanPortTest {
                 lab.loop,
                 local,
                 VNI,
-                Arrays.stream(peers).map(DatagramPortTest::address).toList());
-    }
-
-    private static DatagramSocket peer(String address) throws Exception {
-        DatagramSocket socket = new DatagramSocket(0, InetAddress.getByName(address));
-        socket.setSoTimeout(10_000);
-        return socket;
+                Arrays.stream(peers).map(PortLab::address).toList());
     }
 
     private static byte[] packet(int vni, byte[] inner) {

@@ -1,6 +1,8 @@
-package org.splitring.bridge.port;
+package org.splitring.driverdomain.net;
 
-import io.netty.buffer.ByteBuf;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
 
 /// What stands between UDP's header and the frame.
 ///
@@ -22,18 +24,19 @@ final class VxlanHeader {
     static final int NONE = -1;
 
     private static final int FLAG_VNI = 0x0800_0000;
+    private static final ValueLayout.OfInt U32 =
+            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
 
     private VxlanHeader() {}
 
-    static void write(ByteBuf to, int vni) {
-        to.setInt(0, FLAG_VNI);
-        to.setInt(4, vni << 8);
+    static void write(MemorySegment to, long offset, int vni) {
+        to.set(U32, offset, FLAG_VNI);
+        to.set(U32, offset + 4, vni << 8);
     }
 
     /// The VNI of a datagram of at least [#BYTES]; [#NONE] when it is not VXLAN as we know it.
-    static int vni(ByteBuf from) {
-        int start = from.readerIndex();
-        int second = from.getInt(start + 4);
-        return from.getInt(start) == FLAG_VNI && (second & 0xFF) == 0 ? second >>> 8 : NONE;
+    static int vni(MemorySegment from, long offset) {
+        int second = from.get(U32, offset + 4);
+        return from.get(U32, offset) == FLAG_VNI && (second & 0xFF) == 0 ? second >>> 8 : NONE;
     }
 }

@@ -30,7 +30,11 @@ final class Lab implements Executor {
     }
 
     void sleepSeconds(long seconds) {
-        nanos += seconds * 1_000_000_000L;
+        sleepMillis(seconds * 1000);
+    }
+
+    void sleepMillis(long millis) {
+        nanos += millis * 1_000_000L;
     }
 
     Port port(String name) {

@@ -307,6 +307,45 @@ class ModeChangeTest {
         assertEquals(64, questions);
     }
 
+    /// IPv6 has a question of its own, and answers that are larger.
+    @Test
+    void aFloodOfIpv6FramesToNobodyMakesFewAdvertisements() {
+        neighboursKnowEachOther();
+        lab.network.mode(router(List.of(HostRoute.of(b.v6, "b"))));
+        settle();
+        int most = RouterLimits.DEFAULT.errorsPerSecond();
+        for (int halves : new int[] {120, 1}) { // all at first, half as many half a second later
+            lab.sleepMillis(halves * 500L);
+            for (int i = 0; i < 1000; i++) {
+                a.port.send(datagramV6(a, a.v6, b.v6));
+            }
+            assertEquals(Math.min(most, halves * most / 2), a.port.take().size());
+            assertEquals(0, b.port.take().size());
+        }
+    }
+
+    /// Nor are they about what is no host's packet, or is in a VLAN where the router is not.
+    @Test
+    void advertisementsAreForHostsOfTheRoutersOwnLinkOnly() {
+        neighboursKnowEachOther();
+        lab.network.mode(router(List.of(HostRoute.of(b.v6, "b"))));
+        settle();
+        a.port.send(datagramV6(a, "ff02::1", b.v6));
+        a.port.send(datagramV6(a, "::", b.v6));
+        a.port.send(datagramV6(a, a.v6, b.v6, 0x8100, 1));
+        assertEquals(0, a.port.take().size());
+        a.port.send(datagramV6(a, a.v6, b.v6));
+        assertEquals(1, a.port.take().size(), "that nothing else may stop it");
+    }
+
+    /// To the MAC address that b had.
+    private byte[] datagramV6(Host from, String source, String to, int... tag) {
+        byte[] udp = RoutedPackets.udp(source, 1, to, 2, new byte[30]);
+        return Packets.join(
+                Packets.ethernet(b.mac, from.mac, 0x86DD, tag),
+                RoutedPackets.v6(source, to, 17, udp, 64));
+    }
+
     private static byte[] rest(byte[] frame) {
         return Arrays.copyOfRange(frame, 14, frame.length);
     }

@@ -3,6 +3,7 @@ package org.splitring.bridge;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -63,6 +64,37 @@ class NeighbourTest {
         a.send(udp("10.1.0.2", "10.1.0.3", 2));
         Guest.settle(guests);
         assertEquals(1, c.take().size());
+    }
+
+    /// Whatever it says, the router asks when it has something for that address (RFC 4861 §7.2.5).
+    @Test
+    void n41_anAdvertisementThatNobodyAskedForTeachesNothing() {
+        Router v6 =
+                new Router(RouteSettings.of(List.of(RouterInterface.of("lan", "fd00:1::1/64"))));
+        Lab lan = new Lab(v6);
+        Guest asker = new Guest(lan, "a", 1, "fd00:1::2");
+        Guest other = new Guest(lan, "b", 2, "fd00:1::3");
+        other.announce(); // nobody has asked
+        asker.announce();
+        byte[] data = RoutedPackets.udp("fd00:1::2", 7, "fd00:1::3", 1, new byte[20]);
+        asker.port.send(asker.solicitation("fd00:1::2", "fd00:1::1")); // so it is known
+        asker.port.take();
+        asker.send(RoutedPackets.v6("fd00:1::2", "fd00:1::3", 17, data, 64));
+        other.silent = true;
+        other.answer();
+        assertEquals(List.of(), other.take(), "it waits for an answer");
+        assertEquals(0, v6.counters().get(RouterCounter.DROPPED_NEIGHBOUR));
+        // The answer with another's MAC address in it is none, nor is one for a group.
+        byte[] lie = {2, 1, 0, 0, 0, 0, 0, 9};
+        other.port.send(other.neighbour(136, "fd00:1::3", "fd00:1::1", "fd00:1::3", 0, lie));
+        byte[] right = ByteBuffer.allocate(8).putLong(0x0201L << 48 | other.mac).array();
+        other.port.send(other.neighbour(136, "fd00:1::3", "fd00:1::1", "ff02::3", 0, right));
+        other.answer();
+        assertEquals(List.of(), other.take());
+        assertEquals(2, v6.counters().get(RouterCounter.DROPPED_NEIGHBOUR));
+        other.port.send(other.neighbour(136, "fd00:1::3", "fd00:1::1", "fd00:1::3", 0, right));
+        other.answer();
+        assertEquals(1, other.take().size());
     }
 
     @Test

@@ -20,9 +20,11 @@ import org.splitring.driverdomain.lab.MemoryDisks;
 record LabPlan(Lab lab) {
     /// The plan.
     ///
-    /// @throws CommandException with the place of an image that this user may not use
+    /// @throws CommandException with the place of an image that this user may not use, or of a
+    ///     network that contradicts itself
     List<String> lines() throws CommandException {
         List<String> lines = new ArrayList<>();
+        checkNetworks();
         int domid = 1;
         for (LabDomain domain : lab.domains()) {
             String who =
@@ -85,6 +87,17 @@ record LabPlan(Lab lab) {
             }
         }
         return lines.stream().map(String::stripTrailing).toList();
+    }
+
+    /// What only all of a network shows: a port that is forwarded twice, or to nobody.
+    private void checkNetworks() throws CommandException {
+        for (LabNetwork network : lab.networks()) {
+            try {
+                NetworkModes.check(network, List.of());
+            } catch (IllegalArgumentException e) {
+                throw new CommandException(network.place() + ": " + e.getMessage(), e);
+            }
+        }
     }
 
     private static String disk(LabDisk disk) throws CommandException {

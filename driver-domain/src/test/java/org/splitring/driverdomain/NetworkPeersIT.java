@@ -490,7 +490,11 @@ class NetworkPeersIT {
         for (long length : new long[] {0, 69_633, 1L << 31}) {
             try (SocketChannel peer = SocketChannel.open(StandardProtocolFamily.UNIX)) {
                 peer.connect(UnixDomainSocketAddress.of(socket("listen.sock")));
-                peer.write(ByteBuffer.allocate(4).putInt((int) length).flip());
+                ByteBuffer bytes = ByteBuffer.allocate(200).putInt((int) length);
+                while (bytes.hasRemaining()) {
+                    bytes.put((byte) 'x'); // what follows is no length
+                }
+                peer.write(bytes.flip());
                 InputStream in = Channels.newInputStream(peer);
                 CompletableFuture<Boolean> ends = CompletableFuture.supplyAsync(() -> endOf(in));
                 assertTrue(ends.get(20, TimeUnit.SECONDS), "the connection has ended");

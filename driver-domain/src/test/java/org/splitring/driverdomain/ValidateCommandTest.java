@@ -79,4 +79,27 @@ class ValidateCommandTest {
         assertTrue(unknown.contains("lab.toml:2: domains.web.memroy: unknown key"), unknown);
         assertTrue(unknown.contains("memory"), unknown);
     }
+
+    @Test
+    void aNetworkThatContradictsItselfIsNamedWithItsPlace() throws Exception {
+        String lab =
+                """
+                [domains.web]
+                vif = "ip=10.1.0.2"
+
+                [networks.lan]
+                mode = "nat"
+                subnet = "10.1.0.0/24"
+                uplink = "tap, name=up0, address=10.2.0.2/24, via=10.%d.0.1"
+                forward = ["tcp 80 to 10.1.0.2:80", "tcp %d to 10.%d.0.2:80"]
+                """;
+        validate(0, lab.formatted(2, 81, 1));
+        String twice = validate(1, lab.formatted(2, 80, 1));
+        assertTrue(twice.contains("lab.toml:4: networks.lan: port forward TCP 80"), twice);
+        assertTrue(twice.contains("TCP port 80 is forwarded already"), twice);
+        String strange = validate(1, lab.formatted(2, 81, 9));
+        assertTrue(strange.contains("10.9.0.2 is in no subnet of the guests"), strange);
+        String far = validate(1, lab.formatted(3, 81, 1));
+        assertTrue(far.contains("gateway 10.3.0.1 is not in the uplink's subnet"), far);
+    }
 }

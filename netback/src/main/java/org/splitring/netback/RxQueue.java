@@ -499,9 +499,13 @@ final class RxQueue implements RingWork {
         while (!backlog.isEmpty() && now - backlog.headArrival() >= patience) {
             backlog.remove();
         }
-        VifCounters.add(counters.rxExpired, before - backlog.frames());
+        int expired = before - backlog.frames();
+        VifCounters.add(counters.rxExpired, expired);
         countBacklog();
         if (!backlog.isEmpty()) {
+            if (expired > 0) {
+                wake.run(); // the next may need fewer slots: there are enough, or it is their event
+            }
             scheduleCheck();
         }
     }
@@ -515,8 +519,7 @@ final class RxQueue implements RingWork {
         backlog.clear();
         blocked = false;
         countBacklog();
-        carrier.changed(false);
-        wake.run(); // asks for an event
+        carrier.changed(false); // the event for its slots is asked for, as it was the first
     }
 
     private void countBacklog() {

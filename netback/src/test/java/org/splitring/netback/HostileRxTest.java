@@ -196,6 +196,15 @@ class HostileRxTest {
         assertEquals(1, lab.metrics(1).stalls());
     }
 
+    private void sendOfThreeSlots() {
+        neighbour.send(
+                Packets.ip4(Packets.mac(1), Packets.mac(2), 6, 5_000, true),
+                frame -> {
+                    frame.checksum(FrameChecksum.PARTIAL);
+                    frame.segmentation(FrameSegmentation.TCPV4, 1400);
+                });
+    }
+
     /// Exactly one slot for ever, while the next frame needs three: no slot is missing, and yet
     /// nothing goes on.
     @Test
@@ -203,14 +212,8 @@ class HostileRxTest {
         lab.mtu = 1500;
         raw.connect();
         raw.offerRx(1);
-        byte[] large = Packets.ip4(Packets.mac(1), Packets.mac(2), 6, 5_000, true);
         for (int i = 0; i < 45; i++) {
-            neighbour.send(
-                    large,
-                    frame -> {
-                        frame.checksum(FrameChecksum.PARTIAL);
-                        frame.segmentation(FrameSegmentation.TCPV4, 1400);
-                    });
+            sendOfThreeSlots();
             seconds(2);
         }
         assertEquals(1, lab.metrics(1).stalls());
@@ -221,6 +224,38 @@ class HostileRxTest {
         lab.settle();
         assertEquals(before + 1, lab.metrics(1).rxNotConnected(), "the carrier is still off");
         raw.offerRx(1);
+        lab.settle();
+        neighbour.send(toRaw(61));
+        raw.awaitRx(1);
+        assertEquals(61, raw.rxStatus(0));
+    }
+
+    /// Behind one that needs three slots, of which there is one.
+    @Test
+    void h046_whenAFrameIsGivenUpTheNextOneGetsTheSlotsThatAreThere() throws Exception {
+        raw.connect();
+        raw.offerRx(1);
+        sendOfThreeSlots();
+        seconds(5);
+        neighbour.send(toRaw(61));
+        seconds(7); // the first has waited for 12, the other for 7
+        assertEquals(1, lab.metrics(1).rxExpired());
+        raw.awaitRx(1);
+        assertEquals(61, raw.rxStatus(0));
+        assertEquals(0, lab.metrics(1).rxQueuedPackets());
+    }
+
+    /// The event that a frame of three slots waited for comes too late for what stands first since.
+    @Test
+    void h046_afterAStallASlotIsEnoughForWhatStoodFirstLast() throws Exception {
+        raw.connect();
+        sendOfThreeSlots();
+        for (int i = 0; i < 35; i++) {
+            seconds(2);
+            neighbour.send(toRaw(60));
+        }
+        assertEquals(1, lab.metrics(1).stalls());
+        assertTrue(raw.offerRxAsAsked(1), "the event is the slot's");
         lab.settle();
         neighbour.send(toRaw(61));
         raw.awaitRx(1);

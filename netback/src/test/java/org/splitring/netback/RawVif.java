@@ -210,6 +210,25 @@ final class RawVif implements AutoCloseable {
 
     /// Offers pages of the upper half for frames.
     void offerRx(int count) {
+        publishRx(count);
+        rx.kick(1);
+    }
+
+    /// The same, with an event only where the backend has asked for one.
+    ///
+    /// @return whether it had
+    boolean offerRxAsAsked(int count) {
+        int before = rxPosted;
+        publishRx(count);
+        int reqEvent = rxRing.memory().get(ValueLayout.JAVA_INT, 4);
+        boolean asked = rxPosted - reqEvent >= 0 && reqEvent - before > 0;
+        if (asked) {
+            rx.kick(1);
+        }
+        return asked;
+    }
+
+    private void publishRx(int count) {
         for (int i = 0; i < count; i++) {
             MemorySegment slot = Arena.ofAuto().allocate(RX_ENTRY, 8);
             slot.set(ValueLayout.JAVA_SHORT, 0, (short) rxPosted);
@@ -217,7 +236,6 @@ final class RawVif implements AutoCloseable {
             rx.publish(slot);
             rxPosted++;
         }
-        rx.kick(1);
     }
 
     void awaitRx(int count) {

@@ -54,6 +54,7 @@ public final class StreamPort extends ChannelInboundHandlerAdapter implements Fr
     private @Nullable Channel channel;
     private @Nullable PortLink link;
     private String end = "the peer has closed the connection";
+    private boolean ending; // what still comes in is nobody's
 
     // The frame that is coming in.
     private int lengthBytes;
@@ -115,10 +116,11 @@ public final class StreamPort extends ChannelInboundHandlerAdapter implements Fr
         end(cause instanceof IOException ? String.valueOf(cause.getMessage()) : cause.toString());
     }
 
-    /// Ends the connection.
+    /// Ends the connection; the first reason is the one.
     private void end(String reason) {
         Channel open = channel;
-        if (open != null) {
+        if (open != null && !ending) {
+            ending = true; // Netty says that it is closed after what is being read
             end = reason;
             var ignored = open.close();
         }
@@ -129,7 +131,7 @@ public final class StreamPort extends ChannelInboundHandlerAdapter implements Fr
         ByteBuf bytes = (ByteBuf) message;
         try {
             PortLink to = link;
-            while (to != null && bytes.isReadable() && channel != null) {
+            while (to != null && bytes.isReadable() && !ending) {
                 if (lengthBytes < LENGTH_BYTES) {
                     takeLength(bytes.readUnsignedByte());
                 } else {

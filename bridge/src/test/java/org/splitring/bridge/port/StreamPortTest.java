@@ -10,8 +10,10 @@ import static org.splitring.bridge.port.PortLab.PEER_MAC;
 import static org.splitring.bridge.port.PortLab.TEST_MAC;
 import static org.splitring.bridge.port.PortLab.frame;
 
+import io.netty.bootstrap.Bootstrap;
 import io.netty.buffer.ByteBufAllocator;
 import io.netty.buffer.ByteBufAllocatorMetricProvider;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -23,6 +25,9 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -81,6 +86,39 @@ class StreamPortTest {
             honest.send(frame(BROADCAST, PEER_MAC, 60, 4));
             lab.expect(frame(BROADCAST, PEER_MAC, 60, 4));
             assertTrue(ports.isListening());
+        }
+    }
+
+    /// Bytes behind it are neither frames nor lengths, and what ended the connection stays the
+    /// reason.
+    @ParameterizedTest
+    @ValueSource(ints = {0, StreamPort.MAX_LENGTH + 1, 1 << 31, -1})
+    void nothingBehindALengthThatCannotBeIsRead(int length) throws Exception {
+        BlockingQueue<String> reasons = new LinkedBlockingQueue<>();
+        try (PortLab lab = new PortLab();
+                var door = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            door.bind(UnixDomainSocketAddress.of(socket()));
+            new Bootstrap()
+                    .group(lab.loop)
+                    .channel(EpollDomainSocketChannel.class)
+                    .handler(new StreamPort(lab.network, PortSettings.of("vm"), 1500, reasons::add))
+                    .connect(new DomainSocketAddress(socket().toString()))
+                    .sync();
+            try (Peer bad = new Peer(door.accept())) {
+                lab.awaitPorts("test", "vm");
+                byte[] frame = frame(BROADCAST, PEER_MAC, 60, 4);
+                ByteBuffer bytes = ByteBuffer.allocate(1000);
+                bytes.putInt(60).put(frame).putInt(length).putInt(60).put(frame);
+                bad.write(bytes.rewind());
+                lab.expect(frame);
+                assertEquals(
+                        "length %d of a frame is not between 1 and 69632"
+                                .formatted(Integer.toUnsignedLong(length)),
+                        reasons.poll(10, TimeUnit.SECONDS));
+                lab.awaitPorts("test");
+                assertEquals(0, lab.received.size());
+                assertEquals(0, reasons.size());
+            }
         }
     }
 

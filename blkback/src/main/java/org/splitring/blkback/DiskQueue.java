@@ -43,6 +43,9 @@ final class DiskQueue implements RingWork {
     /// Data moved on the loop after which its answers are published, whatever else is to be done.
     private static final long PUBLISH_BYTES = 64 << 10;
 
+    /// Reads that are large enough for two processors to share in them.
+    private static final long SHARED_BYTES = 1 << 20;
+
     private static final long SEGMENT_SIZE = BlkifLayout.SEGMENT.byteSize();
 
     private final BackRing ring;
@@ -82,6 +85,7 @@ final class DiskQueue implements RingWork {
     private final boolean keepsGrants;
 
     private long nanos; // the time when something last began or ended
+    private boolean gaveLast; // of large reads
     private long unpublishedBytes; // moved on the loop, answered, and not told the frontend
 
     // What the gauges have of this ring.
@@ -306,7 +310,11 @@ final class DiskQueue implements RingWork {
             case BlkifOp.READ -> {
                 VbdCounters.add(counters.rdReq, 1);
                 VbdCounters.add(counters.rdSect, request.sectors);
-                finishOrWait(slot, disk.tryRead(slot.segments.vector, slot.offsetBytes()));
+                if (isForOthers(request.sectors * DiskImage.SECTOR_SIZE)) {
+                    giveToWorker(slot);
+                } else {
+                    finishOrWait(slot, disk.tryRead(slot.segments.vector, slot.offsetBytes()));
+                }
             }
             case BlkifOp.WRITE -> {
                 VbdCounters.add(counters.wrReq, 1);
@@ -324,6 +332,16 @@ final class DiskQueue implements RingWork {
                 disk.flush(slot);
             }
         }
+    }
+
+    /// Whether a read is to be done beside the loop, although the page cache may have it: every
+    /// other one of large reads, while the loop has another request to do and a processor is free.
+    private boolean isForOthers(long sizeBytes) {
+        if (sizeBytes < SHARED_BYTES || ring.unconsumedRequests() == 0 || loop.spinNanos() == 0) {
+            return false;
+        }
+        gaveLast = !gaveLast;
+        return gaveLast;
     }
 
     private void finishOrWait(DiskRequest slot, int outcome) {

@@ -12,6 +12,9 @@ final class PumpedLoop implements DeviceLoop {
     private final ArrayDeque<Runnable> tasks = new ArrayDeque<>(1024);
     private @Nullable Thread runner;
 
+    /// As where a processor is free, when it is not 0.
+    volatile long spinNanos;
+
     @Override
     public synchronized void execute(Runnable task) {
         tasks.add(task);
@@ -35,7 +38,7 @@ final class PumpedLoop implements DeviceLoop {
 
     @Override
     public long spinNanos() {
-        return 0;
+        return spinNanos;
     }
 
     private synchronized @Nullable Runnable next() {

@@ -14,6 +14,10 @@ final class StraightWrites implements AutoCloseable {
     /// Most that is moved at once, before others of the loop have their turn.
     private static final int MOST_BYTES = 1 << 20;
 
+    /// For so long at most, whatever comes: a client that sends a few bytes at a time, each just
+    /// before it is waited for no longer, would keep the others of the loop waiting.
+    private static final long MOST_NANOS = 1_000_000;
+
     private static final int PAGE_BYTES = 4096;
     private static final Logger LOG = LoggerFactory.getLogger(StraightWrites.class);
 
@@ -45,9 +49,11 @@ final class StraightWrites implements AutoCloseable {
     private long take(SocketPipe through, long offset, int mostBytes) {
         long before = through.receivedBytes();
         long seen = before;
-        long seenAt = System.nanoTime();
+        long begin = System.nanoTime();
+        long now = begin;
+        long seenAt = begin;
         long done = 0;
-        while (done < mostBytes) {
+        while (done < mostBytes && now - begin < MOST_NANOS) {
             long count = disk.take(through, offset + done, mostBytes - done);
             goneBytes = through.receivedBytes() - before;
             if (count == LocalDisk.TAKE_FAILED) {
@@ -58,10 +64,11 @@ final class StraightWrites implements AutoCloseable {
                 break;
             }
             done += count;
+            now = System.nanoTime();
             if (through.receivedBytes() != seen) {
                 seen = through.receivedBytes();
-                seenAt = System.nanoTime();
-            } else if (System.nanoTime() - seenAt >= server.patienceNanos()) {
+                seenAt = now;
+            } else if (now - seenAt >= server.patienceNanos()) {
                 break;
             } else {
                 Thread.onSpinWait(); // whoever sends is most likely copying more of it

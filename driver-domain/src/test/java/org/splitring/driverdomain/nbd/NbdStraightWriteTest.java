@@ -195,6 +195,29 @@ class NbdStraightWriteTest {
         assertArrayEquals(new byte[LARGE], onDisk(1 << 20, LARGE));
     }
 
+    /// Whoever sends a little at a time has his write end the ordinary way, in turn with others.
+    @Test
+    void aWriteThatComesInSlowlyDoesNotKeepTheLoop() throws IOException {
+        try (RawNbdClient client = new RawNbdClient(socket).go()) {
+            sendAtOnce(client, 0, 1, 0);
+            assertEquals(new RawNbdClient.Reply(0, 1), client.reply());
+            int before = disk.writes;
+            disk.taking =
+                    (from, offset, mostBytes) -> {
+                        long until = from.receivedBytes() + PAGE;
+                        while (from.receivedBytes() < until) {
+                            from.receive(until - from.receivedBytes());
+                        }
+                        LockSupport.parkNanos(300_000);
+                        return from.read(disk.content.asSlice(offset, PAGE));
+                    };
+            sendAtOnce(client, 0, 2, 1 << 20);
+            assertEquals(new RawNbdClient.Reply(0, 2), client.reply());
+            assertTrue(disk.writes > before, "all of it in one go");
+        }
+        assertArrayEquals(Arrays.copyOf(PAYLOAD, LARGE), onDisk(1 << 20, LARGE));
+    }
+
     @Test
     void withFuaTheAnswerComesAfterAFlush() throws IOException {
         try (RawNbdClient client = new RawNbdClient(socket).go()) {
